@@ -1,0 +1,40 @@
+# WattQuorum. Every target sets up .venv by itself when it is missing or stale (scripts/set_up.py).
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+CHECKED := src tests scripts $(wildcard benchmarks)
+
+.PHONY: help run test bench lint clean venv
+
+help:
+	@echo "make run     trade the demo week and write out/week  (ARGS='--days 2 --seed 7' is passed on)"
+	@echo "make test    lint, then every test, with branch coverage  (ARGS='-k apportion' is passed on)"
+	@echo "make bench   measure throughput, settlement, audit and memory  (ARGS is passed on)"
+	@echo "make lint    ruff, mypy, the layers and the exact floors"
+	@echo "make clean   remove .venv, out and every cache"
+	@echo "Needed: Python 3.11 or later with venv (python3, python3-venv). Another one: make PYTHON=python3.12 run"
+
+venv:
+	@$(PYTHON) scripts/set_up.py
+
+run: venv
+	@$(BIN)/wattquorum week $(ARGS)
+
+test: lint
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup --cov $(ARGS)
+
+bench: venv
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lint: venv
+	@$(BIN)/ruff check --quiet $(CHECKED)
+	@$(BIN)/ruff format --check --quiet $(CHECKED)
+	@$(BIN)/mypy --no-error-summary $(CHECKED)
+	@$(BIN)/lint-imports
+	@$(BIN)/python tests/lint_exact.py
+	@echo "lint: clean"
+
+clean:
+	@rm -rf .venv out build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
