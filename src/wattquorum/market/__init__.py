@@ -1,0 +1,1 @@
+"""Market: what a contract is worth, interval by interval; pure rules on plain values, without state or accounts."""

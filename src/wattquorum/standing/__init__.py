@@ -1,0 +1,1 @@
+"""Standing: what a member's conduct earns it; pure rules on plain values, without state or accounts."""
