@@ -1,0 +1,156 @@
+"""Refusals: how WattQuorum says no.
+
+An error is data: a stable code, the field, the value and the remedy. People see a sentence, tests and receipts see
+the code. Every code is listed here once, with what is wrong and what to do in general; the place that refuses may
+give a more exact remedy. The texts are not part of the replicated state (receipts carry code, field and value), so
+that a better sentence never forks a ledger.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+VALUE_CHARACTERS_MAX: Final = 120
+
+# Controls, invisible and direction-changing characters, and half pairs that cannot be encoded. Spelled out, because
+# str.isprintable() changes with Python's Unicode tables while receipts keep the text.
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff]"
+)
+
+
+class Refused(Exception):
+    """Input that a rule does not admit; nothing was changed.
+
+    `code` is stable across versions, `field` names what was wrong in the domain's words, `value` is what was found
+    (shortened to 120 characters), `remedy` says what would be admitted.
+    """
+
+    def __init__(self, code: str, field: str, value: object, remedy: str = "") -> None:
+        _, general = CODES[code]
+        self.code = code
+        self.field = field
+        self.value = shown(value)
+        self.remedy = remedy or general
+        super().__init__(code, field, self.value, self.remedy)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {sentence(self.code, self.field, self.value, self.remedy)}"
+
+
+def shown(value: object) -> str:
+    """A value as people see it in a refusal: bytes in hexadecimal, at most 120 characters of printable text."""
+    text = bytes(value).hex() if isinstance(value, bytes | bytearray | memoryview) else str(value)
+    text = _UNPRINTABLE.sub("?", text)
+    return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."
+
+
+def sentence(code: str, field: str, value: str, remedy: str = "") -> str:
+    """The refusal as one plain sentence and its remedy."""
+    wrong, general = CODES[code]
+    return f"{field} {wrong} (found: {value or 'nothing'}). {remedy or general}"
+
+
+# code: (what is wrong, what to do in general). Grouped by where it is found; keep each group sorted.
+CODES: Final[dict[str, tuple[str, str]]] = {
+    # quantities and encoding
+    "encoding_noncanonical": ("is not in the one admitted encoding", "Encode it with WattQuorum's own codec."),
+    "encoding_unreadable": ("cannot be decoded", "Check that it was not cut or altered on its way."),
+    "overflow": ("does not fit into 64 bits", "Split it into smaller amounts."),
+    "quantity_unreadable": (
+        "is not a quantity with a unit",
+        "Write a number and a unit, such as 1.5 MWh or 0.45 CNY/kWh.",
+    ),
+    "out_of_range": ("lies outside its range", "Choose a value inside the range."),
+    "vector_length": ("has the wrong number of intervals", "Give one entry for each interval of the delivery day."),
+    # signed transactions
+    "chain_wrong": ("names another chain", "Sign it again for this chain."),
+    "expired": ("is past its expiry", "Sign it again with a later expiry."),
+    "expiry_too_far": ("lies too far ahead", "Choose an earlier expiry."),
+    "nonce_wrong": ("is not the sender's next nonce", "Use the sender's next nonce."),
+    "signature_forged": ("does not belong to the sender's key", "Sign it with the sender's current key."),
+    "transaction_oversized": ("is larger than a transaction may be", "Split it into several transactions."),
+    "sender_unknown": ("has no account", "Ask a registrar to register it first."),
+    # roles, members and governance
+    "account_exists": ("has an account already", "Use the account that exists."),
+    "account_inactive": (
+        "may not do this in its present status",
+        "Settle its debts or ask a registrar to reinstate it.",
+    ),
+    "action_decided": ("is decided already", "Propose it again."),
+    "already_approved": ("was approved by this governor before", "Nothing is left to do for this governor."),
+    "meter_known": ("is registered already", "Use a meter id that is not in use."),
+    "meter_unknown": ("is not a registered meter", "Register the meter first or correct its id."),
+    "parameter_out_of_range": ("lies outside the parameter's range", "Choose a value inside the range."),
+    "parameter_unknown": ("is not a parameter", "See the table of parameters."),
+    "proposal_unknown": ("is not an open proposal", "Check the proposal's id."),
+    "role_unknown": ("is not a role", "See the table of roles."),
+    "role_missing": ("does not have the role that this needs", "Ask a governor to grant the role."),
+    "governors_too_few": ("would leave fewer governors than must agree", "Grant the role to another account first."),
+    # delivery days and trading
+    "band_violated": ("lies outside the price band", "Choose a price inside the band."),
+    "collateral_short": ("is less than the collateral that this needs", "Deposit more or promise less."),
+    "contract_state": ("is not in a state that admits this", "Check the contract's state."),
+    "contract_unknown": ("is not a contract", "Check the contract's id."),
+    "day_exists": ("is published already", "Publish another day."),
+    "day_unknown": ("is not a published delivery day", "Wait until the day is published."),
+    "day_overlaps": ("overlaps a published delivery day", "Publish days that do not overlap."),
+    "energy_negative": ("is below zero", "Give zero or more."),
+    "gate_closed": ("is closed", "Trade before the day's gate."),
+    "gate_open": ("is still open", "Wait until the day's gate has closed."),
+    "offer_addressed": ("is addressed to another member", "Accept or counter offers that are public or yours."),
+    "offer_closed": ("is no longer open", "Make a new offer."),
+    "offer_unknown": ("is not an offer", "Check the offer's id."),
+    "promise_empty": ("promises nothing in any interval", "Promise energy in at least one interval."),
+    "promise_exceeds_limit": ("is more than the connection can carry", "Promise less in this interval."),
+    "self_trade": ("has the same owner on both sides", "Trade with another owner."),
+    "side_impossible": ("has no meter for this side", "Register a meter for this direction first."),
+    "started": ("has begun already", "Act before it begins."),
+    "window_past": ("lies in the past", "Choose a window in the future."),
+    # metering and settlement
+    "commitment_wrong": ("does not match the rows beside it", "Send the rows that the commitment was made from."),
+    "energy_absurd": ("is more than the connection can carry", "Check the unit and the meter."),
+    "fault_unrecorded": ("has no recorded line fault", "Report the line fault first."),
+    "feeder_unknown": ("is not a feeder of this day", "Check the feeder's name."),
+    "intervals_missing": ("does not cover every interval once", "Give exactly one row for each interval."),
+    "intervals_overlap": ("covers an interval more than once", "Give exactly one row for each interval."),
+    "page_closed": ("is closed already", "Nothing is left to do for this page."),
+    "page_open": ("is not closed yet", "Close every page of the day first."),
+    "quality_unknown": ("is not a quality of a reading", "Use measured, estimated or substituted."),
+    "readings_early": ("is before the end of delivery", "Wait until the day has ended."),
+    "readings_missing": ("has no readings yet", "Send the readings first."),
+    "rows_missing": ("has no rows beside it", "Send the rows together with their commitment."),
+    "version_not_higher": ("is not higher than the version on the ledger", "Use the next version."),
+    "day_closed": ("is closed already", "Nothing is left to do for this day."),
+    "day_final": ("is past its final day", "File a dispute; it is settled outside the ledger."),
+    "day_not_final": ("is not past its final day", "Wait for the final day."),
+    "fault_known": ("is recorded already", "Record each fault once."),
+    # money
+    "amount_not_positive": ("is not above zero", "Give an amount above zero."),
+    "balance_short": ("is less than this needs", "Deposit more or choose a smaller amount."),
+    "credit_limit": ("is exhausted", "Settle the grid account first."),
+    "debt_unknown": ("is not an open debt", "Check the debt's id."),
+    "payout_unknown": ("is not an open payout", "Check the payout's id."),
+    "reference_used": ("was used before", "Use each reference once."),
+    "obligations_open": ("has obligations left", "Wait until its contracts are final and its debts are paid."),
+    # meter files and member files
+    "column_missing": ("is missing", "Name the columns as the format describes."),
+    "column_ambiguous": ("must be given exactly once", "Give exactly one of energy_wh, energy_kwh and power_w."),
+    "direction_unknown": ("is not a direction", "Use injection or withdrawal."),
+    "file_unreadable": ("cannot be read", "Check the path and the format."),
+    "member_invalid": ("does not describe a member", "See the format of members.toml."),
+    "time_naive": ("has no time zone", "Add an offset such as Z or +02:00, or name the zone."),
+    "time_nonexistent": ("does not exist in this time zone", "Correct the local time: clocks were put forward here."),
+    "time_ambiguous": ("exists twice in this time zone", "Add the offset: clocks were put back here."),
+    "time_unreadable": ("is not a time stamp", "Write it as 2016-06-13T00:00:00Z."),
+    "time_misaligned": ("does not lie on the interval grid", "Use whole intervals."),
+    "energy_fraction": ("is not a whole number of Wh", "Give whole Wh, or at most three decimals of kWh."),
+    # chain folders
+    "chain_altered": ("does not match what the chain commits to", "Restore the chain from another copy."),
+    "chain_truncated": ("ends too early", "Restore the chain from another copy."),
+    "disk_full": ("has no room left", "Free space and start again; nothing that was acknowledged is lost."),
+    "folder_exists": ("exists and is not empty", "Choose another folder or remove it."),
+    "snapshot_wrong": ("does not match the block it was taken at", "Use another snapshot or replay from genesis."),
+    "demo_only": ("is for demo chains alone", "Create random keys for a live chain."),
+}
