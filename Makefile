@@ -31,8 +31,8 @@ lint: venv
 	@$(BIN)/ruff check --quiet $(CHECKED)
 	@$(BIN)/ruff format --check --quiet $(CHECKED)
 	@$(BIN)/mypy --no-error-summary $(CHECKED)
-	@$(BIN)/lint-imports
-	@$(BIN)/python tests/lint_exact.py
+	@told=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$told"; exit 1; }
+	@$(BIN)/python -m tests.lint_exact
 	@echo "lint: clean"
 
 clean:

@@ -1,0 +1,96 @@
+"""What every test shares: how hypothesis searches, and a page in the system's Chromium.
+
+Hypothesis derives its examples from each test's own code, so that a run says the same every time and everywhere;
+`make test ARGS=--hypothesis-profile=search` searches further, from a new seed each time.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Error, Page
+
+settings.register_profile(
+    "stable",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("search", settings.get_profile("stable"), derandomize=False, max_examples=1_000)
+settings.load_profile("stable")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NO_CHROMIUM = "Chromium is not on PATH"
+CHROMIUM_OPTIONS = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+_not_run: set[str] = set()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, headless; one for all tests of a worker."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS, chromium_sandbox=False)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page without a network; the test fails if any script on it raised or complained."""
+    faults: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            faults.append(message.text)
+
+    def raised(error: Error) -> None:
+        faults.append(str(error))
+
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.on("console", heard)
+    opened.on("pageerror", raised)
+    yield opened
+    context.close()
+    assert faults == []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what opens a page as a browser test, and skips those where there is no Chromium."""
+    for item in items:
+        if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.browser)
+        if CHROMIUM is None and item.get_closest_marker("browser") is not None:
+            item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remembers which tests were not run for want of Chromium; under xdist, what the workers report."""
+    if report.skipped and isinstance(report.longrepr, tuple) and report.longrepr[2] == f"Skipped: {NO_CHROMIUM}":
+        _not_run.add(report.nodeid)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> Generator[None]:
+    """Says last of all, and only where it is true, how many browser tests were not run."""
+    yield
+    if _not_run and not hasattr(config, "workerinput"):
+        print(f"NOT RUN: {len(_not_run)} browser tests (apt install chromium)")
