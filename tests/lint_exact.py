@@ -28,6 +28,10 @@ DIVISION: Final = "it makes a float; use //, or toward_zero and its like"
 ORDER: Final = "a set has no order that every machine shares; sort it first"
 ADDRESS: Final = "it differs from run to run; use a digest of the content"
 LOCALE: Final = "it depends on the machine's settings"
+CLOCK: Final = "these floors have no clock; time is an argument, in ms UTC"
+CHANCE: Final = "these floors have no chance; what is drawn is an argument"
+EFFECT: Final = "these floors decide and do nothing; effects belong to the floors above"
+TABLES: Final = "these floors know no tables, databases or screens"
 UNITS: Final = "quantities of different units; go through a named function such as cost(energy, price)"
 
 REFUSED_NAMES: Final = {
@@ -38,7 +42,16 @@ REFUSED_NAMES: Final = {
     "hash": ADDRESS,
     "id": ADDRESS,
 }
-REFUSED_MODULES: Final = {"decimal": FLOAT, "statistics": FLOAT, "cmath": FLOAT, "locale": LOCALE}
+MODULES_REFUSED_FOR: Final = {
+    FLOAT: "cmath decimal statistics",
+    LOCALE: "gettext locale",
+    CLOCK: "calendar datetime sched time zoneinfo",
+    CHANCE: "random secrets uuid",
+    EFFECT: "asyncio concurrent logging multiprocessing os queue select selectors signal socket ssl subprocess"
+    " tempfile threading",
+    TABLES: "plotly polars rich sqlalchemy sqlite3 typer",
+}
+REFUSED_MODULES: Final = {name: why for why, names in MODULES_REFUSED_FOR.items() for name in names.split()}
 WHOLE_MATH: Final = {"comb", "factorial", "gcd", "isqrt", "lcm", "perm", "prod"}
 NUMPY_FLOATS: Final = re.compile(
     r"(c?float|complex|c?double|c?longdouble|half|single|csingle|inexact|floating)\d*_?"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.lint_exact import FLOORS
+from tests.lint_exact import FLOORS, REFUSED_MODULES
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -55,11 +55,12 @@ def test_the_wheel_carries_every_file_of_the_package(tmp_path: Path) -> None:
     assert "wattquorum = wattquorum.cli:main" in entry_points
 
 
-def test_every_exact_floor_that_exists_is_under_the_contracts() -> None:
-    existing = {f"wattquorum.{floor}" for floor in FLOORS if (ROOT / "src/wattquorum" / floor / "__init__.py").exists()}
-    for contract in CONTRACTS:
-        if contract["name"].startswith("The exact floors"):
-            assert existing <= set(contract["source_modules"])
+def test_the_contracts_and_the_lint_speak_of_the_same_floors_and_modules() -> None:
+    of_floors = [contract for contract in CONTRACTS if contract["name"].startswith("The exact floors")]
+    assert len(of_floors) == 2
+    for contract in of_floors:
+        assert contract["source_modules"] == [f"wattquorum.{floor}.**" for floor in FLOORS]
+        assert set(contract["forbidden_modules"]) <= set(REFUSED_MODULES)
 
 
 # Import contracts, on a house of empty rooms --------------------------------------------------------------------------

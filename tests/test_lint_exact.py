@@ -65,6 +65,10 @@ def test_floats_and_what_makes_them_are_refused(source: str, what: str) -> None:
         ("key = hash(address)", "the name hash"),
         ("order = sorted(rows, key=id)", "the name id"),
         ("import locale", "the module locale"),
+        ("import time", "the module time"),
+        ("from os import path", "the module os"),
+        ("def f():\n    import random", "the module random"),
+        ("import concurrent.futures", "the module concurrent"),
         ("text = f'{total:n}'", "format 'n'"),
     ],
 )
