@@ -74,6 +74,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "sender_unknown": ("has no account", "Ask a registrar to register it first."),
     # roles, members and governance
     "account_exists": ("has an account already", "Use the account that exists."),
+    "account_unknown": ("is not an account", "Check the address; a registrar opens accounts."),
     "account_inactive": (
         "may not do this in its present status",
         "Settle its debts or ask a registrar to reinstate it.",
@@ -137,20 +138,35 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     # meter files and member files
     "column_missing": ("is missing", "Name the columns as the format describes."),
     "column_ambiguous": ("must be given exactly once", "Give exactly one of energy_wh, energy_kwh and power_w."),
+    "column_type": ("has a type that cannot be read here", "Use the types that the format describes."),
     "direction_unknown": ("is not a direction", "Use injection or withdrawal."),
     "file_unreadable": ("cannot be read", "Check the path and the format."),
     "member_invalid": ("does not describe a member", "See the format of members.toml."),
     "time_naive": ("has no time zone", "Add an offset such as Z or +02:00, or name the zone."),
     "time_nonexistent": ("does not exist in this time zone", "Correct the local time: clocks were put forward here."),
     "time_ambiguous": ("exists twice in this time zone", "Add the offset: clocks were put back here."),
+    "row_malformed": ("does not have the fields of the header", "Give each row one field for each column."),
+    "time_zone_unknown": ("is not a time zone", "Name it as the IANA database does, such as Europe/Berlin."),
     "time_unreadable": ("is not a time stamp", "Write it as 2016-06-13T00:00:00Z."),
     "time_misaligned": ("does not lie on the interval grid", "Use whole intervals."),
     "energy_fraction": ("is not a whole number of Wh", "Give whole Wh, or at most three decimals of kWh."),
+    # consensus and replicas
+    "already_pending": ("is pending already", "Nothing is left to do; wait for its receipt."),
+    "configuration_invalid": ("is not a configuration that can decide", "Name distinct voters with power above zero."),
+    "diverged": ("differs from what the others have", "Stop this replica and restore it from another copy."),
+    "input_unexpected": ("is nothing that the engine asked for", "Answer only what the engine handed out."),
+    "orders_alone": ("needs other replicas, and this one orders alone", "Start an engine that has several voters."),
+    "pending_too_many": ("has too many transactions pending", "Wait until some of them are in a block."),
+    "pool_full": ("has no room left", "Send it again later."),
     # chain folders
     "chain_altered": ("does not match what the chain commits to", "Restore the chain from another copy."),
+    "chain_in_use": ("is in use by another process", "End the other process first."),
     "chain_truncated": ("ends too early", "Restore the chain from another copy."),
+    "disk_failed": ("could not be written", "Check the disk, then open the chain again."),
     "disk_full": ("has no room left", "Free space and start again; nothing that was acknowledged is lost."),
+    "file_unknown": ("does not belong into a chain folder", "Move it elsewhere."),
     "folder_exists": ("exists and is not empty", "Choose another folder or remove it."),
+    "snapshot_missing": ("has no snapshot that is new enough", "Take a snapshot first."),
     "snapshot_wrong": ("does not match the block it was taken at", "Use another snapshot or replay from genesis."),
     "demo_only": ("is for demo chains alone", "Create random keys for a live chain."),
 }

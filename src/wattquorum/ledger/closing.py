@@ -1,0 +1,357 @@
+"""Closing a day: default, credit, fines and shares, and what a correction changes of them (A-9, A-10, A-18, A-19, B-2).
+
+A day is judged on each member's sums per side: once all pages are closed it is known what everybody promised and
+delivered, credit C and trust T are updated first, and fines are shared in proportion to the updated credit. A
+correction judges the corrected member again, changes its standing by the difference from now on, and posts the
+difference of every share (L-5, L-11). Sealing removes a final day from the state.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from wattquorum.foundation.codec import changed
+from wattquorum.foundation.quantities import POINTS_MAX, Energy, Money, Points, Ppm
+from wattquorum.foundation.refusals import Refused
+from wattquorum.foundation.transfers import Kind
+from wattquorum.ledger.accounts import Role, Side
+from wattquorum.ledger.context import Context
+from wattquorum.ledger.facts import CreditDecayed, DayClosed, DaySealed, FineCharged, MemberJudged
+from wattquorum.ledger.money import pay, unlock
+from wattquorum.ledger.parameters import Parameters
+from wattquorum.ledger.settling import MemberKey, deliveries, delivering, is_closed, post_difference, resettle
+from wattquorum.ledger.state import (
+    Contract,
+    Day,
+    DayStatus,
+    MemberDay,
+    MemberSide,
+    ReadingSet,
+    Settled,
+    Table,
+    day_key,
+    side_key,
+)
+from wattquorum.ledger.transactions import CloseDay, SealDay
+from wattquorum.market.penalties import apportion_fine, defaults, fine, fine_points, share_fine
+from wattquorum.market.settlement import paper_compensation
+from wattquorum.market.terms import Policy
+from wattquorum.standing.credit import (
+    credit_after_default,
+    credit_after_performance,
+    decay,
+    traded_after,
+    trust_after,
+)
+
+
+class Sums(NamedTuple):
+    """What a member promised and fell short of on one side of a day, over its tested intervals [Wh]."""
+
+    promised: int
+    shortfall: int
+    contracts: list[bytes]
+
+
+class SideTotal(NamedTuple):
+    """What one side of the market promised on a day [Wh], and by how many members."""
+
+    promised: int
+    members: int
+
+
+def close_day(context: Context, payload: CloseDay) -> None:
+    """The grid operator closes a day whose pages are all closed (L-14)."""
+    context.need(Role.GRID_OPERATOR)
+    day = context.day(payload.day)
+    if is_closed(day):
+        raise Refused("day_closed", "day", payload.day)
+    missing = [feeder for feeder in day.feeders if feeder not in day.pages]
+    if missing:
+        raise Refused("page_open", "feeder", missing[0])
+    parameters = context.parameters(day.parameters_version)
+    sums = _day_sums(context, payload.day)
+    totals = _side_totals(sums)
+    for key in sorted(sums):
+        _judge(context, payload.day, parameters, key, sums[key], totals)
+    for key in sorted(sums):
+        if parameters.policy == Policy.PAPER:
+            _compensate_as_published(context, day, sums[key].contracts)
+        _charge(context, payload.day, parameters, key, sums[key])
+    shared = _distribution(context, payload.day)
+    for (contract_id, side, recipient), amount in shared.items():
+        _pay_share(context, payload.day, contract_id, side, recipient, amount)
+    for contract_id, contract in delivering(context, payload.day):
+        _release(context, payload.day, contract_id, contract)
+    chain = context.chain()
+    context.state.put(Table.CHAIN, b"", changed(chain, days_closed=chain.days_closed + 1))
+    context.state.put(Table.DAY, day_key(payload.day), changed(day, status=DayStatus.CLOSED))
+    if (chain.days_closed + 1) % parameters.decay_days == 0:
+        _decay_all(context, payload.day, Ppm(parameters.eta))
+    context.tell(DayClosed(payload.day))
+
+
+def _day_sums(context: Context, day: int) -> dict[MemberKey, Sums]:
+    """Every member's sums per side, over its settled contracts."""
+    sums: dict[MemberKey, Sums] = {}
+    for contract_id, contract in delivering(context, day):
+        settled: Settled | None = context.state.get(Table.SETTLED, day_key(day) + contract_id)
+        if settled is None:
+            raise Refused("page_open", "contract", contract_id)
+        for address, side, promised, shortfall in (
+            (contract.seller, Side.SELL, settled.seller_tested, settled.seller_shortfall),
+            (contract.buyer, Side.BUY, settled.buyer_tested, settled.buyer_shortfall),
+        ):
+            before = sums.get((address, side), Sums(0, 0, []))
+            before.contracts.append(contract_id)
+            sums[address, side] = Sums(before.promised + promised, before.shortfall + shortfall, before.contracts)
+    return sums
+
+
+def _side_totals(sums: dict[MemberKey, Sums]) -> dict[Side, SideTotal]:
+    """What each side promised in sum, and how many members it had that promised anything (A-9)."""
+    totals = {side: SideTotal(0, 0) for side in Side}
+    for (_, side), own in sums.items():
+        if own.promised:
+            totals[side] = SideTotal(totals[side].promised + own.promised, totals[side].members + 1)
+    return totals
+
+
+def _judge(
+    context: Context, day: int, parameters: Parameters, key: MemberKey, own: Sums, totals: dict[Side, SideTotal]
+) -> None:
+    """One member's side: default or not, then C, T and N; the first judgement or a corrected one (L-4, L-5)."""
+    address, side = key
+    member = context.side(address, side)
+    if member is None:
+        raise Refused("side_impossible", "member", address)
+    before: MemberDay | None = context.state.get(Table.MEMBER_DAY, day_key(day) + side_key(address, side))
+    credit = before.credit_before if before else member.credit
+    trust = before.trust_before if before else member.trust
+    delivered = own.promised - own.shortfall
+    defaulted = defaults(Energy(own.promised), Energy(own.shortfall), Ppm(parameters.tolerance))
+    points = 0
+    if defaulted:
+        after = credit_after_default(
+            Points(credit), Energy(delivered), Energy(own.promised), Points(parameters.minimum_credit_loss)
+        )
+        credit_after, points = after.credit, fine_points(after.loss, Points(parameters.minimum_credit_loss))
+    else:
+        credit_after = credit_after_performance(
+            Points(credit),
+            Energy(own.promised),
+            Energy(totals[side].promised),
+            totals[side].members,
+            parameters.reference_side,
+            Ppm(parameters.max_share),
+        )
+    trust_now = trust_after(Points(trust), Energy(delivered), Energy(own.promised), Points(parameters.trust_loss))
+    judged = MemberDay(own.promised, delivered, int(defaulted), credit, credit_after, trust, trust_now, points)
+    context.state.put(Table.MEMBER_DAY, day_key(day) + side_key(address, side), judged)
+    old = before or MemberDay(0, 0, 0, credit, credit, trust, trust, 0)
+    _change_standing(context, address, side, member, old, judged)
+    now = context.side(address, side) or member
+    context.tell(
+        MemberJudged(
+            day,
+            address,
+            side,
+            own.promised,
+            delivered,
+            defaulted,
+            credit,
+            credit_after,
+            trust,
+            trust_now,
+            now.traded,
+            before is not None,
+        )
+    )
+
+
+def _change_standing(
+    context: Context, address: bytes, side: Side, member: MemberSide, old: MemberDay, new: MemberDay
+) -> None:
+    """Adds what the day is worth, less what it counted for before, to the standing of now (L-11)."""
+    credit = member.credit + (new.credit_after - new.credit_before) - (old.credit_after - old.credit_before)
+    trust = member.trust + (new.trust_after - new.trust_before) - (old.trust_after - old.trust_before)
+    traded = traded_after(Energy(member.traded - old.delivered), Energy(new.delivered), Energy(new.promised))
+    standing = changed(
+        member,
+        credit=min(max(credit, 0), POINTS_MAX),
+        trust=min(max(trust, 0), POINTS_MAX),
+        traded=max(traded, 0),
+    )
+    context.state.put(Table.SIDE, side_key(address, side), standing)
+
+
+def _compensate_as_published(context: Context, day: Day, contracts: list[bytes]) -> None:
+    """Policy `paper`: A-18's k-term, once it is known who defaulted."""
+    delivery = deliveries(context, day, contracts)
+    start = day.window.start_ms
+    flags = [
+        np.array([_defaulted(context, start, contract, side) for contract in delivery.contracts], dtype=np.bool_)
+        for side in (Side.SELL, Side.BUY)
+    ]
+    by_seller, by_buyer = paper_compensation(
+        delivery.promised, delivery.generated, delivery.consumed, delivery.terms, flags[0], flags[1]
+    )
+    for i, contract_id in enumerate(delivery.ids):
+        key = day_key(start) + contract_id
+        before: Settled = context.state.get(Table.SETTLED, key)
+        after = changed(before, seller_compensation=int(by_seller[i].sum()), buyer_compensation=int(by_buyer[i].sum()))
+        if after != before:
+            post_difference(context, start, contract_id, before, after)
+            context.state.put(Table.SETTLED, key, after)
+
+
+def _defaulted(context: Context, day: int, contract: Contract, side: Side) -> bool:
+    address = contract.seller if side is Side.SELL else contract.buyer
+    judged: MemberDay | None = context.state.get(Table.MEMBER_DAY, day_key(day) + side_key(address, side))
+    return judged is not None and bool(judged.defaulted)
+
+
+def _charge(context: Context, day: int, parameters: Parameters, key: MemberKey, own: Sums) -> None:
+    """Writes a member's fines onto its contracts, by shortfall, each capped by what its collateral left (L-5, L-7)."""
+    address, side = key
+    judged: MemberDay = context.state.get(Table.MEMBER_DAY, day_key(day) + side_key(address, side))
+    settled = {each: context.state.get(Table.SETTLED, day_key(day) + each) for each in own.contracts}
+    total = Money(0)
+    if judged.defaulted and parameters.policy != Policy.OFF:
+        total = fine(parameters.mu, Points(judged.fine_points), Energy(judged.promised))
+    shortfalls = [
+        Energy(each.seller_shortfall if side is Side.SELL else each.buyer_shortfall) for each in settled.values()
+    ]
+    parts = apportion_fine(total, shortfalls, own.contracts)
+    for contract_id, part in zip(own.contracts, parts, strict=True):
+        before: Settled = settled[contract_id]
+        contract = context.contract(day, contract_id)
+        amount = min(int(part), fine_cap(contract, before, side))
+        old = before.seller_fine if side is Side.SELL else before.buyer_fine
+        if amount != old:
+            field = "seller_fine" if side is Side.SELL else "buyer_fine"
+            context.state.put(Table.SETTLED, day_key(day) + contract_id, changed(before, **{field: amount}))
+            context.tell(FineCharged(day, contract_id, address, amount))
+
+
+def fine_cap(contract: Contract, settled: Settled, side: Side) -> int:
+    """What a side's collateral leaves for the fine after everything else it pays on the contract (L-7)."""
+    if side is Side.SELL:
+        paid = max(0, -settled.energy) + max(0, -settled.grid_sale) + settled.seller_compensation
+        return max(0, contract.seller_stake - paid)
+    paid = max(0, settled.energy) + max(0, settled.grid_purchase) + max(0, settled.over_grid_fee)
+    return max(0, contract.buyer_stake - paid - settled.buyer_compensation)
+
+
+def _distribution(context: Context, day: int) -> dict[tuple[bytes, Side, bytes], int]:
+    """Who gets how much of which fine (A-19): a pure function of the day's judgements and fines.
+
+    Performing members are those that promised something on the day and defaulted on neither side; with two sides the
+    mean of their credits counts [chosen].
+    """
+    earned: dict[bytes, list[int]] = {}
+    defaulted: dict[bytes, None] = {}
+    for key in context.state.of_day(Table.MEMBER_DAY, day):
+        judged: MemberDay = context.state.get(Table.MEMBER_DAY, key)
+        if judged.promised:
+            earned.setdefault(key[8:-1], []).append(judged.credit_after)
+        if judged.defaulted:
+            defaulted[key[8:-1]] = None
+    performers = [
+        (address, Points(sum(points) // len(points))) for address, points in earned.items() if address not in defaulted
+    ]
+    shared: dict[tuple[bytes, Side, bytes], int] = {}
+    for contract_id, contract in delivering(context, day):
+        settled: Settled | None = context.state.get(Table.SETTLED, day_key(day) + contract_id)
+        if settled is None:
+            continue
+        for side, amount in ((Side.SELL, settled.seller_fine), (Side.BUY, settled.buyer_fine)):
+            if amount:
+                others = [each for each in performers if each[0] not in (contract.seller, contract.buyer)]
+                parts = share_fine(Money(amount), others) or [(context.reserved.community, Money(amount))]
+                for recipient, part in parts:
+                    shared[contract_id, side, recipient] = part
+    return shared
+
+
+def _pay_share(context: Context, day: int, contract_id: bytes, side: Side, recipient: bytes, amount: int) -> None:
+    """Pays one share, or takes it back when a correction made it smaller."""
+    key = day_key(day) + contract_id
+    contract: Contract = context.state.get(Table.CONTRACT, key)
+    if amount < 0:
+        payer = contract.seller if side is Side.SELL else contract.buyer
+        pay(context, Kind.SHARE, recipient, payer, -amount, day, contract_id)
+    elif side is Side.SELL:
+        used = pay(context, Kind.SHARE, contract.seller, recipient, amount, day, contract_id, contract.seller_lock)
+        context.state.put(Table.CONTRACT, key, changed(contract, seller_lock=contract.seller_lock - used))
+    else:
+        used = pay(context, Kind.SHARE, contract.buyer, recipient, amount, day, contract_id, contract.buyer_lock)
+        context.state.put(Table.CONTRACT, key, changed(contract, buyer_lock=contract.buyer_lock - used))
+
+
+def _release(context: Context, day: int, contract_id: bytes, contract: Contract) -> None:
+    """What is left of the collateral is free again."""
+    unlock(context, contract.seller, contract.seller_lock)
+    unlock(context, contract.buyer, contract.buyer_lock)
+    context.state.put(Table.CONTRACT, day_key(day) + contract_id, changed(contract, seller_lock=0, buyer_lock=0))
+
+
+def _decay_all(context: Context, day: int, eta: Ppm) -> None:
+    """A-16 on the clock of delivery days (L-16): every member's credit, traded or not."""
+    for key, member in list(context.state.items(Table.SIDE)):
+        credit = decay(Points(member.credit), eta)
+        context.state.put(Table.SIDE, key, changed(member, credit=credit))
+        context.tell(CreditDecayed(day, key[:-1], Side(key[-1]), credit))
+
+
+def correct(context: Context, start_ms: int, address: bytes, side: Side) -> None:
+    """Settles again what depends on corrected readings and posts the differences (L-11)."""
+    day = context.day(start_ms)
+    if not is_closed(day):
+        resettle(context, day, address, side)
+        return
+    parameters = context.parameters(day.parameters_version)
+    before = _distribution(context, start_ms)
+    affected = resettle(context, day, address, side)
+    if affected:
+        sums = _day_sums(context, start_ms)
+        _judge(context, start_ms, parameters, (address, side), sums[address, side], _side_totals(sums))
+        if parameters.policy == Policy.PAPER:
+            _compensate_as_published(context, day, affected)
+        _charge(context, start_ms, parameters, (address, side), sums[address, side])
+    after = _distribution(context, start_ms)
+    for key in sorted({**before, **after}):
+        _pay_share(context, start_ms, *key, after.get(key, 0) - before.get(key, 0))
+
+
+def seal_day(context: Context, payload: SealDay) -> None:
+    """The grid operator seals a closed day after its final day: nothing can change it, and it leaves the state."""
+    context.need(Role.GRID_OPERATOR)
+    day = context.day(payload.day)
+    if not is_closed(day):
+        raise Refused("page_open", "day", payload.day, "Close the day first.")
+    if context.now < day.final_ms:
+        raise Refused("day_not_final", "day", payload.day)
+    for key in context.state.of_day(Table.READING, payload.day):
+        reading: ReadingSet = context.state.get(Table.READING, key)
+        context.finished_roots[reading.root] = None
+    for table in SEALED_TABLES:
+        for key in context.state.of_day(table, payload.day):
+            context.state.drop(table, key)
+    context.state.drop(Table.DAY, day_key(payload.day))
+    context.tariffs.forget(payload.day)
+    context.tell(DaySealed(payload.day))
+
+
+SEALED_TABLES = (
+    Table.OFFER,
+    Table.CONTRACT,
+    Table.PROMISE,
+    Table.READING,
+    Table.FAULT,
+    Table.MEMBER_DAY,
+    Table.SETTLED,
+    Table.POSITION,
+)

@@ -1,0 +1,166 @@
+"""The context of one transaction: what a rule may see and do while it is executed.
+
+Rules read and write the state, post transfers and tell facts through it, and through nothing else; a rule that
+refuses raises, and the executor takes everything back.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from wattquorum.foundation.codec import changed
+from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.refusals import Refused
+from wattquorum.foundation.transfers import Transfer
+from wattquorum.foundation.vectors import Int64s, energies, prices
+from wattquorum.ledger.accounts import Account, Reserved, Role, Side
+from wattquorum.ledger.facts import Fact
+from wattquorum.ledger.genesis import version_key
+from wattquorum.ledger.parameters import Parameters
+from wattquorum.ledger.readings import Shelf
+from wattquorum.ledger.state import Chain, Contract, Day, MemberSide, State, Table, day_key, side_key
+from wattquorum.market.terms import TermRows
+
+
+class DayTariff(NamedTuple):
+    """A day's tariffs as arrays, one entry per interval [millionths per kWh]."""
+
+    day: Day
+    feed_in: Int64s
+    grid_price: Int64s
+    over_grid_fee: Int64s
+
+    def terms(self, price: Int64s) -> TermRows:
+        """The terms of a contract at this price under this tariff."""
+        return TermRows(price, self.feed_in, self.grid_price, self.over_grid_fee)
+
+
+def expanded(vector: bytes, intervals: int) -> Int64s:
+    """A packed price vector with one entry per interval."""
+    array = prices(vector)
+    return array if array.size == intervals else np.full(intervals, array[0], dtype=np.int64)
+
+
+class Tariffs:
+    """Tariffs of open days as arrays, decoded once. Derived from the state and checked against it at every use."""
+
+    __slots__ = ("_days",)
+
+    def __init__(self) -> None:
+        self._days: dict[int, DayTariff] = {}
+
+    def of(self, day: Day) -> DayTariff:
+        """The tariff arrays of a day."""
+        known = self._days.get(day.window.start_ms)
+        if known is None or known.day.feed_in is not day.feed_in:
+            count = day.window.intervals
+            known = DayTariff(
+                day,
+                expanded(day.feed_in, count),
+                expanded(day.grid_price, count),
+                expanded(day.over_grid_fee, count),
+            )
+            self._days[day.window.start_ms] = known
+        return known
+
+    def forget(self, day: int) -> None:
+        """Drops a sealed day."""
+        self._days.pop(day, None)
+
+
+class Context:
+    """One transaction's view of the ledger."""
+
+    __slots__ = (
+        "chain_id",
+        "facts",
+        "finished_roots",
+        "hash",
+        "height",
+        "now",
+        "reserved",
+        "sender",
+        "shelf",
+        "state",
+        "tariffs",
+        "transfers",
+    )
+
+    def __init__(self, state: State, shelf: Shelf, tariffs: Tariffs, chain_id: bytes, special: Reserved) -> None:
+        self.state = state
+        self.shelf = shelf
+        self.tariffs = tariffs
+        self.chain_id = chain_id
+        self.reserved = special
+        self.now = Millis(0)
+        self.height = 0
+        self.sender = b""
+        self.hash = b""
+        self.facts: list[Fact] = []
+        self.transfers: list[Transfer] = []
+        self.finished_roots: dict[bytes, None] = {}  # rows that nothing needs once the block is committed
+
+    def tell(self, fact: Fact) -> None:
+        """Adds a fact for readers."""
+        self.facts.append(fact)
+
+    def account(self, address: bytes, field: str = "account") -> Account:
+        """An account; Refused("account_unknown") when there is none."""
+        found: Account | None = self.state.get(Table.ACCOUNT, address)
+        if found is None:
+            raise Refused("account_unknown", field, address)
+        return found
+
+    def change_account(self, address: bytes, **fields: int | bytes) -> None:
+        """Writes some fields of an account."""
+        self.state.put(Table.ACCOUNT, address, changed(self.account(address), **fields))
+
+    def need(self, role: Role) -> Account:
+        """The sender's account; Refused("role_missing") without the role."""
+        account = self.account(self.sender, "sender")
+        if not account.has(role):
+            raise Refused("role_missing", "sender", account.name, f"It needs the role {(role.name or '').lower()}.")
+        return account
+
+    def chain(self) -> Chain:
+        """What the ledger remembers of itself."""
+        found: Chain = self.state.get(Table.CHAIN, b"")
+        return found
+
+    def parameters(self, version: int | None = None) -> Parameters:
+        """A version of the parameters; the one in force by default."""
+        number = self.chain().parameters_version if version is None else version
+        found: Parameters = self.state.get(Table.PARAMETERS, version_key(number))
+        return found
+
+    def day(self, start_ms: int) -> Day:
+        """A published delivery day; Refused("day_unknown") when there is none."""
+        found: Day | None = self.state.get(Table.DAY, day_key(start_ms)) if start_ms >= 0 else None
+        if found is None:
+            raise Refused("day_unknown", "day", start_ms)
+        return found
+
+    def contract(self, day: int, contract: bytes) -> Contract:
+        """A contract of a day; Refused("contract_unknown") when there is none."""
+        found: Contract | None = self.state.get(Table.CONTRACT, day_key(day) + contract)
+        if found is None:
+            raise Refused("contract_unknown", "contract", contract)
+        return found
+
+    def side(self, address: bytes, side: Side) -> MemberSide | None:
+        """What an account can inject or withdraw, if anything."""
+        found: MemberSide | None = self.state.get(Table.SIDE, side_key(address, side))
+        return found
+
+
+def promised_to(state: State, day: int, address: bytes, side: Side, intervals: int) -> Int64s:
+    """A member's promises of a day and side [Wh per interval], zero where there are none."""
+    found = state.get(Table.PROMISE, promise_key(day, address, side))
+    return np.zeros(intervals, dtype=np.int64) if found is None else energies(found.energy)
+
+
+def promise_key(day: int, address: bytes, side: Side) -> bytes:
+    """The key of a member's promises."""
+    return day_key(day) + side_key(address, side)

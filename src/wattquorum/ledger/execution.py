@@ -1,0 +1,304 @@
+"""Execution: an ordered entry becomes a block, deterministically.
+
+Executing the same entries on two machines, twice, or after a restart gives the same blocks to the last byte. An
+inadmissible transaction (bytes, chain, signature, nonce, expiry) changes nothing and gets a receipt that says so; a
+refused one changes nothing but its sender's nonce. Neither stops the block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.identities import Verifier, is_signed, tagged_hash
+from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger import closing, delivery, membership, money, negotiation, settling
+from wattquorum.ledger.accounts import Account, reserved
+from wattquorum.ledger.blocks import (
+    Block,
+    Header,
+    Ordered,
+    Outcome,
+    Receipt,
+    decode_ordered,
+    header_hash,
+    proposal_check,
+    receipts_root,
+    transactions_root,
+)
+from wattquorum.ledger.context import Context, Tariffs
+from wattquorum.ledger.facts import Fact
+from wattquorum.ledger.genesis import Genesis, chain_id_of, decode_genesis, first_state, genesis_hash, version_key
+from wattquorum.ledger.readings import Shelf
+from wattquorum.ledger.state import Chain, State, Table, next_digest
+from wattquorum.ledger.transactions import (
+    Accept,
+    AddMeter,
+    Approve,
+    ApproveContracts,
+    Cancel,
+    CloseDay,
+    ClosePage,
+    CommitReadings,
+    Counter,
+    Curtail,
+    Deposit,
+    Dispute,
+    Leave,
+    Offer,
+    PayOut,
+    Propose,
+    Received,
+    Register,
+    ReportFault,
+    RotateKey,
+    SealDay,
+    SetStatus,
+    SettleDebt,
+    WithdrawMoney,
+    WithdrawOffer,
+    transaction_hash,
+)
+
+BLOCK_TRANSACTIONS_MAX: Final = 20_000
+
+RULES: Final[dict[type, Callable[[Context, Any], None]]] = {
+    Register: membership.register,
+    AddMeter: membership.add_meter,
+    SetStatus: membership.set_status,
+    RotateKey: membership.rotate_key,
+    Leave: membership.leave,
+    Propose: membership.propose,
+    Approve: membership.approve,
+    Offer: negotiation.offer,
+    Counter: negotiation.counter,
+    Accept: negotiation.accept,
+    WithdrawOffer: negotiation.withdraw_offer,
+    Cancel: negotiation.cancel,
+    ApproveContracts: delivery.approve_contracts,
+    Curtail: delivery.curtail,
+    ReportFault: delivery.report_fault,
+    CommitReadings: delivery.commit_readings,
+    ClosePage: settling.close_page,
+    CloseDay: closing.close_day,
+    SealDay: closing.seal_day,
+    Deposit: money.deposit,
+    WithdrawMoney: money.withdraw_money,
+    PayOut: money.pay_out,
+    SettleDebt: money.settle_debt,
+    Dispute: delivery.dispute,
+}
+
+
+class Executed(NamedTuple):
+    """A block and what it did."""
+
+    block: Block
+    data: bytes  # the encoded block
+    facts: tuple[tuple[Fact, ...], ...]  # per transaction, as ordered
+    rows: tuple[bytes, ...]  # attachments that the block's commitments cover
+
+
+class Ledger:
+    """The replicated state machine: state, rows beside it, and the tip of its chain."""
+
+    __slots__ = (
+        "_reserved",
+        "_tariffs",
+        "chain_id",
+        "founding_facts",
+        "genesis",
+        "genesis_bytes",
+        "proposers",
+        "shelf",
+        "state",
+        "tip",
+    )
+
+    def __init__(self, genesis_bytes: bytes) -> None:
+        """The ledger before its first block; Refused on an invalid genesis."""
+        self.genesis: Genesis = decode_genesis(genesis_bytes)
+        self.genesis_bytes = genesis_bytes
+        self.chain_id = chain_id_of(genesis_bytes)
+        self.proposers = frozenset(bytes.fromhex(key) for key in self.genesis.proposers)
+        self.state: State
+        self.state, self.founding_facts = first_state(self.genesis, self.chain_id)
+        self.shelf = Shelf()
+        self.tip: Header | None = None
+        self._reserved = reserved(self.chain_id)
+        self._tariffs = Tariffs()
+
+    @property
+    def height(self) -> int:
+        """How many blocks the chain has."""
+        return self.tip.height if self.tip else 0
+
+    @property
+    def tip_hash(self) -> bytes:
+        """What the next block names as its predecessor."""
+        return header_hash(self.tip) if self.tip else genesis_hash(self.genesis_bytes)
+
+    @property
+    def digest(self) -> bytes:
+        """The state digest of the tip."""
+        return self.tip.state_digest if self.tip else genesis_hash(self.genesis_bytes)
+
+    def account(self, address: bytes) -> Account | None:
+        """An account, if there is one."""
+        found: Account | None = self.state.get(Table.ACCOUNT, address)
+        return found
+
+    def execute(self, entry: bytes, verify: Verifier) -> Executed:
+        """Executes an ordered entry and moves the tip.
+
+        `verify` checks many signatures at once. Refused on an entry that no proposer of this chain signed or whose
+        time does not lie above the previous block's; nothing is changed then.
+        """
+        ordered = decode_ordered(entry)
+        self._check_order(ordered)
+        received = [_receive(data) for data in ordered.transactions]
+        keys = [self._key_of(each) for each in received]
+        root = transactions_root(ordered.transactions)
+        checks = [
+            proposal_check(self.chain_id, ordered.time_ms, ordered.evidence, root, ordered.proposer, ordered.signature)
+        ]
+        checks.extend(
+            each.check(key) for each, key in zip(received, keys, strict=True) if isinstance(each, Received) and key
+        )
+        verdicts = iter(verify(checks))
+        if not next(verdicts):
+            raise Refused("signature_forged", "proposal_signature", ordered.signature)
+        signed = [
+            key if isinstance(each, Received) and key and next(verdicts) else b""
+            for each, key in zip(received, keys, strict=True)
+        ]
+        return self._apply(ordered, root, received, signed)
+
+    def _apply(
+        self, ordered: Ordered, root: bytes, received: Sequence[Received | Refused], signed: Sequence[bytes]
+    ) -> Executed:
+        roots = [_shelve(self.shelf, data) for data in ordered.attachments]
+        context = Context(self.state, self.shelf, self._tariffs, self.chain_id, self._reserved)
+        context.now, context.height = Millis(ordered.time_ms), self.height + 1
+        receipts, facts, used = [], [], dict[bytes, None]()
+        for data, each, key in zip(ordered.transactions, received, signed, strict=True):
+            context.facts, context.transfers = [], []
+            receipt = self._transact(context, data, each, key)
+            receipts.append(receipt)
+            facts.append(tuple(context.facts))
+            committed = each.body.payload if isinstance(each, Received) else None
+            if receipt.outcome is Outcome.DONE and isinstance(committed, CommitReadings):
+                used[committed.root] = None
+        block = self._sealed(ordered, root, tuple(receipts))
+        self.state.commit()
+        self.tip = block.header
+        for put in roots:
+            if put not in used:
+                self.shelf.drop(put)
+        for finished in context.finished_roots:
+            self.shelf.drop(finished)
+        rows = tuple(data for data, put in zip(ordered.attachments, roots, strict=True) if put in used)
+        return Executed(block, encode(block), tuple(facts), rows)
+
+    def _key_of(self, received: Received | Refused) -> bytes:
+        """The key that the sender has before this block; empty when there is none."""
+        if isinstance(received, Refused):
+            return b""
+        account = self.account(received.body.sender)
+        return account.key if account else b""
+
+    def _transact(self, context: Context, data: bytes, received: Received | Refused, signed: bytes) -> Receipt:
+        """One transaction: admitted or not, then done or refused. `signed` is the key that its signature belongs to."""
+        if isinstance(received, Refused):
+            return _refusal(transaction_hash(data), Outcome.INADMISSIBLE, received)
+        try:
+            self._admit(context, received, signed)
+        except Refused as refused:
+            return _refusal(received.hash, Outcome.INADMISSIBLE, refused)
+        context.sender, context.hash = received.body.sender, received.hash
+        context.change_account(context.sender, nonce=received.body.nonce + 1)
+        mark, finished = self.state.mark(), dict(context.finished_roots)
+        try:
+            RULES[type(received.body.payload)](context, received.body.payload)
+        except Refused as refused:
+            self.state.roll_back(mark)
+            context.facts, context.transfers, context.finished_roots = [], [], finished
+            return _refusal(received.hash, Outcome.REFUSED, refused)
+        digest = tagged_hash("transfers", encode(context.transfers)) if context.transfers else b""
+        return Receipt(received.hash, Outcome.DONE, "", "", "", digest)
+
+    def _admit(self, context: Context, received: Received, signed: bytes) -> None:
+        """Chain, sender, signature, nonce and expiry (L-26)."""
+        body = received.body
+        if body.chain != self.chain_id:
+            raise Refused("chain_wrong", "chain", body.chain)
+        account = self.account(body.sender)
+        if account is None or not account.key:
+            raise Refused("sender_unknown", "sender", body.sender)
+        # A key that changed inside this block, or an account that was opened in it, is checked here.
+        if signed != account.key and not is_signed(received.check(account.key)):
+            raise Refused("signature_forged", "signature", received.envelope.signature)
+        if body.nonce != account.nonce:
+            raise Refused("nonce_wrong", "nonce", body.nonce, f"Use {account.nonce}.")
+        if body.expiry_height < context.height:
+            raise Refused("expired", "expiry_height", body.expiry_height, f"The chain is at height {context.height}.")
+        if body.expiry_ms < context.now:
+            raise Refused("expired", "expiry_ms", body.expiry_ms, f"It is {context.now}.")
+        furthest = context.height + context.parameters().expiry_blocks_max
+        if body.expiry_height > furthest:
+            raise Refused("expiry_too_far", "expiry_height", body.expiry_height, f"Choose at most {furthest}.")
+
+    def _sealed(self, ordered: Ordered, root: bytes, receipts: tuple[Receipt, ...]) -> Block:
+        """The block of what was done. The first block at or past an epoch's length is the epoch's last (L-16)."""
+        chain: Chain = self.state.get(Table.CHAIN, b"")
+        parameters = self.state.get(Table.PARAMETERS, version_key(chain.parameters_version))
+        ends = ordered.time_ms >= chain.epoch_started_ms + parameters.epoch_ms
+        if ends:
+            self.state.put(Table.CHAIN, b"", changed(chain, epoch=chain.epoch + 1, epoch_started_ms=ordered.time_ms))
+        header = Header(
+            self.height + 1,
+            self.tip_hash,
+            ordered.time_ms,
+            chain.epoch,
+            ordered.proposer,
+            ordered.signature,
+            ordered.evidence,
+            root,
+            receipts_root(receipts),
+            next_digest(self.digest, self.state.changes()),
+            self.state.root() if ends else b"",
+            b"",
+        )
+        return Block(header, ordered.transactions, receipts)
+
+    def _check_order(self, ordered: Ordered) -> None:
+        if ordered.proposer not in self.proposers:
+            raise Refused("role_missing", "proposer", ordered.proposer, "Only the genesis's proposers order blocks.")
+        if len(ordered.transactions) > BLOCK_TRANSACTIONS_MAX:
+            raise Refused(
+                "out_of_range", "transactions", len(ordered.transactions), f"At most {BLOCK_TRANSACTIONS_MAX}."
+            )
+        before = self.tip.time_ms if self.tip else self.genesis.created_ms
+        if ordered.time_ms <= before:
+            raise Refused("out_of_range", "time_ms", ordered.time_ms, f"A block's time lies above {before}.")
+
+
+def _receive(data: bytes) -> Received | Refused:
+    try:
+        return Received(data)
+    except Refused as refused:
+        return refused
+
+
+def _shelve(shelf: Shelf, data: bytes) -> bytes:
+    """The root of an attachment's rows; empty for an attachment that says nothing, which nobody can commit to."""
+    try:
+        return shelf.put(data)
+    except Refused:
+        return b""
+
+
+def _refusal(hash_: bytes, outcome: Outcome, refused: Refused) -> Receipt:
+    return Receipt(hash_, outcome, refused.code, refused.field, refused.value, b"")

@@ -1,0 +1,328 @@
+"""Facts: what a block did, told for readers.
+
+Executing a transaction yields facts beside its receipt: offers made, contracts, settlements with their interval
+vectors, every transfer with what it was for. The records (tables, bills, reports) are built from facts alone. Facts
+are never stored on the chain and never hashed: whoever replays the chain gets the same ones, and receipts prove the
+transfers. Energy in Wh, money in millionths, vectors packed (see foundation.vectors).
+"""
+
+from __future__ import annotations
+
+from wattquorum.foundation.codec import Record
+from wattquorum.foundation.intervals import Window
+from wattquorum.foundation.transfers import Kind
+from wattquorum.ledger.accounts import Side, Status
+from wattquorum.ledger.parameters import Parameters
+from wattquorum.ledger.transactions import MeterPoint
+
+
+class AccountOpened(Record, frozen=True):
+    """An account was registered (or stood in the genesis)."""
+
+    address: bytes
+    name: str
+    owner: str
+
+
+class MeterAdded(Record, frozen=True):
+    """A meter point was registered for a member."""
+
+    address: bytes
+    point: MeterPoint
+
+
+class RoleChanged(Record, frozen=True):
+    """An account's roles are now these."""
+
+    address: bytes
+    roles: int
+
+
+class StatusChanged(Record, frozen=True):
+    """An account's status is now this."""
+
+    address: bytes
+    status: Status
+    reason: str
+
+
+class KeyChanged(Record, frozen=True):
+    """An account has a new key."""
+
+    address: bytes
+    key: bytes
+    recovered: bool
+
+
+class ActionProposed(Record, frozen=True):
+    """A governor proposed an action."""
+
+    proposal: bytes
+    governor: bytes
+    action: str
+
+
+class ActionDecided(Record, frozen=True):
+    """Enough governors approved; the action was executed."""
+
+    proposal: bytes
+
+
+class ParametersChanged(Record, frozen=True):
+    """A new version of the parameters is in force for days published from now on."""
+
+    version: int
+    parameters: Parameters
+
+
+class DayPublished(Record, frozen=True):
+    """A delivery day can be traded. Tariffs are packed prices, one entry or one per interval."""
+
+    day: int
+    window: Window
+    feeders: tuple[str, ...]
+    feed_in: bytes
+    grid_price: bytes
+    over_grid_fee: bytes
+    gate_ms: int
+    readings_due_ms: int
+    final_ms: int
+    parameters_version: int
+
+
+class OfferMade(Record, frozen=True):
+    """An offer or, when `answers` is not empty, a counter-offer."""
+
+    offer: bytes
+    day: int
+    author: bytes
+    side: Side
+    partner: bytes
+    energy: bytes
+    price: bytes
+    valid_until_ms: int
+    answers: bytes
+
+
+class OfferWithdrawn(Record, frozen=True):
+    """The author took an offer back."""
+
+    offer: bytes
+    day: int
+
+
+class ContractMade(Record, frozen=True):
+    """An offer was accepted; the contract has its id. Locks and fees in millionths."""
+
+    contract: bytes
+    day: int
+    seller: bytes
+    buyer: bytes
+    energy: bytes
+    price: bytes
+    seller_lock: int
+    buyer_lock: int
+    fee: int  # per side
+
+
+class ContractEnded(Record, frozen=True):
+    """A contract was cancelled by both or lapsed without the grid operator's approval."""
+
+    contract: bytes
+    day: int
+    how: str
+
+
+class ContractApproved(Record, frozen=True):
+    """The grid operator approved a contract."""
+
+    contract: bytes
+    day: int
+
+
+class ContractCurtailed(Record, frozen=True):
+    """The grid operator lowered a contract's promises."""
+
+    contract: bytes
+    day: int
+    energy: bytes
+    reason: str
+    refund: int  # handling fee back to each side
+
+
+class FaultReported(Record, frozen=True):
+    """A line fault was recorded at meters for intervals [first, end)."""
+
+    day: int
+    meters: tuple[str, ...]
+    first: int
+    end: int
+    reason: str
+
+
+class ReadingTaken(Record, frozen=True):
+    """A meter's readings of a day, committed under `root` at `position`."""
+
+    day: int
+    feeder: str
+    meter: str
+    member: bytes
+    side: Side
+    root: bytes
+    position: int
+    version: int
+    energy: bytes
+    quality: bytes
+
+
+class ContractSettled(Record, frozen=True):
+    """A contract's settlement; a higher revision replaces a lower one (L-11).
+
+    `generated` and `consumed` are what the meters delivered, allotted to this contract, per interval.
+    """
+
+    contract: bytes
+    day: int
+    revision: int
+    promised: bytes
+    generated: bytes
+    consumed: bytes
+    energy: int
+    over_grid_fee: int
+    grid_purchase: int
+    grid_sale: int
+    seller_compensation: int
+    buyer_compensation: int
+    seller_shortfall: int
+    buyer_shortfall: int
+
+
+class PositionSettled(Record, frozen=True):
+    """A member's metered energy of a day and side, and what of it went past its promises to the grid (L-2)."""
+
+    day: int
+    member: bytes
+    side: Side
+    revision: int
+    metered: bytes
+    residual: bytes
+    money: int
+
+
+class MemberJudged(Record, frozen=True):
+    """Default, credit C and T of a member's side on a closed day (L-4, L-5, A-9, A-10, B-2)."""
+
+    day: int
+    member: bytes
+    side: Side
+    promised: int
+    delivered: int
+    defaulted: bool
+    credit_before: int
+    credit_after: int
+    trust_before: int
+    trust_after: int
+    traded: int
+    corrected: bool
+
+
+class FineCharged(Record, frozen=True):
+    """A defaulter's fine on one contract, in sum; a correction reports the new sum."""
+
+    day: int
+    contract: bytes
+    payer: bytes
+    amount: int
+
+
+class CreditDecayed(Record, frozen=True):
+    """A member's credit after the decay of A-16."""
+
+    day: int
+    member: bytes
+    side: Side
+    credit_after: int
+
+
+class Moved(Record, frozen=True):
+    """A transfer that was posted, what it was for, and the day and contract that caused it, when there are such."""
+
+    kind: Kind
+    payer: bytes
+    payee: bytes
+    amount: int
+    day: int
+    contract: bytes
+
+
+class DebtRecorded(Record, frozen=True):
+    """What a debtor could not pay; `amount` is what is still open, 0 when it is paid."""
+
+    debt: bytes
+    debtor: bytes
+    creditor: bytes
+    amount: int
+    kind: Kind
+    day: int
+    contract: bytes
+
+
+class PageClosed(Record, frozen=True):
+    """One feeder of a day was settled."""
+
+    day: int
+    feeder: str
+    contracts: int
+
+
+class DayClosed(Record, frozen=True):
+    """A day was closed: standing updated, fines shared."""
+
+    day: int
+
+
+class DaySealed(Record, frozen=True):
+    """A day is final and left the state."""
+
+    day: int
+
+
+class DisputeFiled(Record, frozen=True):
+    """A member contests a settled day."""
+
+    day: int
+    member: bytes
+    contract: bytes
+    statement: str
+
+
+Fact = (
+    AccountOpened
+    | MeterAdded
+    | RoleChanged
+    | StatusChanged
+    | KeyChanged
+    | ActionProposed
+    | ActionDecided
+    | ParametersChanged
+    | DayPublished
+    | OfferMade
+    | OfferWithdrawn
+    | ContractMade
+    | ContractEnded
+    | ContractApproved
+    | ContractCurtailed
+    | FaultReported
+    | ReadingTaken
+    | ContractSettled
+    | PositionSettled
+    | MemberJudged
+    | FineCharged
+    | CreditDecayed
+    | Moved
+    | DebtRecorded
+    | PageClosed
+    | DayClosed
+    | DaySealed
+    | DisputeFiled
+)

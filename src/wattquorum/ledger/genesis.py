@@ -1,0 +1,134 @@
+"""Genesis: what a chain starts from.
+
+A file that people write and read (JSON), whose hash is the chain's id and the first block's predecessor. It names the
+currency, the governors and how many must agree, the accounts that exist from the start, who may propose blocks, and
+the first parameters. A demo chain says so here; keys derived from a seed are for such chains alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from wattquorum.foundation.codec import Name, Unsigned, from_json
+from wattquorum.foundation.identities import CHAIN_ID_BYTES, KEY_BYTES, address_of, tagged_hash
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.accounts import GRANTABLE, Account, Role, Status, reserved
+from wattquorum.ledger.facts import AccountOpened, Fact, ParametersChanged, RoleChanged
+from wattquorum.ledger.parameters import DEFAULTS, Parameters, check, with_changes
+from wattquorum.ledger.state import Chain, State, Table
+
+FORMAT: Final = 1
+PARAMETERS_KEY_BYTES: Final = 4
+
+
+class Founder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An account that exists from the start, with the roles it is granted."""
+
+    name: Name
+    owner: Name
+    key: str  # hexadecimal
+    roles: tuple[str, ...]
+
+
+class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of genesis.json; every field is needed but `parameters`, which overrides defaults by name."""
+
+    format: int
+    name: Name
+    currency: Name
+    demo: bool
+    created_ms: Unsigned
+    approvals_needed: Unsigned
+    founders: tuple[Founder, ...]
+    proposers: tuple[str, ...]  # public keys, hexadecimal
+    parameters: dict[str, int] = {}
+
+
+def encode_genesis(genesis: Genesis) -> bytes:
+    """The one form in which a genesis is stored: indented JSON and a newline."""
+    return msgspec.json.format(msgspec.json.encode(genesis), indent=2) + b"\n"
+
+
+def decode_genesis(data: bytes) -> Genesis:
+    """A checked genesis; Refused on anything that is not the stored form of a valid one."""
+    genesis = from_json(data, Genesis, "genesis")
+    if encode_genesis(genesis) != data:
+        raise Refused("encoding_noncanonical", "genesis", data[:16], "Write it with `wattquorum` and do not edit it.")
+    if genesis.format != FORMAT:
+        raise Refused("out_of_range", "genesis.format", genesis.format, f"This version reads format {FORMAT}.")
+    keys = [_key(founder.key, "genesis.founders.key") for founder in genesis.founders]
+    if len(set(keys)) != len(keys):
+        raise Refused("account_exists", "genesis.founders.key", "twice the same", "Give every founder its own key.")
+    governors = sum("GOVERNOR" in founder.roles for founder in genesis.founders)
+    if not 1 <= genesis.approvals_needed <= governors:
+        raise Refused("out_of_range", "genesis.approvals_needed", genesis.approvals_needed, f"Choose 1..{governors}.")
+    if not genesis.proposers:
+        raise Refused("out_of_range", "genesis.proposers", "none", "Name at least one proposer's key.")
+    for proposer in genesis.proposers:
+        _key(proposer, "genesis.proposers")
+    for founder in genesis.founders:
+        for role in founder.roles:
+            if role not in [each.name for each in GRANTABLE]:
+                raise Refused("role_unknown", "genesis.founders.roles", role)
+    first_parameters(genesis)
+    return genesis
+
+
+def _key(text: str, field: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise Refused("encoding_unreadable", field, text, "Give a public key of 64 hexadecimal digits.")
+    return key
+
+
+def first_parameters(genesis: Genesis) -> Parameters:
+    """The defaults with the genesis's overrides, checked."""
+    parameters = with_changes(DEFAULTS, sorted(genesis.parameters.items()))
+    check(parameters)
+    return parameters
+
+
+def chain_id_of(data: bytes) -> bytes:
+    """The chain's id: the first 16 bytes of the genesis's hash."""
+    return genesis_hash(data)[:CHAIN_ID_BYTES]
+
+
+def genesis_hash(data: bytes) -> bytes:
+    """What the first block names as its predecessor."""
+    return tagged_hash("genesis", data)
+
+
+def version_key(version: int) -> bytes:
+    """The key of a version of the parameters."""
+    return version.to_bytes(PARAMETERS_KEY_BYTES, "big")
+
+
+def first_state(genesis: Genesis, chain_id: bytes) -> tuple[State, list[Fact]]:
+    """The state before the first block, and the facts that lead to it."""
+    state, facts = State(), list[Fact]()
+    state.put(Table.CHAIN, b"", Chain(0, genesis.created_ms, 0, 0, genesis.approvals_needed))
+    parameters = first_parameters(genesis)
+    state.put(Table.PARAMETERS, version_key(0), parameters)
+    facts.append(ParametersChanged(0, parameters))
+    special = reserved(chain_id)
+    for name in special.__struct_fields__:
+        address = getattr(special, name)
+        state.put(Table.ACCOUNT, address, Account(b"", Status.ACTIVE, 0, 0, 0, 0, name, name, genesis.created_ms))
+        facts.append(AccountOpened(address, name, name))
+    for founder in genesis.founders:
+        key = bytes.fromhex(founder.key)
+        roles = Role(0)
+        for role in founder.roles:
+            roles |= Role[role]
+        address = address_of(chain_id, key)
+        account = Account(key, Status.ACTIVE, int(roles), 0, 0, 0, founder.name, founder.owner, genesis.created_ms)
+        state.put(Table.ACCOUNT, address, account)
+        facts.append(AccountOpened(address, founder.name, founder.owner))
+        facts.append(RoleChanged(address, int(roles)))
+    state.commit()
+    return state, facts

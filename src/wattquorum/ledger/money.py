@@ -1,0 +1,175 @@
+"""Money on the ledger: posting transfers, locking collateral, debts, deposits and payouts (L-1, L-7, L-24).
+
+Everything here keeps one law: the balances of all accounts, locked collateral and the four reserved accounts
+included, add up to zero. No balance but the grid's and the outside's goes below zero; what a payer lacks becomes a
+recorded debt to the payee and suspends the payer, and nobody else's balance is touched.
+"""
+
+from __future__ import annotations
+
+from wattquorum.foundation.codec import changed
+from wattquorum.foundation.identities import tagged_hash
+from wattquorum.foundation.quantities import MONEY_MAX, Money
+from wattquorum.foundation.refusals import Refused
+from wattquorum.foundation.transfers import Kind, Transfer
+from wattquorum.ledger.accounts import Role, Status, check_active
+from wattquorum.ledger.context import Context
+from wattquorum.ledger.facts import DebtRecorded, Moved, StatusChanged
+from wattquorum.ledger.state import Debt, Payout, Reference, Table
+from wattquorum.ledger.transactions import Deposit, PayOut, SettleDebt, WithdrawMoney, identifier
+
+
+def available(context: Context, address: bytes) -> int:
+    """What an account can pay now without its collateral; the grid's credit limit included [millionths]."""
+    account = context.account(address)
+    if address == context.reserved.grid:
+        return account.balance + context.parameters().grid_credit_limit
+    if address == context.reserved.outside:
+        return account.balance + MONEY_MAX
+    return account.balance
+
+
+def post(
+    context: Context, kind: Kind, payer: bytes, payee: bytes, amount: int, day: int = 0, contract: bytes = b""
+) -> None:
+    """Moves free money; Refused("balance_short") when the payer lacks it. Nothing happens for zero."""
+    if amount == 0:
+        return
+    if amount > available(context, payer):
+        raise Refused("balance_short", "balance", available(context, payer), f"{amount} millionths are needed.")
+    context.change_account(payer, balance=context.account(payer).balance - amount)
+    _credit(context, kind, payer, payee, amount, day, contract)
+
+
+def _credit(context: Context, kind: Kind, payer: bytes, payee: bytes, amount: int, day: int, contract: bytes) -> None:
+    context.change_account(payee, balance=context.account(payee).balance + amount)
+    context.transfers.append(Transfer(kind, payer, payee, amount))
+    context.tell(Moved(kind, payer, payee, amount, day, contract))
+
+
+def lock(context: Context, address: bytes, amount: Money) -> None:
+    """Sets collateral aside; Refused("collateral_short") when the free balance is too small."""
+    account = context.account(address)
+    if account.balance < amount:
+        short = amount - account.balance
+        remedy = f"{amount} millionths are needed for {account.name}; deposit {short} more or promise less."
+        raise Refused("collateral_short", "balance", account.balance, remedy)
+    context.change_account(address, balance=account.balance - amount, locked=account.locked + amount)
+
+
+def unlock(context: Context, address: bytes, amount: int) -> None:
+    """Releases collateral."""
+    if amount:
+        account = context.account(address)
+        context.change_account(address, balance=account.balance + amount, locked=account.locked - amount)
+
+
+def pay(
+    context: Context, kind: Kind, payer: bytes, payee: bytes, amount: int, day: int, contract: bytes, locked: int = 0
+) -> int:
+    """Pays from `locked` collateral first, then from free money; the rest becomes a debt (L-7).
+
+    Returns how much of the locked collateral was used.
+    """
+    if amount <= 0:
+        return 0
+    from_lock = min(amount, locked)
+    from_free = max(0, min(amount - from_lock, available(context, payer)))
+    if from_lock or from_free:
+        account = context.account(payer)
+        context.change_account(payer, balance=account.balance - from_free, locked=account.locked - from_lock)
+        _credit(context, kind, payer, payee, from_lock + from_free, day, contract)
+    missing = amount - from_lock - from_free
+    if missing:
+        _owe(context, Debt(payer, payee, missing, kind, day, contract))
+    return from_lock
+
+
+def _owe(context: Context, debt: Debt) -> None:
+    number = context.state.count(Table.DEBT).to_bytes(8, "big")
+    key = tagged_hash("debt", context.hash, number, len(context.facts).to_bytes(8, "big"))[:16]
+    context.state.put(Table.DEBT, key, debt)
+    context.tell(DebtRecorded(key, debt.debtor, debt.creditor, debt.amount, Kind(debt.kind), debt.day, debt.contract))
+    account = context.account(debt.debtor)
+    if account.status is Status.ACTIVE and account.key:
+        context.change_account(debt.debtor, status=Status.INDEBTED)
+        context.tell(StatusChanged(debt.debtor, Status.INDEBTED, "a debt was recorded"))
+
+
+def has_debt(context: Context, address: bytes) -> bool:
+    """Whether an account owes anything."""
+    return any(debt.debtor == address for _, debt in context.state.items(Table.DEBT))
+
+
+def deposit(context: Context, payload: Deposit) -> None:
+    """The cashier credits money from outside, once per reference (L-24, L-27)."""
+    context.need(Role.CASHIER)
+    account = context.account(payload.account)
+    if not account.key:
+        raise Refused("out_of_range", "account", account.name, "Deposit to an account that has a key.")
+    if not 0 < payload.amount <= MONEY_MAX:
+        raise Refused("amount_not_positive", "amount", payload.amount)
+    key = payload.reference.encode("ascii")
+    if context.state.get(Table.REFERENCE, key) is not None:
+        raise Refused("reference_used", "reference", payload.reference)
+    if payload.amount > available(context, context.reserved.outside):
+        raise Refused("overflow", "amount", payload.amount)
+    context.state.put(Table.REFERENCE, key, Reference(context.now))
+    post(context, Kind.DEPOSIT, context.reserved.outside, payload.account, payload.amount)
+
+
+def withdraw_money(context: Context, payload: WithdrawMoney) -> None:
+    """A member's money is set aside until the cashier has paid it outside (L-24)."""
+    account = context.account(context.sender)
+    if payload.amount <= 0:
+        raise Refused("amount_not_positive", "amount", payload.amount)
+    if account.status is Status.LEAVING:
+        check_settled(context)
+    else:
+        check_active(account, "sender")
+    post(context, Kind.WITHDRAWAL, context.sender, context.reserved.payouts, payload.amount)
+    context.state.put(Table.PAYOUT, identifier(context.hash), Payout(context.sender, payload.amount))
+
+
+def check_settled(context: Context) -> None:
+    """Refuses a leaving member's withdrawal while anything of its is open (L-24)."""
+    account = context.account(context.sender)
+    days = [day.window.start_ms for _, day in context.state.items(Table.DAY)]
+    traded = any(
+        context.sender in (contract.seller, contract.buyer)
+        for day in days
+        for key in context.state.of_day(Table.CONTRACT, day)
+        if (contract := context.state.get(Table.CONTRACT, key))
+    )
+    if account.locked or traded or has_debt(context, context.sender):
+        raise Refused("obligations_open", "sender", account.name)
+
+
+def pay_out(context: Context, payload: PayOut) -> None:
+    """The cashier reports a withdrawal as paid, or returns the money."""
+    context.need(Role.CASHIER)
+    payout: Payout | None = context.state.get(Table.PAYOUT, payload.payout)
+    if payout is None:
+        raise Refused("payout_unknown", "payout", payload.payout)
+    context.state.drop(Table.PAYOUT, payload.payout)
+    target = context.reserved.outside if payload.paid else payout.member
+    post(context, Kind.WITHDRAWAL, context.reserved.payouts, target, payout.amount)
+
+
+def settle_debt(context: Context, payload: SettleDebt) -> None:
+    """A debtor pays a debt; the last one paid makes its account active again (L-7)."""
+    debt: Debt | None = context.state.get(Table.DEBT, payload.debt)
+    if debt is None or debt.debtor != context.sender:
+        raise Refused("debt_unknown", "debt", payload.debt)
+    if not 0 < payload.amount <= debt.amount:
+        raise Refused("out_of_range", "amount", payload.amount, f"Pay from 1 to {debt.amount} millionths.")
+    post(context, Kind.DEBT_PAYMENT, debt.debtor, debt.creditor, payload.amount, debt.day, debt.contract)
+    left = debt.amount - payload.amount
+    if left:
+        context.state.put(Table.DEBT, payload.debt, changed(debt, amount=left))
+    else:
+        context.state.drop(Table.DEBT, payload.debt)
+    context.tell(DebtRecorded(payload.debt, debt.debtor, debt.creditor, left, Kind(debt.kind), debt.day, debt.contract))
+    if context.account(context.sender).status is Status.INDEBTED and not has_debt(context, context.sender):
+        context.change_account(context.sender, status=Status.ACTIVE)
+        context.tell(StatusChanged(context.sender, Status.ACTIVE, "all debts are paid"))

@@ -1,0 +1,125 @@
+"""Parameters: the numbers behind the rules, as versioned state (L-25).
+
+A governed transaction writes a new version; a delivery day pins the version in force when it is published, so that
+everybody trades a day under the same rules and no contract ever changes under its parties. Ranges are checked one by
+one and together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from wattquorum.foundation.codec import Record, changed
+from wattquorum.foundation.quantities import INT64_MAX, MILLION, MONEY_MAX, POINTS_MAX, PRICE_MAX
+from wattquorum.foundation.refusals import Refused
+
+
+class Silence(IntEnum):
+    """What becomes of a contract that the grid operator neither approved nor curtailed (L-8)."""
+
+    APPROVE = 1
+    LAPSE = 2
+
+
+class Parameters(Record, frozen=True):
+    """One version of all parameters; `RANGES` gives unit, range, default and meaning of each."""
+
+    fee: int
+    tolerance: int
+    policy: int
+    mu: int
+    minimum_credit_loss: int
+    collateral_loss: int
+    initial_credit: int
+    initial_trust: int
+    reference_side: int
+    max_share: int
+    trust_loss: int
+    eta: int
+    decay_days: int
+    band_waived: int
+    silence: int
+    grid_credit_limit: int
+    epoch_ms: int
+    drift_ms: int
+    plausibility: int
+    retention_days: int
+    expiry_blocks_max: int
+    pending_max: int
+
+
+class Range(NamedTuple):
+    """A parameter's declaration: admitted values lie in low..high."""
+
+    name: str
+    unit: str
+    low: int
+    high: int
+    default: int
+    meaning: str
+
+
+RANGES: Final = (
+    Range("fee", "millionths/kWh", 0, PRICE_MAX, 1_000, "handling fee per contracted kWh and side (A-20)"),
+    Range("tolerance", "ppm", 0, 500_000, 50_000, "shortfall that is no default (L-4)"),
+    Range("policy", "1 true_loss, 2 paper, 3 off", 1, 3, 1, "what a defaulter pays its partner (L-3, A-18)"),
+    Range("mu", "millionths/(kWh point)", 0, MILLION, 5_000, "penalty coefficient of the fine (A-18)"),
+    Range(
+        "minimum_credit_loss", "millionths of a point", 0, POINTS_MAX, MILLION, "least loss a fine is taken on (A-18)"
+    ),
+    Range(
+        "collateral_loss",
+        "millionths of a point",
+        0,
+        POINTS_MAX,
+        10 * MILLION,
+        "credit loss that collateral covers (L-7)",
+    ),
+    Range("initial_credit", "millionths of a point", 0, POINTS_MAX, 50 * MILLION, "credit C at entry (A-9)"),
+    Range("initial_trust", "millionths of a point", 0, POINTS_MAX, 50 * MILLION, "credit T at entry (B-1)"),
+    Range("reference_side", "members", 1, MILLION, 15, "side size at which A-9 holds as written (L-5)"),
+    Range("max_share", "ppm", 1, MILLION, 66_667, "greatest share of A-9 in one day (L-5)"),
+    Range("trust_loss", "millionths of a point", 0, POINTS_MAX, 5 * MILLION, "m of B-2"),
+    Range("eta", "ppm", 1, MILLION - 1, 900_000, "decay factor of credit (A-16)"),
+    Range("decay_days", "closed days", 1, 10_000, 10, "l of A-16: days between two decays (L-16)"),
+    Range("band_waived", "0 or 1", 0, 1, 0, "1 admits prices outside the band (L-6)"),
+    Range("silence", "1 approve, 2 lapse", 1, 2, 1, "contracts the grid operator did not decide on (L-8)"),
+    Range(
+        "grid_credit_limit",
+        "millionths",
+        0,
+        MONEY_MAX,
+        MILLION * MILLION,
+        "how far the grid account may be overdrawn (L-7)",
+    ),
+    Range("epoch_ms", "ms", 1_000, 31 * 86_400_000, 86_400_000, "length of an epoch (L-16)"),
+    Range("drift_ms", "ms", 1, 3_600_000, 2_000, "how far a block's time may lie ahead of a validator's clock (L-26)"),
+    Range("plausibility", "ppm of the limit", MILLION, 10 * MILLION, 1_500_000, "readings above this are absurd"),
+    Range("retention_days", "days", 1, 36_500, 1_095, "how long rows of readings are kept (L-23)"),
+    Range(
+        "expiry_blocks_max", "blocks", 1, INT64_MAX >> 16, 1_000_000, "how far ahead a transaction may expire (L-26)"
+    ),
+    Range("pending_max", "transactions", 1, MILLION, 1_000, "pending transactions per sender (L-26)"),
+)
+
+BY_NAME: Final = {each.name: each for each in RANGES}
+DEFAULTS: Final = Parameters(*(each.default for each in RANGES))
+
+
+def with_changes(current: Parameters, changes: Sequence[tuple[str, int]]) -> Parameters:
+    """A new version: every change checked against its range; one wrong change refuses all."""
+    for name, value in changes:
+        declared = BY_NAME.get(name)
+        if declared is None:
+            raise Refused("parameter_unknown", "parameter", name)
+        if not declared.low <= value <= declared.high:
+            remedy = f"Choose {name} from {declared.low} to {declared.high} ({declared.unit})."
+            raise Refused("parameter_out_of_range", name, value, remedy)
+    return changed(current, **dict(changes))
+
+
+def check(parameters: Parameters) -> None:
+    """Refuses a set with any value out of its range, as a genesis may contain."""
+    with_changes(parameters, [(each.name, getattr(parameters, each.name)) for each in RANGES])

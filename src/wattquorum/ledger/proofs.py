@@ -1,0 +1,75 @@
+"""Merkle trees and proofs: of transactions, receipts, readings and the state.
+
+Leaves and nodes are hashed under different tags, and an odd node is carried up unchanged, so that no tree has the
+root of another. A proof is a leaf's path to the root; whoever holds a block header can check it with nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from wattquorum.foundation.codec import Digest, Record, Unsigned
+from wattquorum.foundation.identities import tagged_hash
+
+EMPTY_ROOT: Final = tagged_hash("merkle empty")
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """The hash of one leaf."""
+    return tagged_hash("merkle leaf", data)
+
+
+def _parents(level: Sequence[bytes]) -> list[bytes]:
+    above = [tagged_hash("merkle node", level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+    if len(level) % 2:
+        above.append(level[-1])
+    return above
+
+
+def root_of_hashes(leaves: Sequence[bytes]) -> bytes:
+    """The root over leaf hashes, in order."""
+    if not leaves:
+        return EMPTY_ROOT
+    level = list(leaves)
+    while len(level) > 1:
+        level = _parents(level)
+    return level[0]
+
+
+def root_of(leaves: Sequence[bytes]) -> bytes:
+    """The root over leaf data, in order."""
+    return root_of_hashes([leaf_hash(leaf) for leaf in leaves])
+
+
+class Proof(Record, frozen=True):
+    """That a leaf stands at `position` of a tree with `size` leaves: the sibling hashes from the leaf upward."""
+
+    position: Unsigned
+    size: Unsigned
+    siblings: tuple[Digest, ...]
+
+
+def prove(leaves: Sequence[bytes], position: int) -> Proof:
+    """The proof for one leaf of a tree."""
+    level, at, siblings = [leaf_hash(leaf) for leaf in leaves], position, []
+    while len(level) > 1:
+        if at ^ 1 < len(level):
+            siblings.append(level[at ^ 1])
+        level, at = _parents(level), at // 2
+    return Proof(position, len(leaves), tuple(siblings))
+
+
+def holds(proof: Proof, leaf: bytes, root: bytes) -> bool:
+    """Whether the proof leads from the leaf to the root."""
+    if not 0 <= proof.position < proof.size:
+        return False
+    node, at, width, rest = leaf_hash(leaf), proof.position, proof.size, list(proof.siblings)
+    while width > 1:
+        if at ^ 1 < width:
+            if not rest:
+                return False
+            sibling = rest.pop(0)
+            node = tagged_hash("merkle node", sibling, node) if at % 2 else tagged_hash("merkle node", node, sibling)
+        at, width = at // 2, (width + 1) // 2
+    return not rest and node == root

@@ -1,0 +1,372 @@
+"""Transactions: what members and operators sign.
+
+The body is an array of chain id, sender, nonce, expiry height, expiry time and a tagged payload; the envelope is body
+and signature. The signature covers a domain-separated prefix and the received body bytes, and the body must be the
+one encoding of what it says. Two things can be wrong with a transaction: it may be inadmissible (its bytes, chain,
+signature, nonce or expiry), then it leaves no trace but a receipt; or its payload may be refused, then it uses its
+nonce. Rules: L-24, L-26.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from wattquorum.foundation.codec import Address, Decoder, Digest, Name, Record, Text, Unsigned, encode
+from wattquorum.foundation.identities import KEY_BYTES, Signed, SigningKey, signed_bytes, tagged_hash
+from wattquorum.foundation.intervals import Window
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.accounts import Side, Status
+
+TRANSACTION_BYTES_MAX: Final = 65_536
+PURPOSE: Final = "transaction"
+
+Identifier = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Key = Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
+Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Energies = Annotated[bytes, Meta(max_length=6_000)]  # packed, see foundation.vectors
+Prices = Annotated[bytes, Meta(min_length=4, max_length=6_000)]  # packed; one entry holds for all intervals
+Share = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+# Members and roles
+
+
+class MeterPoint(Record, frozen=True):
+    """A register of a meter: injection (SELL) or withdrawal (BUY), never netted (L-12)."""
+
+    meter: Name
+    side: Side
+    feeder: Name
+    limit_w: Unsigned  # P_max or connection limit [W] (A-4, L-10)
+    technology: Name
+    power_factor: Share  # [ppm]
+
+
+class Register(Record, frozen=True, tag=1):
+    """A registrar admits an account against its meter points (A-1, L-17); none for an operator."""
+
+    key: Key
+    name: Name
+    owner: Name
+    meters: tuple[MeterPoint, ...]
+
+
+class AddMeter(Record, frozen=True, tag=2):
+    """A registrar adds a meter point to a member."""
+
+    member: Address
+    meter: MeterPoint
+
+
+class SetStatus(Record, frozen=True, tag=3):
+    """A registrar suspends or reinstates a member (L-24)."""
+
+    member: Address
+    status: Status
+    reason: Text
+
+
+class RotateKey(Record, frozen=True, tag=4):
+    """A member changes its key; the new key signs the address, so that nobody can install a key nobody holds."""
+
+    key: Key
+    proof: Signature
+
+
+class Leave(Record, frozen=True, tag=5):
+    """A member stops trading; its balance is frozen until everything is final (L-24)."""
+
+
+# Governance: one mechanism for everything that governors decide n of m (L-25)
+
+
+class SetParameters(Record, frozen=True, tag=1):
+    """New values of parameters, by name."""
+
+    changes: tuple[tuple[Name, int], ...]
+
+
+class PublishDay(Record, frozen=True, tag=2):
+    """A delivery day with its tariffs and deadlines (L-6, L-13)."""
+
+    window: Window
+    feeders: tuple[Name, ...]
+    feed_in: Prices  # ps: what the grid pays
+    grid_price: Prices  # pb: what the grid takes
+    over_grid_fee: Prices  # po: what the consumer pays for transport
+    gate_ms: Unsigned  # trading ends
+    readings_due_ms: Unsigned
+    substitute_ms: Unsigned  # missing readings are substituted from here on (L-11)
+    final_ms: Unsigned  # corrections end (L-11)
+
+
+class GrantRole(Record, frozen=True, tag=3):
+    """A role for an account."""
+
+    account: Address
+    role: int
+
+
+class RevokeRole(Record, frozen=True, tag=4):
+    """A role taken back."""
+
+    account: Address
+    role: int
+
+
+class RecoverKey(Record, frozen=True, tag=5):
+    """A new key for an account that lost its own."""
+
+    account: Address
+    key: Key
+
+
+Action = SetParameters | PublishDay | GrantRole | RevokeRole | RecoverKey
+
+
+class Propose(Record, frozen=True, tag=6):
+    """A governor proposes an action and thereby approves it."""
+
+    action: Action
+
+
+class Approve(Record, frozen=True, tag=7):
+    """A governor approves a proposal; the approval that completes the quorum executes it."""
+
+    proposal: Identifier
+
+
+# Negotiation
+
+
+class Offer(Record, frozen=True, tag=8):
+    """A promise for a delivery day, to one partner or, with an empty partner, to everybody."""
+
+    day: Unsigned
+    side: Side
+    partner: Annotated[bytes, Meta(max_length=20)]
+    energy: Energies
+    price: Prices
+    valid_until_ms: Unsigned
+
+
+class Counter(Record, frozen=True, tag=9):
+    """An answer with other energy or another price, addressed to the author of the offer."""
+
+    day: Unsigned
+    offer: Identifier
+    energy: Energies
+    price: Prices
+    valid_until_ms: Unsigned
+
+
+class Accept(Record, frozen=True, tag=10):
+    """The second signature: the offer becomes a contract (A-20, L-6, L-7)."""
+
+    day: Unsigned
+    offer: Identifier
+
+
+class WithdrawOffer(Record, frozen=True, tag=11):
+    """The author takes an offer back."""
+
+    day: Unsigned
+    offer: Identifier
+
+
+class Cancel(Record, frozen=True, tag=12):
+    """Both sides cancel a contract before the gate; the second cancellation counts (L-24)."""
+
+    day: Unsigned
+    contract: Identifier
+
+
+# Grid and meters
+
+
+class ApproveContracts(Record, frozen=True, tag=13):
+    """The grid operator approves contracts (L-8)."""
+
+    day: Unsigned
+    contracts: tuple[Identifier, ...]
+
+
+class Curtail(Record, frozen=True, tag=14):
+    """The grid operator lowers a contract's promises, with the reason (L-8)."""
+
+    day: Unsigned
+    contract: Identifier
+    energy: Energies
+    reason: Text
+
+
+class ReportFault(Record, frozen=True, tag=15):
+    """The grid operator records a line fault at meters for intervals [first, end) (A-15, L-8)."""
+
+    day: Unsigned
+    meters: tuple[Name, ...]
+    first: Unsigned
+    end: Unsigned
+    reason: Text
+
+
+class CommitReadings(Record, frozen=True, tag=16):
+    """The meter operator commits to a feeder's rows of a day; the rows travel beside (L-23)."""
+
+    day: Unsigned
+    feeder: Name
+    root: Digest
+    rows: Unsigned
+
+
+class ClosePage(Record, frozen=True, tag=17):
+    """The grid operator settles one feeder's contracts and positions (L-14)."""
+
+    day: Unsigned
+    feeder: Name
+
+
+class CloseDay(Record, frozen=True, tag=18):
+    """The grid operator closes a day: default, credit, fines and shares (L-5, L-14)."""
+
+    day: Unsigned
+
+
+class SealDay(Record, frozen=True, tag=19):
+    """The grid operator seals a day after its final day; it leaves the state."""
+
+    day: Unsigned
+
+
+# Money
+
+
+class Deposit(Record, frozen=True, tag=20):
+    """The cashier credits money that arrived outside, once per reference."""
+
+    account: Address
+    amount: Unsigned
+    reference: Name
+
+
+class WithdrawMoney(Record, frozen=True, tag=21):
+    """A member asks for money; it is set aside until the cashier has paid it."""
+
+    amount: Unsigned
+
+
+class PayOut(Record, frozen=True, tag=22):
+    """The cashier has paid a withdrawal outside, or returns it."""
+
+    payout: Identifier
+    paid: bool
+
+
+class SettleDebt(Record, frozen=True, tag=23):
+    """A debtor pays off a recorded debt, in part or whole (L-7)."""
+
+    debt: Identifier
+    amount: Unsigned
+
+
+class Dispute(Record, frozen=True, tag=24):
+    """A member records that it contests a settled day; it is decided outside the ledger (L-11)."""
+
+    day: Unsigned
+    contract: Annotated[bytes, Meta(max_length=16)]
+    statement: Text
+
+
+Payload = (
+    Register
+    | AddMeter
+    | SetStatus
+    | RotateKey
+    | Leave
+    | Propose
+    | Approve
+    | Offer
+    | Counter
+    | Accept
+    | WithdrawOffer
+    | Cancel
+    | ApproveContracts
+    | Curtail
+    | ReportFault
+    | CommitReadings
+    | ClosePage
+    | CloseDay
+    | SealDay
+    | Deposit
+    | WithdrawMoney
+    | PayOut
+    | SettleDebt
+    | Dispute
+)
+
+
+class Body(Record, frozen=True):
+    """What is signed."""
+
+    chain: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    sender: Address
+    nonce: Unsigned
+    expiry_height: Unsigned
+    expiry_ms: Unsigned
+    payload: Payload
+
+
+class Transaction(Record, frozen=True):
+    """Body bytes and the sender's signature over them."""
+
+    body: bytes
+    signature: Signature
+
+
+_transactions: Final = Decoder[Transaction](Transaction, "transaction")
+_bodies: Final = Decoder[Body](Body, "transaction body")
+
+
+class Received:
+    """A transaction as it came in: its bytes, its hash, and what they say."""
+
+    __slots__ = ("body", "data", "envelope", "hash")
+
+    def __init__(self, data: bytes) -> None:
+        """Decodes strictly; Refused on oversized, unreadable or non-canonical bytes."""
+        if len(data) > TRANSACTION_BYTES_MAX:
+            raise Refused("transaction_oversized", "transaction", f"{len(data)} bytes")
+        self.data = data
+        self.envelope = _transactions.decode(data)
+        self.body = _bodies.decode(self.envelope.body)
+        self.hash = transaction_hash(data)
+
+    def check(self, key: bytes) -> Signed:
+        """What must hold for the signature to be the sender's."""
+        return Signed(key, signed_bytes(PURPOSE, self.envelope.body), self.envelope.signature)
+
+
+def transaction_hash(data: bytes) -> bytes:
+    """The hash by which a transaction is known."""
+    return tagged_hash("transaction", data)
+
+
+def identifier(hash_: bytes) -> bytes:
+    """The 16-byte id of what a transaction created: an offer, a proposal, a payout."""
+    return hash_[:16]
+
+
+def sign(key: SigningKey, body: Body) -> bytes:
+    """The signed transaction as bytes."""
+    encoded = encode(body)
+    return encode(Transaction(encoded, key.sign(PURPOSE, encoded)))
+
+
+def rotation_message(chain_id: bytes, address: bytes) -> bytes:
+    """What a new key signs to prove that somebody holds it."""
+    return chain_id + address
+
+
+PAYLOAD_TYPES: Final = Payload.__args__
