@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from wattquorum.foundation.refusals import Refused
 
 T = TypeVar("T")
+Meta = msgspec.Meta
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
@@ -34,6 +34,10 @@ encode = _encoder.encode
 
 class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """A value with named fields, encoded as an array; immutable, so that it can be shared between states."""
+
+
+class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A value for files that people read and write: JSON objects with field names, unknown ones refused."""
 
 
 def changed(record: T, **fields: Any) -> T:
@@ -79,6 +83,11 @@ def _named(value: Any) -> Any:
     if isinstance(value, dict):
         return {_named(key): _named(item) for key, item in value.items()}
     return value
+
+
+def to_named_json(value: Named) -> bytes:
+    """The one form in which a named value is stored: indented JSON and a newline."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 def from_json(data: bytes, kind: type[T], field: str) -> T:

@@ -167,6 +167,11 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "file_unknown": ("does not belong into a chain folder", "Move it elsewhere."),
     "folder_exists": ("exists and is not empty", "Choose another folder or remove it."),
     "snapshot_missing": ("has no snapshot that is new enough", "Take a snapshot first."),
+    "records_foreign": (
+        "were made from another chain or by another version",
+        "Drop them and rebuild them from the chain.",
+    ),
+    "records_gap": ("does not follow the last recorded block", "Replay the chain from the block after it."),
     "snapshot_wrong": ("does not match the block it was taken at", "Use another snapshot or replay from genesis."),
     "demo_only": ("is for demo chains alone", "Create random keys for a live chain."),
 }

@@ -10,9 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Annotated, Final
 
-from msgspec import Meta
-
-from wattquorum.foundation.codec import Decoder, Digest, Record, Unsigned, encode
+from wattquorum.foundation.codec import Decoder, Digest, Meta, Record, Unsigned, encode
 from wattquorum.foundation.identities import Signed, SigningKey, signed_bytes, tagged_hash
 from wattquorum.ledger.proofs import root_of
 from wattquorum.ledger.transactions import Key, Signature

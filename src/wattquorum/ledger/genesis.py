@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
-from wattquorum.foundation.codec import Name, Unsigned, from_json
+from wattquorum.foundation.codec import Name, Named, Unsigned, from_json, to_named_json
 from wattquorum.foundation.identities import CHAIN_ID_BYTES, KEY_BYTES, address_of, tagged_hash
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import GRANTABLE, Account, Role, Status, reserved
@@ -23,7 +21,7 @@ FORMAT: Final = 1
 PARAMETERS_KEY_BYTES: Final = 4
 
 
-class Founder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Founder(Named, frozen=True):
     """An account that exists from the start, with the roles it is granted."""
 
     name: Name
@@ -32,8 +30,8 @@ class Founder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roles: tuple[str, ...]
 
 
-class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of genesis.json; every field is needed but `parameters`, which overrides defaults by name."""
+class Genesis(Named, frozen=True):
+    """The content of genesis.json; `parameters` overrides defaults by name."""
 
     format: int
     name: Name
@@ -43,12 +41,12 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approvals_needed: Unsigned
     founders: tuple[Founder, ...]
     proposers: tuple[str, ...]  # public keys, hexadecimal
-    parameters: dict[str, int] = {}
+    parameters: dict[str, int]
 
 
 def encode_genesis(genesis: Genesis) -> bytes:
     """The one form in which a genesis is stored: indented JSON and a newline."""
-    return msgspec.json.format(msgspec.json.encode(genesis), indent=2) + b"\n"
+    return to_named_json(genesis)
 
 
 def decode_genesis(data: bytes) -> Genesis:

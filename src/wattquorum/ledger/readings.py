@@ -12,9 +12,7 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Annotated, Final
 
-from msgspec import Meta
-
-from wattquorum.foundation.codec import Decoder, Name, Record, Unsigned, encode
+from wattquorum.foundation.codec import Decoder, Meta, Name, Record, Unsigned, encode
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.proofs import root_of
 

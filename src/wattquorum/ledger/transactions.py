@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from msgspec import Meta
-
-from wattquorum.foundation.codec import Address, Decoder, Digest, Name, Record, Text, Unsigned, encode
+from wattquorum.foundation.codec import Address, Decoder, Digest, Meta, Name, Record, Text, Unsigned, encode
 from wattquorum.foundation.identities import KEY_BYTES, Signed, SigningKey, signed_bytes, tagged_hash
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.refusals import Refused
