@@ -156,7 +156,10 @@ class Ledger:
         `verify` checks many signatures at once. Refused on an entry that no proposer of this chain signed or whose
         time does not lie above the previous block's; nothing is changed then.
         """
-        ordered = decode_ordered(entry)
+        return self.execute_ordered(decode_ordered(entry), verify)
+
+    def execute_ordered(self, ordered: Ordered, verify: Verifier) -> Executed:
+        """As `execute`, for an entry that is decoded already."""
         self._check_order(ordered)
         received = [_receive(data) for data in ordered.transactions]
         keys = [self._key_of(each) for each in received]

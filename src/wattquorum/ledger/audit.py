@@ -1,0 +1,267 @@
+"""Audit: recompute a chain and name the first thing that is wrong (L-27).
+
+The auditor believes nothing but the genesis (whose hash is the chain's id). It decodes every block strictly, checks
+its place, its proposer's signature and its roots, executes its transactions with the rows that stand beside it, and
+compares the block that comes out with the one that was stored, header field by header field; an auditor's own books
+check that money and energy are conserved. Where rows were deleted after their retention, it starts from a snapshot
+whose root the chain commits to, and says which blocks it could only check for integrity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from wattquorum.foundation.identities import Verifier
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger import snapshots
+from wattquorum.ledger.accounts import reserved
+from wattquorum.ledger.blocks import (
+    Block,
+    Header,
+    Ordered,
+    decode_block,
+    header_hash,
+    proposal_check,
+    receipts_root,
+    transactions_root,
+)
+from wattquorum.ledger.conservation import Books
+from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.readings import decode_rows, root_of_rows
+from wattquorum.ledger.transactions import CommitReadings, Received
+
+Rows = Callable[[bytes], bytes | None]
+
+
+class AuditFault(Exception):
+    """The first thing that is wrong with a chain: where, and why."""
+
+    def __init__(self, where: str, reason: Refused) -> None:
+        super().__init__(where, reason)
+        self.where = where
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
+class Audited(NamedTuple):
+    """What an audit established."""
+
+    height: int
+    digest: bytes
+    tip_hash: bytes
+    replayed_from: int  # the first block that was executed; later than 1 where rows were deleted
+    transactions: int
+    roots: tuple[bytes, ...]  # rows that the replayed blocks commit to
+
+
+def audit(
+    genesis_bytes: bytes,
+    blocks: Iterable[bytes],
+    rows: Rows,
+    taken: Mapping[int, bytes],
+    verify: Verifier,
+    on_block: Callable[[Executed], None] | None = None,
+) -> Audited:
+    """Audits a chain of encoded blocks, in order.
+
+    `rows` gives the attachment of a root, or None when it was deleted; `taken` are snapshots by height. Raises
+    AuditFault at the first thing that is wrong. `on_block` is told of every block that was executed, for progress and
+    for readers.
+    """
+    try:
+        ledger = Ledger(genesis_bytes)
+    except Refused as refused:
+        raise AuditFault("genesis", refused) from None
+    return _Replay(ledger, rows, dict(taken), verify, on_block).run(blocks)
+
+
+class _Replay:
+    """One audit under way."""
+
+    __slots__ = (
+        "books",
+        "from_height",
+        "ledger",
+        "on_block",
+        "roots",
+        "rows",
+        "special",
+        "taken",
+        "tip",
+        "total",
+        "verify",
+    )
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        rows: Rows,
+        taken: dict[int, bytes],
+        verify: Verifier,
+        on_block: Callable[[Executed], None] | None,
+    ) -> None:
+        self.ledger: Ledger = ledger
+        self.rows = rows
+        self.taken = taken
+        self.verify = verify
+        self.on_block = on_block
+        self.special = reserved(ledger.chain_id)
+        self.books = Books()
+        self.books.enter(ledger.founding_facts, b"")
+        self.tip: Header | None = None
+        self.from_height = 1
+        self.total = 0
+        self.roots: list[bytes] = []
+
+    def run(self, blocks: Iterable[bytes]) -> Audited:
+        """All blocks, then the snapshots that no block has accounted for."""
+        skipping = False
+        for data in blocks:
+            height = self.tip.height + 1 if self.tip else 1
+            try:
+                block = decode_block(data)
+                self._check_header(block.header, height)
+                self._check_roots(block)
+                attachments, missing = self._attachments(block)
+                skipping = skipping or missing
+                if skipping:
+                    self._check_proposal(block)
+                else:
+                    self._execute(block, data, attachments)
+                self.tip = block.header
+                if height in self.taken:
+                    skipping = self._check_snapshot(height, skipping)
+                self.total += len(block.transactions)
+            except Refused as refused:
+                raise AuditFault(f"block {height}", refused) from None
+        if skipping:
+            reason = Refused("snapshot_missing", "rows", "deleted", "A snapshot after the deleted rows is needed.")
+            raise AuditFault(f"block {self.from_height}", reason)
+        for height in sorted(self.taken):
+            raise AuditFault(
+                f"snapshot {height}", Refused("snapshot_wrong", "height", height, "No block has this height.")
+            )
+        return Audited(
+            self.ledger.height,
+            self.ledger.digest,
+            self.ledger.tip_hash,
+            self.from_height,
+            self.total,
+            tuple(self.roots),
+        )
+
+    def _check_header(self, header: Header, height: int) -> None:
+        previous = header_hash(self.tip) if self.tip else self.ledger.tip_hash if height == 1 else b""
+        if header.height != height:
+            raise altered("height", header.height, f"Height {height} was expected.")
+        if header.previous != previous:
+            raise altered("previous", header.previous, "The header does not follow the block before it.")
+        if self.tip and header.time_ms <= self.tip.time_ms:
+            raise altered("time_ms", header.time_ms, "Times must rise.")
+
+    def _check_roots(self, block: Block) -> None:
+        if transactions_root(block.transactions) != block.header.transactions_root:
+            raise altered("transactions_root", block.header.transactions_root, "The transactions have another root.")
+        if receipts_root(block.receipts) != block.header.receipts_root:
+            raise altered("receipts_root", block.header.receipts_root, "The receipts have another root.")
+
+    def _check_proposal(self, block: Block) -> None:
+        """What can be checked without the state: that a proposer of this chain signed the order."""
+        header = block.header
+        if header.proposer not in self.ledger.proposers:
+            raise altered("proposer", header.proposer, "It is not one of the genesis's proposers.")
+        check = proposal_check(
+            self.ledger.chain_id,
+            header.time_ms,
+            header.evidence,
+            header.transactions_root,
+            header.proposer,
+            header.proposal_signature,
+        )
+        if not all(self.verify([check])):
+            raise altered("proposal_signature", header.proposal_signature, "It is not the proposer's.")
+
+    def _attachments(self, block: Block) -> tuple[list[bytes], bool]:
+        """The rows that the block's commitments need, and whether any were deleted."""
+        found: dict[bytes, bytes] = {}
+        missing = False
+        for data, receipt in zip(block.transactions, block.receipts, strict=True):
+            if receipt.outcome:
+                continue
+            payload = Received(data).body.payload
+            if isinstance(payload, CommitReadings) and payload.root not in found:
+                rows = self.rows(payload.root)
+                if rows is None:
+                    missing = True
+                else:
+                    if root_of_rows(decode_rows(rows)) != payload.root:
+                        raise altered("rows", payload.root, "The rows beside the chain have another root.")
+                    found[payload.root] = rows
+                    self.roots.append(payload.root)
+        return list(found.values()), missing
+
+    def _execute(self, block: Block, data: bytes, attachments: list[bytes]) -> None:
+        header = block.header
+        ordered = Ordered(
+            header.time_ms,
+            header.proposer,
+            header.proposal_signature,
+            header.evidence,
+            block.transactions,
+            tuple(attachments),
+        )
+        executed = self.ledger.execute_ordered(ordered, self.verify)
+        if executed.data != data:
+            raise _difference(executed.block, block)
+        for facts, receipt in zip(executed.facts, block.receipts, strict=True):
+            self.books.enter(facts, receipt.transfers)
+        self.books.check(self.ledger.state, self.special)
+        if self.on_block:
+            self.on_block(executed)
+
+    def _check_snapshot(self, height: int, skipping: bool) -> bool:
+        """A snapshot is the state after its block; where rows were deleted, the replay goes on from it."""
+        data = self.taken.pop(height)
+        assert self.tip is not None
+        if not skipping:
+            if data != snapshots.take(self.ledger):
+                raise Refused("snapshot_wrong", "snapshot", height)
+            return False
+        if snapshots.read(data).header != self.tip:
+            raise Refused("snapshot_wrong", "header", height)
+        ledger = snapshots.restore(self.ledger.genesis_bytes, data)
+        for root in snapshots.rows_needed(ledger):
+            rows = self.rows(root)
+            if rows is None:
+                return True  # a later snapshot may not need them
+            ledger.shelf.load(rows, root)
+            self.roots.append(root)
+        self.ledger = ledger
+        self.books = Books()
+        self.books.adopt(ledger.state)
+        self.from_height = height + 1
+        return False
+
+
+def _difference(recomputed: Block, stored: Block) -> Refused:
+    """The first header field, or the receipt, in which a recomputed block differs from the stored one."""
+    for position, (mine, theirs) in enumerate(zip(recomputed.receipts, stored.receipts, strict=True)):
+        if mine != theirs:
+            return altered(f"receipt {position}", theirs.code or theirs.outcome.name.lower(), _say(mine.code))
+    for name in Header.__struct_fields__:
+        mine_field, stored_field = getattr(recomputed.header, name), getattr(stored.header, name)
+        if mine_field != stored_field:
+            return altered(name, stored_field, "Executing the block gives another one.")
+    return altered("block", stored.header.height, "Executing it gives other bytes.")
+
+
+def _say(code: str) -> str:
+    return f"Executing the transaction gives {code or 'done'}."
+
+
+def altered(field: str, value: object, reason: str) -> Refused:
+    """A chain that is not what it commits to."""
+    return Refused("chain_altered", field, value, reason)
