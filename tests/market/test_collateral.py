@@ -48,6 +48,13 @@ def test_a_seller_at_a_negative_price_locks_what_it_pays() -> None:
     assert locks.buyer == (100 + 50) * CNY + ROUNDING_PER_INTERVAL
 
 
+def test_what_the_grid_pays_a_buyer_is_not_set_off_against_what_it_owes_its_partner() -> None:
+    terms = rows(Terms._make((500_000, 500_000, 400_000, -200_000)))
+    locks = collateral(np.array([1 * MWH]), terms, 0, TEN, TEN, Policy.OFF)
+    # .50 to the partner, although .20 come back: the partner is paid first.
+    assert locks.buyer == 500 * CNY + ROUNDING_PER_INTERVAL
+
+
 def test_intervals_that_promise_nothing_lock_nothing() -> None:
     busy = collateral(np.array([1 * MWH]), rows(PAPER_TERMS), MU, TEN, TEN, Policy.TRUE_LOSS)
     mostly_idle = collateral(np.array([0, 0, 1 * MWH, 0]), rows(PAPER_TERMS, 4), MU, TEN, TEN, Policy.TRUE_LOSS)
