@@ -2,8 +2,8 @@
 
 Energy is in Wh, power in W, money in millionths of the ledger's one currency, prices in millionths per kWh, credit
 and weights in millionths of a point, shares in parts per million, carbon in grams, time in milliseconds UTC. Products
-and quotients go through the named functions below, each of which rounds once and toward zero; `worst_*` functions
-round away from zero and serve collateral alone. Splits hand out every unit: largest remainder first, ties by key.
+and quotients go through the named functions below, each of which rounds once and toward zero; rounding away
+from zero serves collateral alone. Splits hand out every unit: largest remainder first, ties by key.
 The single rounding of each transfer is L-1; the order of splits is that of A-19.
 """
 
@@ -50,11 +50,6 @@ def away_from_zero(numerator: int, denominator: int) -> int:
 def cost(energy: Energy, price: Price) -> Money:
     """What `energy` [Wh] costs at `price` [millionths per kWh], rounded once toward zero (L-1)."""
     return Money(toward_zero(energy * price, WH_PER_KWH))
-
-
-def worst_cost(energy: Energy, price: Price) -> Money:
-    """An upper bound of `cost` in magnitude, for collateral: rounded away from zero."""
-    return Money(away_from_zero(energy * price, WH_PER_KWH))
 
 
 def energy_of(power: Power, duration: Millis) -> Energy:
