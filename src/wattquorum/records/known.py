@@ -1,0 +1,218 @@
+"""What earlier blocks told and later rows need: tariffs, negotiated prices, chains of answers, credit.
+
+A cache of the records themselves, by delivery day, so that a sealed day can be forgotten. It is filled as facts come
+in, and from the database when the records were opened again in the middle of a day.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from sqlalchemy import Connection, func, select
+
+from wattquorum.foundation.vectors import Int64s
+from wattquorum.ledger.parameters import Parameters
+from wattquorum.market.terms import Policy
+from wattquorum.records.tables import SUPERSEDED, contracts, credit, days, debts, offers, parameters, promises, tariffs
+
+
+class KnownDay(NamedTuple):
+    """A delivery day's tariffs [millionths per kWh, one per interval] and rules."""
+
+    intervals: int
+    feed_in: Int64s
+    grid_price: Int64s
+    over_grid_fee: Int64s
+    policy: Policy
+    readings_due_ms: int
+
+
+class KnownOffer(NamedTuple):
+    """An offer's place in its chain of answers."""
+
+    thread: str
+    round: int
+    partner: str
+
+
+class KnownContract(NamedTuple):
+    """A contract's negotiated prices [millionths per kWh, one per interval] and its latest version."""
+
+    price: Int64s
+    version: int
+
+
+class Change(NamedTuple):
+    """What a day's judgement changed [millionths of a point]."""
+
+    credit: int
+    trust: int
+
+
+class KnownCredit(NamedTuple):
+    """A member's side as it stands now [millionths of a point; Wh]."""
+
+    credit: int
+    trust: int
+    traded: int
+
+
+class Known:
+    """One projection's memory."""
+
+    __slots__ = (
+        "_connection",
+        "_contracts",
+        "_credit",
+        "_days",
+        "_debts",
+        "_initial",
+        "_judgements",
+        "_offers",
+        "_policies",
+    )
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._initial: KnownCredit | None = None
+        self._policies: dict[int, Policy] = {}
+        self._days: dict[int, KnownDay] = {}
+        self._debts: dict[str, None] = {}
+        self._judgements: dict[int, dict[tuple[str, str], Change]] = {}
+        self._offers: dict[int, dict[str, KnownOffer]] = {}
+        self._contracts: dict[int, dict[str, KnownContract]] = {}
+        self._credit: dict[tuple[str, str], KnownCredit] = {}
+
+    def read_from(self, connection: Connection) -> None:
+        """Where to look for what is not remembered."""
+        self._connection = connection
+
+    def _reading(self) -> Connection:
+        if self._connection is None:
+            raise AssertionError("read_from comes first")
+        return self._connection
+
+    def policy(self, version: int) -> Policy:
+        """The penalty policy of a version of the parameters."""
+        if version not in self._policies:
+            query = select(parameters.c.value).where(parameters.c.version == version, parameters.c.name == "policy")
+            self._policies[version] = Policy(self._reading().execute(query).scalar_one())
+        return self._policies[version]
+
+    def day(self, start_ms: int) -> KnownDay:
+        """A published day."""
+        if start_ms not in self._days:
+            query = select(days.c.intervals, days.c.parameters_version, days.c.readings_due_ms)
+            row = self._reading().execute(query.where(days.c.day_start_ms == start_ms)).one()
+            prices = select(
+                tariffs.c.feed_in_millionths_per_kwh,
+                tariffs.c.grid_price_millionths_per_kwh,
+                tariffs.c.over_grid_fee_millionths_per_kwh,
+            )
+            prices = prices.where(tariffs.c.day_start_ms == start_ms).order_by(tariffs.c.interval)
+            table = np.array(self._reading().execute(prices).all(), dtype=np.int64)
+            policy = self.policy(row.parameters_version)
+            self._days[start_ms] = KnownDay(
+                row.intervals, table[:, 0], table[:, 1], table[:, 2], policy, row.readings_due_ms
+            )
+        return self._days[start_ms]
+
+    def put_day(self, start_ms: int, day: KnownDay) -> None:
+        """Remembers a day."""
+        self._days[start_ms] = day
+
+    def offer(self, day: int, offer: str) -> KnownOffer:
+        """An offer's place in its chain of answers."""
+        known = self._offers.setdefault(day, {})
+        if offer not in known:
+            query = select(offers.c.thread, offers.c.round, offers.c.partner).where(offers.c.offer == offer)
+            known[offer] = KnownOffer(*self._reading().execute(query).one())
+        return known[offer]
+
+    def put_offer(self, day: int, offer: str, known: KnownOffer) -> None:
+        """Remembers an offer."""
+        self._offers.setdefault(day, {})[offer] = known
+
+    def contract(self, day: int, contract: str) -> KnownContract:
+        """A contract's prices; 0 in intervals in which nothing was ever promised."""
+        known = self._contracts.setdefault(day, {})
+        if contract not in known:
+            version = self._reading().execute(select(contracts.c.versions).where(contracts.c.contract == contract))
+            query = select(promises.c.interval, promises.c.price_millionths_per_kwh)
+            query = query.where(promises.c.contract == contract, promises.c.version == 1)
+            price = np.zeros(self.day(day).intervals, dtype=np.int64)
+            for interval, value in self._reading().execute(query):
+                price[interval] = value
+            known[contract] = KnownContract(price, version.scalar_one())
+        return known[contract]
+
+    def put_contract(self, day: int, contract: str, known: KnownContract) -> None:
+        """Remembers a contract."""
+        self._contracts.setdefault(day, {})[contract] = known
+
+    def initial(self) -> KnownCredit:
+        """A new member's side under the latest parameters."""
+        if self._initial is None:
+            latest = select(func.max(parameters.c.version)).scalar_subquery()
+            query = select(parameters.c.name, parameters.c.value).where(parameters.c.version == latest)
+            values = {row.name: row.value for row in self._reading().execute(query)}
+            self._initial = KnownCredit(values["initial_credit"], values["initial_trust"], 0)
+        return self._initial
+
+    def put_parameters(self, version: int, latest: Parameters) -> None:
+        """Remembers a version of the parameters, the latest so far."""
+        self._policies[version] = Policy(latest.policy)
+        self._initial = KnownCredit(latest.initial_credit, latest.initial_trust, 0)
+
+    def credit(self, member: str, side: str) -> KnownCredit | None:
+        """A member's side after its last row of `credit`; None before the first."""
+        if (member, side) not in self._credit:
+            query = select(
+                credit.c.credit_now_points_millionths, credit.c.trust_now_points_millionths, credit.c.traded_wh
+            )
+            query = query.where(credit.c.member == member, credit.c.side == side)
+            query = query.order_by(credit.c.height.desc(), credit.c.sequence.desc()).limit(1)
+            found = self._reading().execute(query).one_or_none()
+            if found is None:
+                return None
+            self._credit[member, side] = KnownCredit(*found)
+        return self._credit[member, side]
+
+    def put_credit(self, member: str, side: str, known: KnownCredit) -> None:
+        """Remembers a member's side."""
+        self._credit[member, side] = known
+
+    def judgement(self, day: int, member: str, side: str) -> Change:
+        """What the judgement in force of a member's side and day changed."""
+        known = self._judgements.setdefault(day, {})
+        if (member, side) not in known:
+            query = select(
+                credit.c.credit_after_points_millionths - credit.c.credit_before_points_millionths,
+                credit.c.trust_after_points_millionths - credit.c.trust_before_points_millionths,
+            )
+            query = query.where(credit.c.member == member, credit.c.day_start_ms == day, credit.c.side == side)
+            query = query.where(credit.c.event == "day", credit.c[SUPERSEDED].is_(None))
+            known[member, side] = Change(*self._reading().execute(query).one())
+        return known[member, side]
+
+    def put_judgement(self, day: int, member: str, side: str, change: Change) -> None:
+        """Remembers what a judgement changed."""
+        self._judgements.setdefault(day, {})[member, side] = change
+
+    def has_debt(self, debt: str) -> bool:
+        """Whether a debt was recorded before."""
+        if debt in self._debts:
+            return True
+        return self._reading().execute(select(debts.c.debt).where(debts.c.debt == debt)).first() is not None
+
+    def put_debt(self, debt: str) -> None:
+        """Remembers that a debt was recorded."""
+        self._debts[debt] = None
+
+    def forget_day(self, day: int) -> None:
+        """Drops what belongs to a sealed day."""
+        self._days.pop(day, None)
+        self._offers.pop(day, None)
+        self._contracts.pop(day, None)
+        self._judgements.pop(day, None)

@@ -1,0 +1,179 @@
+"""Sums that must close: what the tables say twice has to be the same twice (L-1, L-9, L-27).
+
+Each check is two sums over all rows, made in different ways, that must leave no difference: meters against trade and
+grid, settlements against their intervals, settlements against what was paid and is still owed, the cashier's
+signatures against what was posted. A report prints them, and anyone can run them against any records.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    union_all,
+)
+
+from wattquorum.records import tables as t
+from wattquorum.records.views import balances, cashier_days, energy_balance
+
+
+class Sum(NamedTuple):
+    """One check: `left` and `right` are what their names say, in Wh or in millionths (`unit` is Wh or money)."""
+
+    name: str
+    left_name: str
+    left: int
+    right_name: str
+    right: int
+    unit: str
+
+    @property
+    def difference(self) -> int:
+        """What is wrong; zero if nothing is."""
+        return self.left - self.right
+
+
+def sums(engine: Engine) -> list[Sum]:
+    """All checks, those of energy first."""
+    with engine.connect() as connection:
+        return [*_energy(connection), *_intervals(connection), *_paid(connection), *_accounts(connection)]
+
+
+def _total(connection: Connection, column: Any, *conditions: ColumnElement[bool]) -> int:
+    query = select(cast(func.coalesce(func.sum(column), 0), BigInteger)).where(*conditions)
+    return int(connection.execute(query).scalar_one())
+
+
+_settled, _spread, _positions = t.settlements, t.intervals, t.positions
+_in_force: Final = _settled.c.superseded_height.is_(None)
+
+
+def _energy(connection: Connection) -> list[Sum]:
+    days = energy_balance.c
+    found = []
+    for metered, grid, way in (
+        (days.injected_wh, days.to_grid_wh, "to"),
+        (days.withdrawn_wh, days.from_grid_wh, "from"),
+    ):
+        word = metered.name.removesuffix("_wh")
+        right = _total(connection, days.matched_wh + grid)
+        found.append(
+            Sum(f"all that was {word}", word, _total(connection, metered), f"traded + {way} the grid", right, "Wh")
+        )
+    return found
+
+
+SETTLED_WH: Final = ("promised_wh", "generated_wh", "consumed_wh", "matched_wh")
+SETTLED_MONEY: Final = (
+    "energy_millionths",
+    "over_grid_fee_millionths",
+    "grid_purchase_millionths",
+    "grid_sale_millionths",
+    "seller_compensation_millionths",
+    "buyer_compensation_millionths",
+)
+
+
+def _intervals(connection: Connection) -> list[Sum]:
+    """Settlements in force against the sum of their intervals."""
+    own = and_(_spread.c.contract == _settled.c.contract, _spread.c.revision == _settled.c.revision)
+    found = []
+    for columns, unit in ((SETTLED_WH, "Wh"), (SETTLED_MONEY, "money")):
+        left = sum(_total(connection, _settled.c[name], _in_force) for name in columns)
+        right = sum(_total(connection, _spread.c[name], _in_force, own) for name in columns)
+        word = "energy" if unit == "Wh" else "money"
+        found.append(Sum(f"settled {word}, every column", "settlements", left, "their intervals", right, unit))
+    return found
+
+
+# What was due: what was paid when it was due, and what became a debt then, paid later or still open.
+_due: Final = union_all(
+    select(
+        t.transfers.c.kind,
+        t.transfers.c.payer,
+        t.transfers.c.payee,
+        t.transfers.c.contract,
+        t.transfers.c.amount_millionths.label("amount"),
+    ),
+    select(
+        t.debts.c.kind,
+        t.debts.c.debtor,
+        t.debts.c.creditor,
+        t.debts.c.contract,
+        t.debts.c.recorded_millionths,
+    ),
+).subquery("due")
+
+
+def _net(connection: Connection, kind: str, forward: ColumnElement[bool]) -> int:
+    """What was due of a kind on contracts, less what corrections made due in the other direction."""
+    source: FromClause = _due.join(t.contracts, t.contracts.c.contract == _due.c.contract)
+    signed = case((forward, _due.c.amount), else_=-_due.c.amount)
+    query = select(cast(func.coalesce(func.sum(signed), 0), BigInteger)).select_from(source).where(_due.c.kind == kind)
+    return int(connection.execute(query).scalar_one())
+
+
+def _paid(connection: Connection) -> list[Sum]:
+    """Settlements, positions and fines in force against what was transferred and what is owed."""
+    seller, buyer = t.contracts.c.seller, t.contracts.c.buyer
+    by_buyer, by_seller = _due.c.payer == buyer, _due.c.payer == seller
+    money = _settled.c
+    settled = (
+        ("energy", money.energy_millionths, by_buyer),
+        ("over_grid_fee", money.over_grid_fee_millionths, by_buyer),
+        ("grid_purchase", money.grid_purchase_millionths, by_buyer),
+        ("grid_sale", money.grid_sale_millionths, _due.c.payee == seller),
+        ("compensation", money.seller_compensation_millionths - money.buyer_compensation_millionths, by_seller),
+    )
+    name, right = "paid or owed: {}", "transferred + owed"
+    found = [
+        Sum(
+            name.format(kind.replace("_", " ")),
+            "settled",
+            _total(connection, column, _in_force),
+            right,
+            _net(connection, kind, forward),
+            "money",
+        )
+        for kind, column, forward in settled
+    ]
+    fined = _total(connection, t.fines.c.amount_millionths, t.fines.c.superseded_height.is_(None))
+    shared = _net(connection, "share", or_(by_seller, by_buyer))
+    found.append(Sum(name.format("fines"), "fined", fined, "shared + owed", shared, "money"))
+    for side, kind in (("sell", "residual_sale"), ("buy", "residual_purchase")):
+        in_force = and_(_positions.c.side == side, _positions.c.superseded_height.is_(None))
+        member = _due.c.payee if side == "sell" else _due.c.payer
+        members = select(t.accounts.c.account).where(t.accounts.c.reserved == 0)
+        signed = case((member.in_(members), _due.c.amount), else_=-_due.c.amount)
+        found.append(
+            Sum(
+                name.format(kind.replace("_", " ")),
+                "settled",
+                _total(connection, _positions.c.residual_millionths, in_force),
+                right,
+                _total(connection, signed, _due.c.kind == kind),
+                "money",
+            )
+        )
+    return found
+
+
+def _accounts(connection: Connection) -> list[Sum]:
+    everything = _total(connection, balances.c.balance_millionths)
+    signed = _total(connection, cashier_days.c.signed_millionths)
+    posted = _total(connection, cashier_days.c.posted_millionths)
+    return [
+        Sum("all accounts together", "sum of balances", everything, "what it must be", 0, "money"),
+        Sum("the cashier's deposits", "signed", signed, "posted", posted, "money"),
+    ]
