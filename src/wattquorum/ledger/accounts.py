@@ -55,7 +55,7 @@ class Account(Record, frozen=True):
 
     key: bytes  # current Ed25519 public key; empty for reserved accounts
     status: Status
-    roles: int
+    roles: Unsigned
     balance: Signed  # free money [millionths]
     locked: Unsigned  # collateral in open contracts [millionths]
     nonce: Unsigned  # the next transaction's

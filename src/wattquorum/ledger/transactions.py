@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from wattquorum.foundation.codec import Address, Decoder, Digest, Meta, Name, Record, Text, Unsigned, encode
-from wattquorum.foundation.identities import KEY_BYTES, Signed, SigningKey, signed_bytes, tagged_hash
+from wattquorum.foundation.codec import Address, Decoder, Digest, Meta, Name, Record, Signed, Text, Unsigned, encode
+from wattquorum.foundation.identities import KEY_BYTES, SigningKey, signed_bytes, tagged_hash
+from wattquorum.foundation.identities import Signed as SignatureCheck
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Side, Status
@@ -83,7 +84,7 @@ class Leave(Record, frozen=True, tag=5):
 class SetParameters(Record, frozen=True, tag=1):
     """New values of parameters, by name."""
 
-    changes: tuple[tuple[Name, int], ...]
+    changes: tuple[tuple[Name, Signed], ...]
 
 
 class PublishDay(Record, frozen=True, tag=2):
@@ -104,14 +105,14 @@ class GrantRole(Record, frozen=True, tag=3):
     """A role for an account."""
 
     account: Address
-    role: int
+    role: Unsigned
 
 
 class RevokeRole(Record, frozen=True, tag=4):
     """A role taken back."""
 
     account: Address
-    role: int
+    role: Unsigned
 
 
 class RecoverKey(Record, frozen=True, tag=5):
@@ -341,9 +342,9 @@ class Received:
         self.body = _bodies.decode(self.envelope.body)
         self.hash = transaction_hash(data)
 
-    def check(self, key: bytes) -> Signed:
+    def check(self, key: bytes) -> SignatureCheck:
         """What must hold for the signature to be the sender's."""
-        return Signed(key, signed_bytes(PURPOSE, self.envelope.body), self.envelope.signature)
+        return SignatureCheck(key, signed_bytes(PURPOSE, self.envelope.body), self.envelope.signature)
 
 
 def transaction_hash(data: bytes) -> bytes:

@@ -1,0 +1,430 @@
+"""The trading week: members trade every day's power on the ledger, from the first offer to the final day.
+
+The run is the market's calendar. Each morning governors publish tomorrow, the cashier credits what members paid in,
+and members negotiate in rounds until the gate; the grid operator approves; the morning after delivery the meter
+operator commits to readings and the grid operator closes the day; corrections follow in the evening. Everything that
+happens is a signed transaction in a block of a chain on disk, and members see what the ledger shows them and their own
+readings, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from wattquorum.foundation.intervals import Window
+from wattquorum.foundation.quantities import Millis, parse_price
+from wattquorum.foundation.refusals import Refused
+from wattquorum.foundation.vectors import Int64s, energies, pack_prices
+from wattquorum.lab.calendar import TradingDay, days_from, local_date, moment, trading_day
+from wattquorum.lab.cast import (
+    CASHIER,
+    GOVERNORS,
+    GRID_OPERATOR,
+    METER_OPERATOR,
+    REGISTRAR,
+    ROLES,
+    SIDES,
+    Signer,
+    demo_genesis,
+    registration,
+)
+from wattquorum.lab.demo_keys import DemoSecrets
+from wattquorum.lab.funding import wanted_balance
+from wattquorum.lab.members import Member
+from wattquorum.lab.telemetry import (
+    estimated,
+    estimated_row,
+    measured_row,
+    outage_of,
+    same_intervals_before,
+)
+from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.blocks import Outcome as Done
+from wattquorum.ledger.context import Tariffs
+from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.facts import ReadingTaken
+from wattquorum.ledger.genesis import version_key
+from wattquorum.ledger.readings import Row, encode_rows, root_of_rows
+from wattquorum.ledger.state import ContractStatus, Table, day_key
+from wattquorum.ledger.transactions import (
+    Approve,
+    ApproveContracts,
+    CloseDay,
+    ClosePage,
+    CommitReadings,
+    Deposit,
+    Offer,
+    Payload,
+    Propose,
+    PublishDay,
+    SealDay,
+    identifier,
+)
+from wattquorum.records.meter_table import MeterTable
+from wattquorum.traders.forecast import Forecast, ForecastService, Kind, Metered, together
+from wattquorum.traders.situation import Board, Known, Outcome, Rounds, directory_of, look, past_days
+from wattquorum.traders.strategy import Step, Strategy, load_strategy
+from wattquorum.traders.streams import stream
+
+CURRENCY: Final = "CNY"
+FEED_IN: Final = parse_price("0.40 CNY/kWh", CURRENCY)
+GRID_PRICE: Final = parse_price("0.75 CNY/kWh", CURRENCY)
+OVER_GRID_FEE: Final = parse_price("0.04 CNY/kWh", CURRENCY)
+APPROVED_AT_ONCE: Final = 2_000
+SETTLE_MS: Final = 60_000  # between two steps of the same hour
+
+
+Act = Callable[[TradingDay, int], None]
+
+
+class Chain(Protocol):
+    """Where blocks are ordered, executed and kept."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger at the tip."""
+
+    def order(self, transactions: Sequence[bytes], attachments: Sequence[bytes], now: Millis) -> Executed:
+        """Orders transactions as the next block, makes it durable, and returns what it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeekPlan:
+    """What is to be traded: by whom, on which readings, over which days, with which forecasts."""
+
+    members: tuple[Member, ...]
+    table: MeterTable
+    zone: ZoneInfo
+    first: date
+    days: int
+    forecast: Kind
+    seed: int
+    strategies_folder: Path | None = None
+
+    @property
+    def secrets(self) -> DemoSecrets:
+        """The keys and salts of this demo."""
+        return DemoSecrets(self.seed, demo=True)
+
+    def genesis(self) -> bytes:
+        """The genesis of this demo's chain, an hour before anything happens."""
+        opening = moment(self.first - timedelta(days=1), time(6, 0), self.zone)
+        return demo_genesis(self.secrets, "trading-week", CURRENCY, opening)
+
+
+def last_days(table: MeterTable, zone: ZoneInfo, days: int) -> date:
+    """The first of the last `days` whole local days that every register of a table covers.
+
+    Refused("intervals_missing") when there are too few of them. Earlier days are the members' history.
+    """
+    start, end = table.common_span
+    after = local_date(end, zone)
+    first = after - timedelta(days=days)
+    if days < 1 or end <= start or moment(first, time(0), zone) < start:
+        earliest = local_date(start - 1, zone) + timedelta(days=1)
+        whole = max(0, (after - earliest).days) if end > start else 0
+        raise Refused("intervals_missing", "days", days, f"Choose 1..{whole}: so many whole days are in the readings.")
+    return first
+
+
+@dataclass(frozen=True, slots=True)
+class Trader:
+    """One side of a member: what decides for it, its own random stream, and what it was told, by day."""
+
+    member: Member
+    side: Side
+    meters: tuple[str, ...]
+    strategy: Strategy
+    random: np.random.Generator
+    outcomes: dict[int, list[Outcome]]
+    forecasts: dict[int, Forecast]
+
+
+class Week:
+    """One run: a plan, a chain to order on, and the members."""
+
+    def __init__(self, plan: WeekPlan, chain: Chain, told: Callable[[Executed], None]) -> None:
+        """`told` gets every block as soon as it is durable."""
+        self._plan = plan
+        self._chain = chain
+        self._told = told
+        self._secrets = plan.secrets
+        parties = [*ROLES, *(member.name for member in plan.members)]
+        self._signer = Signer(self._secrets, chain.ledger.genesis_bytes, parties)
+        self._tariffs = Tariffs()
+        self._deposits = 0
+        self._days = [trading_day(day, plan.zone, plan.table.interval_ms) for day in days_from(plan.first, plan.days)]
+        self._feeders = tuple(sorted({meter.feeder for member in plan.members for meter in member.meters}))
+        limits = {
+            meter.meter_id: Metered(meter.technology, meter.limit) for member in plan.members for meter in member.meters
+        }
+        self._directions = {m.meter_id: m.direction for member in plan.members for m in member.meters}
+        self._forecasts = ForecastService(plan.forecast, limits, self._actual, plan.seed)
+        self._feeder_of = {meter.meter_id: meter.feeder for member in plan.members for meter in member.meters}
+        self._traders = [trader for member in plan.members for trader in self._traders_of(member)]
+        self._readings = {meter: self._readings_before(meter) for meter in limits}
+        self._late: dict[int, list[str]] = {}
+
+    def _traders_of(self, member: Member) -> list[Trader]:
+        """A trader for each side that the member has a meter for, each with a strategy and a stream of its own."""
+        traders = []
+        for side in Side:
+            meters = tuple(meter.meter_id for meter in member.meters if SIDES[meter.direction] is side)
+            if meters:
+                name, options = strategy_of(member)
+                strategy = load_strategy(name, options, self._plan.strategies_folder)
+                random = stream(self._plan.seed, "trader", member.name, side.name)
+                traders.append(Trader(member, side, meters, strategy, random, {}, {}))
+        return traders
+
+    def _readings_before(self, meter: str) -> dict[int, Int64s]:
+        """A meter's readings of the whole days before the first traded one, by the day's start."""
+        plan = self._plan
+        start, _ = plan.table.common_span
+        known: dict[int, Int64s] = {}
+        for day in days_from(local_date(start, plan.zone), (plan.first - local_date(start, plan.zone)).days):
+            window = trading_day(day, plan.zone, plan.table.interval_ms).window
+            if window.start_ms >= start:
+                known[window.start_ms] = self._actual(meter, window)
+        return known
+
+    def _forecast(self, trader: Trader, window: Window, history: Int64s) -> Forecast:
+        """A trader's forecast of a day, told once in the first round."""
+        told = trader.forecasts.get(window.start_ms)
+        if told is None:
+            told = together([self._forecasts.day_ahead(meter, window, history) for meter in trader.meters])
+            trader.forecasts[window.start_ms] = told
+        return told
+
+    @property
+    def steps(self) -> int:
+        """How many blocks the run will have, for progress."""
+        return 1 + sum(8 + len(day.rounds_ms) for day in self._days)
+
+    def run(self) -> None:
+        """Registers everybody, then follows the calendar to the last final day."""
+        plan = self._plan
+        opening = moment(plan.first - timedelta(days=1), time(7, 0), plan.zone)
+        self._order(
+            opening,
+            [(REGISTRAR, registration(member, self._signer.key(member.name))) for member in plan.members],
+        )
+        for at, _, step, day in sorted(self._agenda(), key=_by_time):
+            step(day, at)
+
+    def _agenda(self) -> list[tuple[int, int, Act, TradingDay]]:
+        """What is done when: (moment, place among equals, step, day)."""
+        agenda: list[tuple[int, int, Act, TradingDay]] = []
+        for day in self._days:
+            steps = [
+                (day.published_ms, self._publish),
+                (day.funded_ms, self._fund),
+                *((at, self._negotiate) for at in day.rounds_ms),
+                (day.decided_ms, self._decide),
+                (day.readings_ms, self._read),
+                (day.closed_ms, self._close),
+                (day.corrected_ms, self._correct),
+                (Millis(day.final_ms + SETTLE_MS), self._seal),
+            ]
+            agenda.extend((at, len(agenda) + i, step, day) for i, (at, step) in enumerate(steps))
+        return agenda
+
+    # The calendar's steps
+
+    def _publish(self, day: TradingDay, at: int) -> None:
+        """Two of three governors agree on tomorrow: its window, tariffs and deadlines."""
+        action = PublishDay(
+            day.window,
+            self._feeders,
+            pack_prices([FEED_IN]),
+            pack_prices([GRID_PRICE]),
+            pack_prices([OVER_GRID_FEE]),
+            day.gate_ms,
+            day.readings_ms,
+            day.substitute_ms,
+            day.final_ms,
+        )
+        executed = self._order(at, [(GOVERNORS[0], Propose(action))])
+        proposal = identifier(executed.block.receipts[0].transaction)
+        self._order(at + SETTLE_MS, [(GOVERNORS[1], Approve(proposal))])
+
+    def _fund(self, day: TradingDay, at: int) -> None:
+        """The cashier credits what members' banks sent this morning."""
+        deposits: list[tuple[str, Payload]] = []
+        state = self._chain.ledger.state
+        published = state.get(Table.DAY, day_key(day.window.start_ms))
+        tariff = self._tariffs.of(published)
+        parameters = state.get(Table.PARAMETERS, version_key(published.parameters_version))
+        for trader in self._traders:
+            history = self._history(trader, day.window, at)
+            mean = (
+                history.sum(axis=0) // len(history) if len(history) else np.zeros(day.window.intervals, dtype=np.int64)
+            )
+            address = self._signer.addresses[trader.member.name]
+            account = self._chain.ledger.account(address)
+            missing = wanted_balance(trader.side, mean, tariff, parameters) - (account.balance if account else 0)
+            if missing > 0:
+                self._deposits += 1
+                reference = f"{trader.member.name}.{self._deposits}"
+                deposits.append((CASHIER, Deposit(address, missing, reference)))
+        self._order(at, deposits)
+
+    def _negotiate(self, day: TradingDay, at: int) -> None:
+        """One round: everybody decides on the same picture of the ledger; a block takes the answers as they arrive."""
+        ledger, start = self._chain.ledger, day.window.start_ms
+        board, directory = Board(ledger.state, start, at), directory_of(ledger.state)
+        index = day.rounds_ms.index(Millis(at))
+        length = day.rounds_ms[1] - day.rounds_ms[0] if len(day.rounds_ms) > 1 else day.gate_ms - at
+        rounds = Rounds(index, len(day.rounds_ms) - 1 - index, length)
+        order = stream(self._plan.seed, "arrival", str(start), str(index)).permutation(len(self._traders))
+        steps: list[tuple[Trader, Step]] = []
+        for place in order.tolist():
+            trader = self._traders[place]
+            steps.extend((trader, step) for step in self._steps(trader, day, board, directory, rounds, at))
+        executed = self._order(at, [(trader.member.name, step) for trader, step in steps])
+        for (trader, step), receipt in zip(steps, executed.block.receipts, strict=True):
+            offer = b"" if isinstance(step, Offer) else step.offer
+            code = "" if receipt.outcome is Done.DONE else receipt.code
+            trader.outcomes.setdefault(start, []).append(Outcome(offer, code))
+
+    def _steps(
+        self,
+        trader: Trader,
+        day: TradingDay,
+        board: Board,
+        directory: Mapping[bytes, Known],
+        rounds: Rounds,
+        at: int,
+    ) -> Sequence[Step]:
+        start = day.window.start_ms
+        history = self._history(trader, day.window, at)
+        situation = look(
+            self._chain.ledger.state,
+            board,
+            directory,
+            self._signer.addresses[trader.member.name],
+            trader.side,
+            day=start,
+            now_ms=at,
+            rounds=rounds,
+            history=history,
+            forecast=self._forecast(trader, day.window, history),
+            outcomes=tuple(trader.outcomes.get(start, ())),
+        )
+        return trader.strategy.decide(situation, trader.random)
+
+    def _decide(self, day: TradingDay, at: int) -> None:
+        """The grid operator approves what was contracted. Without a power flow it has no reason to curtail."""
+        state, start = self._chain.ledger.state, day.window.start_ms
+        accepted = [
+            key[8:]
+            for key in state.of_day(Table.CONTRACT, start)
+            if state.get(Table.CONTRACT, key).status is ContractStatus.ACCEPTED
+        ]
+        pages = [tuple(accepted[i : i + APPROVED_AT_ONCE]) for i in range(0, len(accepted), APPROVED_AT_ONCE)]
+        self._order(at, [(GRID_OPERATOR, ApproveContracts(start, page)) for page in pages])
+
+    def _read(self, day: TradingDay, at: int) -> None:
+        """The meter operator commits to every feeder's rows; what an outage hid is estimated."""
+        rows: dict[str, list[Row]] = {feeder: [] for feeder in self._feeders}
+        for trader in self._traders:
+            for meter in trader.meters:
+                energy = self._actual(meter, day.window)
+                outage = outage_of(self._plan.seed, meter, day.window)
+                if outage is None:
+                    row = measured_row(self._secrets, meter, day.window, energy, 1)
+                else:
+                    before = same_intervals_before(list(self._readings[meter].values()), day.window.intervals)
+                    known = estimated(energy, outage, before)
+                    row = estimated_row(self._secrets, meter, day.window, known, outage)
+                    self._late.setdefault(day.window.start_ms, []).append(meter)
+                rows[self._feeder_of[meter]].append(row)
+        self._commit(day, at, rows)
+
+    def _correct(self, day: TradingDay, at: int) -> None:
+        """What an outage had hidden has arrived; the corrected rows replace the estimates."""
+        rows: dict[str, list[Row]] = {feeder: [] for feeder in self._feeders}
+        for meter in self._late.pop(day.window.start_ms, []):
+            energy = self._actual(meter, day.window)
+            rows[self._feeder_of[meter]].append(measured_row(self._secrets, meter, day.window, energy, 2))
+        self._commit(day, at, rows)
+
+    def _commit(self, day: TradingDay, at: int, by_feeder: Mapping[str, list[Row]]) -> None:
+        payloads: list[tuple[str, Payload]] = []
+        attachments = []
+        for feeder, rows in by_feeder.items():
+            if rows:
+                rows.sort(key=_by_meter)
+                payloads.append(
+                    (METER_OPERATOR, CommitReadings(day.window.start_ms, feeder, root_of_rows(rows), len(rows)))
+                )
+                attachments.append(encode_rows(rows))
+        if payloads:
+            self._order(at, payloads, attachments)
+
+    def _close(self, day: TradingDay, at: int) -> None:
+        """The grid operator settles feeder by feeder, then closes the day."""
+        start = day.window.start_ms
+        self._order(at, [(GRID_OPERATOR, ClosePage(start, feeder)) for feeder in self._feeders])
+        self._order(at + SETTLE_MS, [(GRID_OPERATOR, CloseDay(start))])
+
+    def _seal(self, day: TradingDay, at: int) -> None:
+        """The day is final and leaves the state."""
+        self._order(at, [(GRID_OPERATOR, SealDay(day.window.start_ms))])
+
+    # Ordering, and what members know
+
+    def _order(self, at: int, said: Sequence[tuple[str, Payload]], attachments: Sequence[bytes] = ()) -> Executed:
+        height = self._chain.ledger.height
+        signed = [self._signer.sign(party, payload, height, at) for party, payload in said]
+        executed = self._chain.order(signed, attachments, Millis(at))
+        self._told(executed)
+        self._deliver_readings(executed)
+        return executed
+
+    def _deliver_readings(self, executed: Executed) -> None:
+        """Members see the readings of their own meters as soon as they are on the ledger."""
+        for facts in executed.facts:
+            for fact in facts:
+                if isinstance(fact, ReadingTaken):
+                    self._readings[fact.meter][fact.day] = energies(fact.energy)
+
+    def _history(self, trader: Trader, window: Window, at: int) -> Int64s:
+        """A trader's own readings so far, summed over its meters [past days, intervals]."""
+        rows = [past_days(self._readings[meter], window, at) for meter in trader.meters]
+        days = min(len(each) for each in rows)
+        total: Int64s = np.sum([each[len(each) - days :] for each in rows], axis=0)
+        return total
+
+    def _actual(self, meter: str, window: Window) -> Int64s:
+        """What a meter will have counted: for the meter operator, and for the forecast service alone."""
+        return self._plan.table.energy(meter, self._directions[meter], window.start_ms, window.end_ms)
+
+
+def strategy_of(member: Member) -> tuple[str, dict[str, object]]:
+    """The name and options of what decides for a member: its strategy, or the rule that it left (L-15)."""
+    if member.recurring is None:
+        return member.strategy, dict(member.options)
+    rule = member.recurring
+    return "recurring", {
+        "share_of_forecast": rule.share_of_forecast,
+        "price_min": rule.price_min,
+        "price_max": rule.price_max,
+        "partners": rule.partners,
+        **dict(member.options),
+    }
+
+
+def _by_time(entry: tuple[int, int, Act, TradingDay]) -> tuple[int, int]:
+    return entry[:2]
+
+
+def _by_meter(row: Row) -> str:
+    return row.meter
