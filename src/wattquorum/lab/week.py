@@ -9,11 +9,11 @@ readings, nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -48,10 +48,10 @@ from wattquorum.lab.telemetry import (
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.blocks import Outcome as Done
 from wattquorum.ledger.context import Tariffs
-from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.facts import ReadingTaken
 from wattquorum.ledger.genesis import version_key
-from wattquorum.ledger.readings import Row, encode_rows, root_of_rows
+from wattquorum.ledger.readings import Row, decode_rows, encode_rows, root_of_rows
 from wattquorum.ledger.state import ContractStatus, Table, day_key
 from wattquorum.ledger.transactions import (
     Approve,
@@ -67,6 +67,7 @@ from wattquorum.ledger.transactions import (
     SealDay,
     identifier,
 )
+from wattquorum.node.lone import LoneNode
 from wattquorum.records.meter_table import MeterTable
 from wattquorum.traders.forecast import Forecast, ForecastService, Kind, Metered, together
 from wattquorum.traders.situation import Board, Known, Outcome, Rounds, directory_of, look, past_days
@@ -82,17 +83,6 @@ SETTLE_MS: Final = 60_000  # between two steps of the same hour
 
 
 Act = Callable[[TradingDay, int], None]
-
-
-class Chain(Protocol):
-    """Where blocks are ordered, executed and kept."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """The ledger at the tip."""
-
-    def order(self, transactions: Sequence[bytes], attachments: Sequence[bytes], now: Millis) -> Executed:
-        """Orders transactions as the next block, makes it durable, and returns what it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +138,16 @@ class Trader:
 
 
 class Week:
-    """One run: a plan, a chain to order on, and the members."""
+    """One run: a plan, a node to order on, and the members."""
 
-    def __init__(self, plan: WeekPlan, chain: Chain, told: Callable[[Executed], None]) -> None:
+    def __init__(self, plan: WeekPlan, node: LoneNode, told: Callable[[Executed], None]) -> None:
         """`told` gets every block as soon as it is durable."""
         self._plan = plan
-        self._chain = chain
+        self._node = node
         self._told = told
         self._secrets = plan.secrets
         parties = [*ROLES, *(member.name for member in plan.members)]
-        self._signer = Signer(self._secrets, chain.ledger.genesis_bytes, parties)
+        self._signer = Signer(self._secrets, node.ledger.genesis_bytes, parties)
         self._tariffs = Tariffs()
         self._deposits = 0
         self._days = [trading_day(day, plan.zone, plan.table.interval_ms) for day in days_from(plan.first, plan.days)]
@@ -205,19 +195,21 @@ class Week:
 
     @property
     def steps(self) -> int:
-        """How many blocks the run will have, for progress."""
-        return 1 + sum(8 + len(day.rounds_ms) for day in self._days)
+        """How many steps the run has, for progress."""
+        return 1 + len(self._agenda())
 
-    def run(self) -> None:
-        """Registers everybody, then follows the calendar to the last final day."""
+    def run(self) -> Iterator[None]:
+        """Registers everybody, then follows the calendar to the last final day; yields after each of its `steps`."""
         plan = self._plan
         opening = moment(plan.first - timedelta(days=1), time(7, 0), plan.zone)
         self._order(
             opening,
             [(REGISTRAR, registration(member, self._signer.key(member.name))) for member in plan.members],
         )
+        yield
         for at, _, step, day in sorted(self._agenda(), key=_by_time):
             step(day, at)
+            yield
 
     def _agenda(self) -> list[tuple[int, int, Act, TradingDay]]:
         """What is done when: (moment, place among equals, step, day)."""
@@ -235,6 +227,10 @@ class Week:
             ]
             agenda.extend((at, len(agenda) + i, step, day) for i, (at, step) in enumerate(steps))
         return agenda
+
+    def address(self, member: str) -> bytes:
+        """A member's address on the chain."""
+        return self._signer.addresses[member]
 
     # The calendar's steps
 
@@ -258,7 +254,7 @@ class Week:
     def _fund(self, day: TradingDay, at: int) -> None:
         """The cashier credits what members' banks sent this morning."""
         deposits: list[tuple[str, Payload]] = []
-        state = self._chain.ledger.state
+        state = self._node.ledger.state
         published = state.get(Table.DAY, day_key(day.window.start_ms))
         tariff = self._tariffs.of(published)
         parameters = state.get(Table.PARAMETERS, version_key(published.parameters_version))
@@ -268,7 +264,7 @@ class Week:
                 history.sum(axis=0) // len(history) if len(history) else np.zeros(day.window.intervals, dtype=np.int64)
             )
             address = self._signer.addresses[trader.member.name]
-            account = self._chain.ledger.account(address)
+            account = self._node.ledger.account(address)
             missing = wanted_balance(trader.side, mean, tariff, parameters) - (account.balance if account else 0)
             if missing > 0:
                 self._deposits += 1
@@ -278,7 +274,7 @@ class Week:
 
     def _negotiate(self, day: TradingDay, at: int) -> None:
         """One round: everybody decides on the same picture of the ledger; a block takes the answers as they arrive."""
-        ledger, start = self._chain.ledger, day.window.start_ms
+        ledger, start = self._node.ledger, day.window.start_ms
         board, directory = Board(ledger.state, start, at), directory_of(ledger.state)
         index = day.rounds_ms.index(Millis(at))
         length = day.rounds_ms[1] - day.rounds_ms[0] if len(day.rounds_ms) > 1 else day.gate_ms - at
@@ -306,7 +302,7 @@ class Week:
         start = day.window.start_ms
         history = self._history(trader, day.window, at)
         situation = look(
-            self._chain.ledger.state,
+            self._node.ledger.state,
             board,
             directory,
             self._signer.addresses[trader.member.name],
@@ -322,7 +318,7 @@ class Week:
 
     def _decide(self, day: TradingDay, at: int) -> None:
         """The grid operator approves what was contracted. Without a power flow it has no reason to curtail."""
-        state, start = self._chain.ledger.state, day.window.start_ms
+        state, start = self._node.ledger.state, day.window.start_ms
         accepted = [
             key[8:]
             for key in state.of_day(Table.CONTRACT, start)
@@ -382,9 +378,16 @@ class Week:
     # Ordering, and what members know
 
     def _order(self, at: int, said: Sequence[tuple[str, Payload]], attachments: Sequence[bytes] = ()) -> Executed:
-        height = self._chain.ledger.height
-        signed = [self._signer.sign(party, payload, height, at) for party, payload in said]
-        executed = self._chain.order(signed, attachments, Millis(at))
+        """The parties' transactions as the next block; it is durable when this returns."""
+        height, now = self._node.ledger.height, Millis(at)
+        beside = {root_of_rows(decode_rows(data)): data for data in attachments}
+        for party, payload in said:
+            rows = beside.get(payload.root) if isinstance(payload, CommitReadings) else None
+            refused = self._node.accept(self._signer.sign(party, payload, height, at), rows, now)
+            if refused is not None:
+                raise refused
+        self._node.cut(now)
+        (executed,) = self._node.write(now).finished
         self._told(executed)
         self._deliver_readings(executed)
         return executed

@@ -1,0 +1,7 @@
+"""The command `wattquorum`: thin; it reads options, hands in clients and thread pools, and prints what comes back."""
+
+from __future__ import annotations
+
+from wattquorum.cli.app import main
+
+__all__ = ["main"]

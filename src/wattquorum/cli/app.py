@@ -1,0 +1,76 @@
+"""The commands, gathered, and how a refusal becomes a sentence and an exit status.
+
+Exit status: 0 done, 1 the chain or proof is wrong, 2 input was refused, 3 no room or a failing disk, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import typer
+from rich.console import Console
+
+from wattquorum import __version__
+from wattquorum.cli import bills, chains, keys, weeks
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.audit import AuditFault
+from wattquorum.records.file_faults import FileFaults
+
+WRONG: Final = 1
+REFUSED: Final = 2
+DISK: Final = 3
+INTERRUPTED: Final = 130
+DISK_CODES: Final = ("disk_full", "disk_failed")
+
+app = typer.Typer(
+    help="Trade power peer to peer on a permissioned ledger, and check every number of it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command("week")(weeks.week)
+app.command("audit")(chains.audit)
+app.command("export")(chains.export)
+app.command("forget")(chains.forget)
+app.command("prove")(chains.prove)
+app.command("verify")(chains.verify)
+app.command("records")(chains.records)
+app.command("bill")(bills.bill)
+app.command("report")(weeks.report)
+app.command("keys")(keys.keys)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wattquorum {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Trade power peer to peer on a permissioned ledger, and check every number of it."""
+
+
+def main() -> None:
+    """Runs the command line and turns refusals into one sentence and an exit status."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        app()
+    except AuditFault as fault:
+        errors.print(f"[bold red]wrong:[/] {fault.where}: ", fault.reason, sep="")
+        sys.exit(WRONG)
+    except Refused as refused:
+        errors.print("[bold red]refused:[/] ", end="")
+        errors.print(str(refused), markup=False)
+        sys.exit(DISK if refused.code in DISK_CODES else REFUSED)
+    except FileFaults as faults:
+        errors.print("[bold red]refused:[/] ", end="")
+        errors.print(str(faults), markup=False)
+        sys.exit(REFUSED)
+    except KeyboardInterrupt:
+        errors.print("interrupted")
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,173 @@
+"""Commands on a chain folder: audit, export, forget, prove, verify, records."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from wattquorum.cli.files import write_out
+from wattquorum.foundation.intervals import MS_PER_DAY, format_moment, parse_moment
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.blocks import Block, Header, decode_block
+from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.inclusion import check_inclusion, prove_inclusion
+from wattquorum.node.auditing import audit_folder
+from wattquorum.node.chain_folder import ChainFolder
+from wattquorum.node.export import export as export_lines
+from wattquorum.node.forgetting import forget_rows
+from wattquorum.node.lone import ledger_of
+from wattquorum.node.verification import threads
+from wattquorum.records.projection import Projection
+
+ChainPath = Annotated[Path, typer.Argument(help="A chain folder.")]
+
+
+def audit(
+    chain: ChainPath = Path("out/week/chain"),
+    expect: Annotated[
+        str | None, typer.Option(help="The state digest or block hash that the chain must end with (hexadecimal).")
+    ] = None,
+) -> None:
+    """Recompute a chain and name the first thing that is wrong.
+
+    Every signature, root, receipt and digest is recomputed, every transaction executed again, and money and energy
+    are added up independently. Exit status 1 and the first fault, or 0.
+    """
+    with _bar("blocks") as step, threads() as verify, ChainFolder(chain) as folder:
+        audited = audit_folder(folder, verify, lambda _: step(folder.height))
+    if expect is not None and expect.lower() not in (audited.digest.hex(), audited.tip_hash.hex()):
+        raise Refused("chain_truncated", "digest", audited.digest, f"The chain was expected to end with {expect}.")
+    console = Console(highlight=False)
+    console.print(f"[green]sound[/]: {audited.height} blocks, {audited.transactions} transactions, chain {chain}")
+    if audited.replayed_from > 1:
+        console.print(
+            f"Blocks 1 to {audited.replayed_from - 1} were checked for integrity only: rows of readings were deleted, "
+            "and the replay began at a snapshot whose root the chain commits to."
+        )
+    console.print(f"digest {audited.digest.hex()}\nblock  {audited.tip_hash.hex()}")
+
+
+def export(
+    chain: ChainPath = Path("out/week/chain"),
+    out: Annotated[Path | None, typer.Option(help="The file to write. Default: standard output.")] = None,
+) -> None:
+    """Write the whole chain as JSON lines, for people and other programs."""
+    with ChainFolder(chain) as folder:
+        if out is None:
+            export_lines(folder, sys.stdout.buffer)
+            return
+        try:
+            with out.open("wb") as file:
+                lines = export_lines(folder, file)
+        except OSError as fault:
+            raise Refused("file_unreadable", "out", f"{out}: {fault.strerror}") from None
+    typer.echo(f"{lines} lines  {out}")
+
+
+def forget(
+    chain: ChainPath = Path("out/week/chain"),
+    before: Annotated[
+        str | None, typer.Option(help="Delete rows committed before this time, such as 2016-06-15T00:00:00Z.")
+    ] = None,
+) -> None:
+    """Delete rows of readings whose retention has passed; no root on the chain breaks.
+
+    Without --before, the ledger's retention period counts back from the last block. Rows that the newest snapshot
+    still needs stay. Afterwards an audit begins its replay at a snapshot, and says so.
+    """
+    with threads() as verify, ChainFolder(chain, writing=True) as folder:
+        ledger = ledger_of(folder, verify)
+        if before is not None:
+            limit = int(parse_moment(before, "before"))
+        else:
+            days = ledger.parameters.retention_days
+            limit = (folder.tip.time_ms if folder.tip else 0) - days * MS_PER_DAY
+        deleted = forget_rows(folder, limit)
+    typer.echo(f"{len(deleted)} sets of rows from before {format_moment(max(limit, 0))} were deleted")
+
+
+def prove(
+    transaction: Annotated[str, typer.Argument(help="The transaction's hash, in hexadecimal (or how it begins).")],
+    chain: Annotated[Path, typer.Option(help="A chain folder.")] = Path("out/week/chain"),
+    out: Annotated[Path, typer.Option(help="The proof file to write.")] = Path("proof.json"),
+) -> None:
+    """Prove that a transaction and its receipt stand in a chain; anybody can verify the file with nothing else."""
+    with ChainFolder(chain) as folder:
+        found: tuple[Block, int] | None = None
+        later: list[Header] = []
+        for _, data in folder.read():
+            block = decode_block(data)
+            if found is None:
+                place = _position(block, transaction.lower())
+                found = (block, place) if place is not None else None
+            else:
+                later.append(block.header)
+        if found is None:
+            raise Refused("transaction_unknown", "transaction", transaction)
+        proof = prove_inclusion(folder.genesis_bytes, found[0], later, found[1])
+    write_out(out, proof)
+    typer.echo(f"proof    {out}  (block {found[0].header.height}, {len(proof)} bytes)")
+
+
+def _position(block: Block, wanted: str) -> int | None:
+    for place, receipt in enumerate(block.receipts):
+        if wanted and receipt.transaction.hex().startswith(wanted):
+            return place
+    return None
+
+
+def verify(proof: Annotated[Path, typer.Argument(help="A proof file.")]) -> None:
+    """Check a proof file: nothing else is needed but the chain's id, to compare."""
+    try:
+        data = proof.read_bytes()
+    except OSError as fault:
+        raise Refused("file_unreadable", "proof", f"{proof}: {fault.strerror}") from None
+    included = check_inclusion(data)
+    body = included.received.body
+    outcome = included.receipt.outcome.name.lower()
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[green]proved[/]: {type(body.payload).__name__} {included.received.hash.hex()}")
+    console.print(f"sender   {body.sender.hex()}, nonce {body.nonce}")
+    console.print(f"outcome  {outcome} {included.receipt.code}".rstrip())
+    console.print(f"block    {included.height} at {format_moment(included.time_ms)}")
+    console.print(f"chain    {included.chain_id.hex()}  (compare this with the chain that you know)")
+    console.print(f"end      block {included.end_height}, {included.end_hash.hex()}")
+
+
+def records(
+    chain: ChainPath = Path("out/week/chain"),
+    out: Annotated[
+        str, typer.Option(help="A SQLite file or a database URL; existing records go on.")
+    ] = "market.sqlite",
+) -> None:
+    """Build the records (tables of everything) from a chain, or bring them up to date."""
+    with _bar("blocks") as step, Projection(out) as projection, threads() as check, ChainFolder(chain) as folder:
+        ledger = Ledger(folder.genesis_bytes)
+        projection.begin(ledger.genesis, ledger.founding_facts)
+
+        def apply(executed: Executed) -> None:
+            projection.apply(executed.block, executed.facts)
+            step(folder.height)
+
+        audited = audit_folder(folder, check, apply)
+    typer.echo(f"records  {out}  ({audited.height} blocks)")
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar whose steps name the total."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+
+        def step(total: int) -> None:
+            progress.update(task, advance=1, total=total)
+
+        yield step

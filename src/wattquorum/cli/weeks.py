@@ -1,0 +1,73 @@
+"""`wattquorum week` and `wattquorum report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from wattquorum.foundation.intervals import MS_PER_MINUTE
+from wattquorum.foundation.quantities import Millis
+from wattquorum.lab.report import write_report
+from wattquorum.lab.run import RECORDS, REPORT, RunOptions, run_week
+from wattquorum.lab.shipped import ZONE
+from wattquorum.lab.tables import print_week
+from wattquorum.node.verification import threads
+from wattquorum.traders.forecast import Kind
+
+
+def week(
+    data: Annotated[
+        Path | None, typer.Option(help="Meter readings, CSV or Parquet. Default: the shipped fortnight of 30 meters.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days to trade: the last ones of the data.")] = 7,
+    members: Annotated[Path | None, typer.Option(help="Who trades (members.toml). Default: the shipped 30.")] = None,
+    forecast: Annotated[
+        Kind, typer.Option(help="What members expect: modelled weather forecasts, their own history, or the truth.")
+    ] = Kind.WEATHER,
+    seed: Annotated[int, typer.Option(min=0, help="Decides keys, forecasts and manners; the same gives the same.")] = 1,
+    out: Annotated[Path, typer.Option(help="Where results go; an earlier run's are replaced.")] = Path("out/week"),
+    zone: Annotated[str, typer.Option(help="The time zone whose midnights part the days.")] = ZONE,
+    interval: Annotated[int, typer.Option(min=1, max=60, help="Length of the readings' intervals [minutes].")] = 15,
+) -> None:
+    """Trade a week of power on a ledger: chain, tables and a report.
+
+    Every member negotiates tomorrow's power with signed offers and counter-offers; the ledger settles what meters
+    count. In the output folder: chain/ (audit it), market.sqlite and parquet/ (query them), report.html (open it).
+    """
+    console = Console(highlight=False)
+    options = RunOptions(out, data, members, days, forecast, seed, zone, Millis(interval * MS_PER_MINUTE))
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar, threads() as verify:
+        task = bar.add_task("starting", total=None)
+
+        def progress(doing: str, done: int, total: int) -> None:
+            bar.update(task, description=doing, completed=done, total=total)
+
+        written = run_week(options, verify, progress)
+    print_week(written.records, console)
+    console.print(f"\nchain    {written.chain}  (block {written.height}, id {written.chain_id})")
+    console.print(f"digest   {written.digest}")
+    console.print(f"tables   {written.records}, {written.parquet}/")
+    console.print(f"report   {written.report}")
+    console.print(f"\nCheck it:  wattquorum audit {written.chain}")
+
+
+def report(
+    records: Annotated[Path, typer.Argument(help="The records: market.sqlite of a run.")] = Path("out/week") / RECORDS,
+    out: Annotated[
+        Path | None, typer.Option(help="The page to write. Default: report.html beside the records.")
+    ] = None,
+) -> None:
+    """Write the report again, from the records alone."""
+    page = out or records.parent / REPORT
+    write_report(records, page)
+    typer.echo(f"report   {page}")

@@ -1,0 +1,179 @@
+"""A run of the trading week, from files to files: readings in; chain, records, Parquet and report out.
+
+The output folder is written whole: a new run replaces an earlier run's folder and nothing else. The report and the
+tables are made from the records after the chain is closed; no object of the run reaches them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from wattquorum.foundation.identities import Verifier
+from wattquorum.foundation.intervals import QUARTER_HOUR
+from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.refusals import Refused
+from wattquorum.lab.calendar import zone_of
+from wattquorum.lab.cast import PROPOSER
+from wattquorum.lab.members import Member, energy_limits, read_members
+from wattquorum.lab.report import write_report
+from wattquorum.lab.shipped import ZONE, shipped_members, shipped_week
+from wattquorum.lab.week import Week, WeekPlan, last_days, strategy_of
+from wattquorum.ledger.execution import Executed
+from wattquorum.node.lone import LoneNode
+from wattquorum.records.annotations import MemberInfo, annotate
+from wattquorum.records.meter_files import read_meter_file
+from wattquorum.records.meter_table import MeterTable
+from wattquorum.records.parquet import export_parquet
+from wattquorum.records.projection import Projection
+from wattquorum.traders.forecast import Kind
+
+CHAIN: Final = "chain"
+RECORDS: Final = "market.sqlite"
+PARQUET: Final = "parquet"
+REPORT: Final = "report.html"
+WRITTEN: Final = (CHAIN, RECORDS, PARQUET, REPORT)
+RECORDS_LEFTOVERS: Final = ("market.sqlite-wal", "market.sqlite-shm", "market.sqlite-journal")
+
+FORECASTS: Final = {
+    Kind.WEATHER: "Forecasts are modelled: the measured profile with a day-ahead error of stated size by technology.",
+    Kind.HISTORY: "Forecasts are the mean of a member's own readings so far, with their spread.",
+    Kind.PERFECT: "Forecasts are the measured profile itself: a bound that no member could reach.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line chose; None stands for what is shipped."""
+
+    out: Path
+    data: Path | None = None
+    members: Path | None = None
+    days: int = 7
+    forecast: Kind = Kind.WEATHER
+    seed: int = 1
+    zone: str = ZONE
+    interval_ms: Millis = QUARTER_HOUR
+
+
+class Written(NamedTuple):
+    """Where a run's results stand."""
+
+    chain: Path
+    records: Path
+    parquet: Path
+    report: Path
+    height: int
+    digest: str
+    chain_id: str
+
+
+Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+
+
+def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Written:
+    """Trades the week and writes everything.
+
+    Raises FileFaults for files that cannot be used; Refused for a folder that holds something else, for days that the
+    readings do not cover, for a full disk.
+    """
+    progress("reading", 0, 1)
+    plan = plan_of(options)
+    out = options.out
+    clear(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with Projection(out / RECORDS) as projection:
+        node = LoneNode.create(out / CHAIN, plan.genesis(), plan.secrets.key(PROPOSER), verify)
+        with node:
+            ledger = node.ledger
+            projection.begin(ledger.genesis, ledger.founding_facts)
+
+            def told(executed: Executed) -> None:
+                projection.apply(executed.block, executed.facts)
+
+            week = Week(plan, node, told)
+            for done, _ in enumerate(week.run(), 1):
+                progress("trading", done, week.steps)
+            node.close()
+    addresses = {member.name: week.address(member.name).hex() for member in plan.members}
+    annotate(out / RECORDS, _run_info(options, plan), [_member_info(each, addresses, options) for each in plan.members])
+    progress("writing tables", 0, 1)
+    export_parquet(out / RECORDS, out / PARQUET)
+    progress("writing the report", 0, 1)
+    write_report(out / RECORDS, out / REPORT)
+    progress("done", 1, 1)
+    return Written(
+        out / CHAIN,
+        out / RECORDS,
+        out / PARQUET,
+        out / REPORT,
+        ledger.height,
+        ledger.digest.hex(),
+        ledger.chain_id.hex(),
+    )
+
+
+def plan_of(options: RunOptions) -> WeekPlan:
+    """What is to be traded, from the shipped files or the user's."""
+    zone = zone_of(options.zone)
+    members = read_members(options.members) if options.members else shipped_members()
+    table = _readings(options, members)
+    for member in members:
+        for meter in member.meters:
+            table.span(meter.meter_id, meter.direction)  # refuses members without readings
+    folder = options.members.parent if options.members else None
+    first = last_days(table, zone, options.days)
+    return WeekPlan(members, table, zone, first, options.days, options.forecast, options.seed, folder)
+
+
+def _readings(options: RunOptions, members: tuple[Member, ...]) -> MeterTable:
+    if options.data is None:
+        return shipped_week()
+    limits = energy_limits(members, options.interval_ms)
+    return read_meter_file(
+        options.data, zone=options.zone, interval_ms=options.interval_ms, meters=limits, limits_wh=limits
+    )
+
+
+def clear(out: Path) -> None:
+    """Removes an earlier run's results; Refused("folder_exists") when anything else is in the folder."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise Refused("folder_exists", "out", out, "Name a folder.")
+    strange = sorted(entry.name for entry in out.iterdir() if entry.name not in (*WRITTEN, *RECORDS_LEFTOVERS))
+    if strange:
+        raise Refused("folder_exists", "out", out / strange[0], "Choose an empty folder or that of an earlier run.")
+    for name in (*WRITTEN, *RECORDS_LEFTOVERS):
+        place = out / name
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+
+
+def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:
+    if options.data is None:
+        data = (
+            "Readings are measured profiles of the SimBench data set (rural medium-voltage grid, Germany, June 2016), "
+            "under the Open Database License 1.0. Meter outages are modelled and marked."
+        )
+    else:
+        data = f"Readings come from {options.data.name}. Meter outages are modelled and marked."
+    return {
+        "title": f"{plan.days} days of peer-to-peer power trading",
+        "time_zone": options.zone,
+        "data": data,
+        "forecast": FORECASTS[options.forecast],
+        "tariff": "Prices follow a published Chinese tariff (0.40 / 0.75 / 0.04 CNY/kWh): data and tariffs come from "
+        "different countries.",
+        "seed": str(options.seed),
+    }
+
+
+def _member_info(member: Member, addresses: dict[str, str], options: RunOptions) -> MemberInfo:
+    technology = "+".join(dict.fromkeys(meter.technology for meter in member.meters))
+    return MemberInfo(addresses[member.name], technology, strategy_of(member)[0], options.forecast.value)

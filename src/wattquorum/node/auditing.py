@@ -1,0 +1,28 @@
+"""Auditing a chain folder: every byte of every file in it, none believed.
+
+Opening the folder checks its framing, its genesis and its signed tip; the ledger's audit recomputes the blocks with
+their rows and snapshots; what is left is checked here: that every rows file is one that the chain commits to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wattquorum.foundation.identities import Verifier
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.audit import Audited, AuditFault, audit
+from wattquorum.ledger.execution import Executed
+from wattquorum.node.chain_folder import ChainFolder
+
+
+def audit_folder(folder: ChainFolder, verify: Verifier, on_block: Callable[[Executed], None] | None = None) -> Audited:
+    """Audits an open chain folder; raises AuditFault at the first thing that is wrong."""
+    blocks = (data for _, data in folder.read())
+    snapshots = {height: folder.snapshot(height) for height in folder.snapshots()}
+    audited = audit(folder.genesis_bytes, blocks, folder.rows, snapshots, verify, on_block)
+    known = dict.fromkeys(audited.roots)
+    for root in folder.roots():
+        if root not in known:
+            reason = Refused("chain_altered", f"rows/{root.hex()}.rows", root, "No block commits to these rows.")
+            raise AuditFault("rows", reason)
+    return audited
