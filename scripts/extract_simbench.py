@@ -52,6 +52,15 @@ END = datetime(2016, 6, 20, tzinfo=ZONE).astimezone(UTC)
 TRADED_KWH = {"injection": 200_363, "withdrawal": 176_214}
 TRADED_INTERVALS = 672
 MEMBERS_A_SIDE = 15
+# Members whose profile another member shares trade by a naive strategy or a rule, so that the report can compare.
+STRATEGIES = {
+    "wind-8": 'strategy = "forecast"',
+    "lv-pv-3": 'strategy = "forecast"',
+    "lv-pv-4": 'strategy = "history"',
+    "village-75": 'strategy = "forecast"',
+    "village-77": 'strategy = "history"',
+    "village-78": '[member.recurring]\nshare_of_forecast = 0.8\nprice_max = "0.60 CNY/kWh"',
+}
 UNITS = (102, 95)
 WEEK_BYTES_MAX = 260_000
 OWN_USE_WH_MAX = 10
@@ -258,13 +267,18 @@ def members_toml(traders: Sequence[Trader]) -> str:
         "# The 30 members of the shipped fortnight, one unit of the SimBench grid 1-MV-rural--1-sw each.\n"
         "# limit = sR, power_factor = from qLoad / pLoad, feeder = from the grid's topology, ring points open.\n"
         "# Derived from the SimBench database, Open Database License 1.0: see NOTICE.txt.\n"
+        "# Strategies are WattQuorum's: quantile by default; six members whose profile another member shares trade\n"
+        "# by a naive strategy or by a recurring rule, so that the report can compare them.\n"
     )
     parts = [head]
     for t in traders:
         factor = (Decimal(t.power_factor_ppm) / 1_000_000).normalize()
+        strategy = STRATEGIES.get(t.name, "")
+        rule = f"\n{strategy}\n" if strategy.startswith("[") else ""
+        chosen = f"{strategy}\n" if strategy and not rule else ""
         parts.append(
             f"\n# SimBench: {t.simbench_id}\n"
-            f'[[member]]\nname = "{t.name}"\nowner = "{t.name}"\n\n'
+            f'[[member]]\nname = "{t.name}"\nowner = "{t.name}"\n{chosen}{rule}\n'
             f'[[member.meters]]\nmeter_id = "{t.meter_id}"\ndirection = "{t.direction}"\nfeeder = "{t.feeder}"\n'
             f'limit = "{power(t.limit_w)}"\ntechnology = "{t.technology}"\npower_factor = {factor:f}\n'
         )
