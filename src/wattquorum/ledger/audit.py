@@ -23,6 +23,7 @@ from wattquorum.ledger.blocks import (
     decode_block,
     header_hash,
     proposal_check,
+    read_rows,
     receipts_root,
     transactions_root,
 )
@@ -189,7 +190,7 @@ class _Replay:
         found: dict[bytes, bytes] = {}
         missing = False
         for data, receipt in zip(block.transactions, block.receipts, strict=True):
-            if receipt.outcome:
+            if not read_rows(receipt):
                 continue
             payload = Received(data).body.payload
             if isinstance(payload, CommitReadings) and payload.root not in found:

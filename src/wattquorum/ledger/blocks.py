@@ -48,6 +48,14 @@ class Receipt(Record, frozen=True):
     transfers: bytes  # H over the transfers it posted; empty when there were none
 
 
+WITHOUT_ROWS: Final = ("role_missing", "rows_missing")
+
+
+def read_rows(receipt: Receipt) -> bool:
+    """Whether a commitment to readings looked at its rows: a replay needs them then, even if it was refused."""
+    return receipt.outcome is not Outcome.INADMISSIBLE and receipt.code not in WITHOUT_ROWS
+
+
 class Header(Record, frozen=True):
     """What a block commits to."""
 

@@ -8,6 +8,7 @@ difference of every share (L-5, L-11). Sealing removes a final day from the stat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,18 +18,26 @@ from wattquorum.foundation.quantities import POINTS_MAX, Energy, Money, Points, 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Role, Side
+from wattquorum.ledger.clearing import Due, clear, due
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import CreditDecayed, DayClosed, DaySealed, FineCharged, MemberJudged
-from wattquorum.ledger.money import pay, unlock
+from wattquorum.ledger.money import unlock
 from wattquorum.ledger.parameters import Parameters
-from wattquorum.ledger.settling import MemberKey, deliveries, delivering, is_closed, post_difference, resettle
+from wattquorum.ledger.settling import (
+    MemberKey,
+    deliveries,
+    delivering,
+    differences,
+    is_closed,
+    resettle,
+    tell_settled,
+)
 from wattquorum.ledger.state import (
     Contract,
     Day,
     DayStatus,
     MemberDay,
     MemberSide,
-    ReadingSet,
     Settled,
     Table,
     day_key,
@@ -55,6 +64,9 @@ class Sums(NamedTuple):
     contracts: list[bytes]
 
 
+Distribution = dict[tuple[bytes, Side, bytes], int]  # (contract, side that pays, recipient): millionths
+
+
 class SideTotal(NamedTuple):
     """What one side of the market promised on a day [Wh], and by how many members."""
 
@@ -76,13 +88,13 @@ def close_day(context: Context, payload: CloseDay) -> None:
     totals = _side_totals(sums)
     for key in sorted(sums):
         _judge(context, payload.day, parameters, key, sums[key], totals)
+    dues: list[Due] = []
     for key in sorted(sums):
         if parameters.policy == Policy.PAPER:
-            _compensate_as_published(context, day, sums[key].contracts)
+            dues += _compensate_as_published(context, day, sums[key].contracts)
         _charge(context, payload.day, parameters, key, sums[key])
-    shared = _distribution(context, payload.day)
-    for (contract_id, side, recipient), amount in shared.items():
-        _pay_share(context, payload.day, contract_id, side, recipient, amount)
+    dues += _shares(context, payload.day, {}, _distribution(context, payload.day))
+    clear(context, payload.day, dues)
     for contract_id, contract in delivering(context, payload.day):
         _release(context, payload.day, contract_id, contract)
     chain = context.chain()
@@ -187,8 +199,9 @@ def _change_standing(
     context.state.put(Table.SIDE, side_key(address, side), standing)
 
 
-def _compensate_as_published(context: Context, day: Day, contracts: list[bytes]) -> None:
-    """Policy `paper`: A-18's k-term, once it is known who defaulted."""
+def _compensate_as_published(context: Context, day: Day, contracts: list[bytes]) -> list[Due]:
+    """Policy `paper`: A-18's k-term, once it is known who defaulted; what is due for it."""
+    dues: list[Due] = []
     delivery = deliveries(context, day, contracts)
     start = day.window.start_ms
     flags = [
@@ -203,8 +216,11 @@ def _compensate_as_published(context: Context, day: Day, contracts: list[bytes])
         before: Settled = context.state.get(Table.SETTLED, key)
         after = changed(before, seller_compensation=int(by_seller[i].sum()), buyer_compensation=int(by_buyer[i].sum()))
         if after != before:
-            post_difference(context, start, contract_id, before, after)
+            after = changed(after, revision=before.revision + 1)
+            dues += differences(context, contract_id, delivery.contracts[i], before, after)
             context.state.put(Table.SETTLED, key, after)
+            tell_settled(context, start, delivery, i, after)
+    return dues
 
 
 def _defaulted(context: Context, day: int, contract: Contract, side: Side) -> bool:
@@ -245,7 +261,7 @@ def fine_cap(contract: Contract, settled: Settled, side: Side) -> int:
     return max(0, contract.buyer_stake - paid - settled.buyer_compensation)
 
 
-def _distribution(context: Context, day: int) -> dict[tuple[bytes, Side, bytes], int]:
+def _distribution(context: Context, day: int) -> Distribution:
     """Who gets how much of which fine (A-19): a pure function of the day's judgements and fines.
 
     Performing members are those that promised something on the day and defaulted on neither side; with two sides the
@@ -262,7 +278,7 @@ def _distribution(context: Context, day: int) -> dict[tuple[bytes, Side, bytes],
     performers = [
         (address, Points(sum(points) // len(points))) for address, points in earned.items() if address not in defaulted
     ]
-    shared: dict[tuple[bytes, Side, bytes], int] = {}
+    shared: Distribution = {}
     for contract_id, contract in delivering(context, day):
         settled: Settled | None = context.state.get(Table.SETTLED, day_key(day) + contract_id)
         if settled is None:
@@ -276,19 +292,15 @@ def _distribution(context: Context, day: int) -> dict[tuple[bytes, Side, bytes],
     return shared
 
 
-def _pay_share(context: Context, day: int, contract_id: bytes, side: Side, recipient: bytes, amount: int) -> None:
-    """Pays one share, or takes it back when a correction made it smaller."""
-    key = day_key(day) + contract_id
-    contract: Contract = context.state.get(Table.CONTRACT, key)
-    if amount < 0:
+def _shares(context: Context, day: int, before: Distribution, after: Distribution) -> list[Due]:
+    """What is due between two distributions: shares to pay, and shares that a correction takes back."""
+    dues: list[Due] = []
+    for contract_id, side, recipient in sorted({**before, **after}):
+        contract = context.contract(day, contract_id)
         payer = contract.seller if side is Side.SELL else contract.buyer
-        pay(context, Kind.SHARE, recipient, payer, -amount, day, contract_id)
-    elif side is Side.SELL:
-        used = pay(context, Kind.SHARE, contract.seller, recipient, amount, day, contract_id, contract.seller_lock)
-        context.state.put(Table.CONTRACT, key, changed(contract, seller_lock=contract.seller_lock - used))
-    else:
-        used = pay(context, Kind.SHARE, contract.buyer, recipient, amount, day, contract_id, contract.buyer_lock)
-        context.state.put(Table.CONTRACT, key, changed(contract, buyer_lock=contract.buyer_lock - used))
+        place = contract_id, side, recipient
+        dues += due(Kind.SHARE, payer, recipient, after.get(place, 0) - before.get(place, 0), contract_id)
+    return dues
 
 
 def _release(context: Context, day: int, contract_id: bytes, contract: Contract) -> None:
@@ -306,24 +318,33 @@ def _decay_all(context: Context, day: int, eta: Ppm) -> None:
         context.tell(CreditDecayed(day, key[:-1], Side(key[-1]), credit))
 
 
-def correct(context: Context, start_ms: int, address: bytes, side: Side) -> None:
-    """Settles again what depends on corrected readings and posts the differences (L-11)."""
+def correct(context: Context, start_ms: int, corrected: Sequence[MemberKey]) -> None:
+    """Settles again what depends on members' corrected readings and posts the differences (L-11)."""
     day = context.day(start_ms)
-    if not is_closed(day):
-        resettle(context, day, address, side)
-        return
+    dues: list[Due] = []
+    for key in corrected:
+        dues += _correct_closed(context, day, key) if is_closed(day) else resettle(context, day, *key)[1]
+    clear(context, start_ms, dues)
+
+
+def _correct_closed(context: Context, day: Day, key: MemberKey) -> list[Due]:
+    """Judges one corrected member again; what is due then.
+
+    Its partners' judgements stand; their fines may not, which are capped by what collateral left on the same contracts.
+    """
+    start = day.window.start_ms
     parameters = context.parameters(day.parameters_version)
-    before = _distribution(context, start_ms)
-    affected = resettle(context, day, address, side)
+    before = _distribution(context, start)
+    affected, dues = resettle(context, day, *key)
     if affected:
-        sums = _day_sums(context, start_ms)
-        _judge(context, start_ms, parameters, (address, side), sums[address, side], _side_totals(sums))
+        sums = _day_sums(context, start)
+        _judge(context, start, parameters, key, sums[key], _side_totals(sums))
         if parameters.policy == Policy.PAPER:
-            _compensate_as_published(context, day, affected)
-        _charge(context, start_ms, parameters, (address, side), sums[address, side])
-    after = _distribution(context, start_ms)
-    for key in sorted({**before, **after}):
-        _pay_share(context, start_ms, *key, after.get(key, 0) - before.get(key, 0))
+            dues += _compensate_as_published(context, day, affected)
+        contracts = [context.contract(start, contract_id) for contract_id in affected]
+        for side in dict.fromkeys(each for c in contracts for each in ((c.seller, Side.SELL), (c.buyer, Side.BUY))):
+            _charge(context, start, parameters, side, sums[side])
+    return dues + _shares(context, start, before, _distribution(context, start))
 
 
 def seal_day(context: Context, payload: SealDay) -> None:
@@ -334,9 +355,6 @@ def seal_day(context: Context, payload: SealDay) -> None:
         raise Refused("page_open", "day", payload.day, "Close the day first.")
     if context.now < day.final_ms:
         raise Refused("day_not_final", "day", payload.day)
-    for key in context.state.of_day(Table.READING, payload.day):
-        reading: ReadingSet = context.state.get(Table.READING, key)
-        context.finished_roots[reading.root] = None
     for table in SEALED_TABLES:
         for key in context.state.of_day(table, payload.day):
             context.state.drop(table, key)

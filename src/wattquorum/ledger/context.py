@@ -19,7 +19,7 @@ from wattquorum.ledger.accounts import Account, Reserved, Role, Side
 from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.parameters import Parameters
-from wattquorum.ledger.readings import Shelf
+from wattquorum.ledger.readings import Row, Shelf
 from wattquorum.ledger.state import Chain, Contract, Day, MemberSide, State, Table, day_key, side_key
 from wattquorum.market.terms import TermRows
 
@@ -74,13 +74,14 @@ class Context:
     """One transaction's view of the ledger."""
 
     __slots__ = (
+        "beside",
         "chain_id",
         "facts",
-        "finished_roots",
         "hash",
         "height",
         "now",
         "reserved",
+        "rows_read",
         "sender",
         "shelf",
         "state",
@@ -100,7 +101,8 @@ class Context:
         self.hash = b""
         self.facts: list[Fact] = []
         self.transfers: list[Transfer] = []
-        self.finished_roots: dict[bytes, None] = {}  # rows that nothing needs once the block is committed
+        self.beside: dict[bytes, None] = {}  # roots of the rows that came with this block
+        self.rows_read: dict[bytes, None] = {}  # those that a commitment asked for, whatever became of it
 
     def tell(self, fact: Fact) -> None:
         """Adds a fact for readers."""
@@ -148,6 +150,13 @@ class Context:
         if found is None:
             raise Refused("contract_unknown", "contract", contract)
         return found
+
+    def rows_beside(self, root: bytes) -> tuple[Row, ...]:
+        """The rows that came with this block and have this root; Refused("rows_missing") when none do."""
+        if root not in self.beside:
+            raise Refused("rows_missing", "root", root)
+        self.rows_read[root] = None
+        return self.shelf.get(root)
 
     def side(self, address: bytes, side: Side) -> MemberSide | None:
         """What an account can inject or withdraw, if anything."""

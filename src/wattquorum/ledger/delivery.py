@@ -7,8 +7,10 @@ settled already the difference is posted at once.
 
 from __future__ import annotations
 
+import numpy as np
+
 from wattquorum.foundation.codec import changed
-from wattquorum.foundation.quantities import MILLION, MS_PER_HOUR, Energy, Price
+from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, MILLION, MS_PER_HOUR, Energy, Price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
 from wattquorum.foundation.vectors import check_energies, energies
@@ -16,7 +18,7 @@ from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.closing import correct
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import ContractApproved, ContractCurtailed, DisputeFiled, FaultReported, ReadingTaken
-from wattquorum.ledger.metering import faults_at
+from wattquorum.ledger.metering import counting, faults_at
 from wattquorum.ledger.money import post, unlock
 from wattquorum.ledger.negotiation import lower_promise
 from wattquorum.ledger.readings import Quality, Row
@@ -53,6 +55,9 @@ def curtail(context: Context, payload: Curtail) -> None:
         raise Refused("gate_open", "day", payload.day)
     if contract.status not in DELIVERABLE:
         raise Refused("contract_state", "contract", contract.status.name.lower())
+    if day.pages:
+        # The other side's position may stand on a page that is closed, and it rests on the promise as it was.
+        raise Refused("page_closed", "day", payload.day, "Curtail before the day's first page is closed.")
     now = energies(contract.energy)
     lower = check_energies(payload.energy, day.window.intervals, "energy")
     lowered = now - lower
@@ -115,6 +120,9 @@ def report_fault(context: Context, payload: ReportFault) -> None:
 def commit_readings(context: Context, payload: CommitReadings) -> None:
     """The meter operator commits to rows; they are checked against the root and the meters before they count."""
     context.need(Role.METER_OPERATOR)
+    # Before anything else, so that a receipt tells whether a replay needs the rows: it does unless its code is
+    # role_missing or rows_missing.
+    rows = context.rows_beside(payload.root)
     day = context.day(payload.day)
     if context.now < day.window.end_ms:
         raise Refused("readings_early", "day", payload.day)
@@ -122,7 +130,6 @@ def commit_readings(context: Context, payload: CommitReadings) -> None:
         raise Refused("day_final", "day", payload.day)
     if payload.feeder not in day.feeders:
         raise Refused("feeder_unknown", "feeder", payload.feeder)
-    rows = context.shelf.get(payload.root)
     if len(rows) != payload.rows or not rows:
         raise Refused("commitment_wrong", "rows", len(rows), f"The transaction names {payload.rows} rows.")
     names = [row.meter for row in rows]
@@ -151,15 +158,17 @@ def commit_readings(context: Context, payload: CommitReadings) -> None:
         )
         if (meter.member, meter.point.side) not in corrected:
             corrected.append((meter.member, meter.point.side))
+    for member, side in corrected:
+        _check_sum(context, day, member, side)
     if day.pages:
-        for member, side in corrected:
-            correct(context, payload.day, member, side)
+        correct(context, payload.day, corrected)
 
 
 def _check_row(context: Context, day: Day, payload: CommitReadings, row: Row) -> Meter:
     meter: Meter | None = context.state.get(Table.METER, row.meter.encode("ascii"))
-    if meter is None or meter.point.feeder != payload.feeder:
-        raise Refused("meter_unknown", "meter", row.meter, f"Name meters of feeder {payload.feeder}.")
+    if meter is None or meter.point.feeder != payload.feeder or not meter.counts_on(day):
+        remedy = f"Name meters of feeder {payload.feeder} that were registered before the day began."
+        raise Refused("meter_unknown", "meter", row.meter, remedy)
     intervals = day.window.intervals
     if len(row.energy) != 4 * intervals or len(row.quality) != intervals:
         raise Refused("intervals_missing", row.meter, f"{len(row.energy) // 4} of {intervals} intervals")
@@ -167,7 +176,8 @@ def _check_row(context: Context, day: Day, payload: CommitReadings, row: Row) ->
         raise Refused("quality_unknown", row.meter, max(row.quality))
     metered = energies(row.energy)
     parameters = context.parameters(day.parameters_version)
-    absurd = meter.point.limit_w * day.window.length_ms // MS_PER_HOUR * parameters.plausibility // MILLION
+    limit = meter.point.limit_w * day.window.length_ms // MS_PER_HOUR
+    absurd = min(limit * parameters.plausibility // MILLION, ENERGY_PER_INTERVAL_MAX)
     if int(metered.max()) > absurd:
         remedy = f"At most {absurd} Wh are plausible in interval {int(metered.argmax())}."
         raise Refused("energy_absurd", row.meter, int(metered.max()), remedy)
@@ -176,6 +186,20 @@ def _check_row(context: Context, day: Day, payload: CommitReadings, row: Row) ->
     if row.version != expected:
         raise Refused("version_not_higher", row.meter, row.version, f"The next version is {expected}.")
     return meter
+
+
+def _check_sum(context: Context, day: Day, address: bytes, side: Side) -> None:
+    """Several meters of one side may not add up to more than one interval can hold."""
+    start, meters = day.window.start_ms, counting(context, day, address, side)
+    if len(meters) < 2:
+        return
+    total = np.zeros(day.window.intervals, dtype=np.int64)
+    for name in meters:
+        reading: ReadingSet | None = context.state.get(Table.READING, day_key(start) + name.encode("ascii"))
+        if reading is not None:
+            total += energies(context.shelf.get(reading.root)[reading.position].energy)
+    if int(total.max()) > ENERGY_PER_INTERVAL_MAX:
+        raise Refused("energy_absurd", "meters", int(total.max()), "All meters of a side together count at most 1 GWh.")
 
 
 def dispute(context: Context, payload: Dispute) -> None:

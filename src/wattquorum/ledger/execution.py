@@ -31,6 +31,8 @@ from wattquorum.ledger.blocks import (
 from wattquorum.ledger.context import Context, Tariffs
 from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.genesis import Genesis, chain_id_of, decode_genesis, first_state, genesis_hash, version_key
+from wattquorum.ledger.metering import rows_in_use
+from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import Shelf
 from wattquorum.ledger.state import Chain, State, Table, next_digest
 from wattquorum.ledger.transactions import (
@@ -48,6 +50,7 @@ from wattquorum.ledger.transactions import (
     Dispute,
     Leave,
     Offer,
+    Payload,
     PayOut,
     Propose,
     Received,
@@ -98,7 +101,7 @@ class Executed(NamedTuple):
     block: Block
     data: bytes  # the encoded block
     facts: tuple[tuple[Fact, ...], ...]  # per transaction, as ordered
-    rows: tuple[bytes, ...]  # attachments that the block's commitments cover
+    rows: tuple[bytes, ...]  # attachments that its commitments read, refused ones included: a replay needs them
 
 
 class Ledger:
@@ -145,6 +148,13 @@ class Ledger:
         """The state digest of the tip."""
         return self.tip.state_digest if self.tip else genesis_hash(self.genesis_bytes)
 
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters in force."""
+        chain: Chain = self.state.get(Table.CHAIN, b"")
+        found: Parameters = self.state.get(Table.PARAMETERS, version_key(chain.parameters_version))
+        return found
+
     def account(self, address: bytes) -> Account | None:
         """An account, if there is one."""
         found: Account | None = self.state.get(Table.ACCOUNT, address)
@@ -182,27 +192,26 @@ class Ledger:
     def _apply(
         self, ordered: Ordered, root: bytes, received: Sequence[Received | Refused], signed: Sequence[bytes]
     ) -> Executed:
-        roots = [_shelve(self.shelf, data) for data in ordered.attachments]
+        shelved = self.shelf.roots()
+        beside = {put: data for data in ordered.attachments if (put := _shelve(self.shelf, data))}
         context = Context(self.state, self.shelf, self._tariffs, self.chain_id, self._reserved)
-        context.now, context.height = Millis(ordered.time_ms), self.height + 1
-        receipts, facts, used = [], [], dict[bytes, None]()
+        context.now, context.height, context.beside = Millis(ordered.time_ms), self.height + 1, dict.fromkeys(beside)
+        receipts, facts, done = [], [], list[Payload]()
         for data, each, key in zip(ordered.transactions, received, signed, strict=True):
             context.facts, context.transfers = [], []
             receipt = self._transact(context, data, each, key)
             receipts.append(receipt)
             facts.append(tuple(context.facts))
-            committed = each.body.payload if isinstance(each, Received) else None
-            if receipt.outcome is Outcome.DONE and isinstance(committed, CommitReadings):
-                used[committed.root] = None
+            if isinstance(each, Received) and receipt.outcome is Outcome.DONE:
+                done.append(each.body.payload)
         block = self._sealed(ordered, root, tuple(receipts))
         self.state.commit()
         self.tip = block.header
-        for put in roots:
-            if put not in used:
-                self.shelf.drop(put)
-        for finished in context.finished_roots:
-            self.shelf.drop(finished)
-        rows = tuple(data for data, put in zip(ordered.attachments, roots, strict=True) if put in used)
+        if any(isinstance(payload, SealDay) for payload in done):
+            self.shelf.keep(rows_in_use(self.state))
+        elif beside:
+            self.shelf.keep((*shelved, *(payload.root for payload in done if isinstance(payload, CommitReadings))))
+        rows = tuple(data for put, data in beside.items() if put in context.rows_read)
         return Executed(block, encode(block), tuple(facts), rows)
 
     def _key_of(self, received: Received | Refused) -> bytes:
@@ -222,12 +231,12 @@ class Ledger:
             return _refusal(received.hash, Outcome.INADMISSIBLE, refused)
         context.sender, context.hash = received.body.sender, received.hash
         context.change_account(context.sender, nonce=received.body.nonce + 1)
-        mark, finished = self.state.mark(), dict(context.finished_roots)
+        mark = self.state.mark()
         try:
             RULES[type(received.body.payload)](context, received.body.payload)
         except Refused as refused:
             self.state.roll_back(mark)
-            context.facts, context.transfers, context.finished_roots = [], [], finished
+            context.facts, context.transfers = [], []
             return _refusal(received.hash, Outcome.REFUSED, refused)
         digest = tagged_hash("transfers", encode(context.transfers)) if context.transfers else b""
         return Receipt(received.hash, Outcome.DONE, "", "", "", digest)
@@ -256,8 +265,7 @@ class Ledger:
     def _sealed(self, ordered: Ordered, root: bytes, receipts: tuple[Receipt, ...]) -> Block:
         """The block of what was done. The first block at or past an epoch's length is the epoch's last (L-16)."""
         chain: Chain = self.state.get(Table.CHAIN, b"")
-        parameters = self.state.get(Table.PARAMETERS, version_key(chain.parameters_version))
-        ends = ordered.time_ms >= chain.epoch_started_ms + parameters.epoch_ms
+        ends = ordered.time_ms >= chain.epoch_started_ms + self.parameters.epoch_ms
         if ends:
             self.state.put(Table.CHAIN, b"", changed(chain, epoch=chain.epoch + 1, epoch_started_ms=ordered.time_ms))
         header = Header(

@@ -27,6 +27,7 @@ from wattquorum.ledger.facts import (
     StatusChanged,
 )
 from wattquorum.ledger.genesis import version_key
+from wattquorum.ledger.money import has_debt
 from wattquorum.ledger.parameters import with_changes
 from wattquorum.ledger.state import Day, DayStatus, MemberSide, Meter, Proposal, Table, day_key, side_key
 from wattquorum.ledger.transactions import (
@@ -79,7 +80,7 @@ def _add_meter(context: Context, address: bytes, point: MeterPoint) -> None:
         raise Refused("meter_known", "meter", point.meter)
     if not 0 < point.limit_w <= POWER_MAX:
         raise Refused("out_of_range", "limit_w", point.limit_w, f"Choose 1..{POWER_MAX} W.")
-    context.state.put(Table.METER, key, Meter(address, point))
+    context.state.put(Table.METER, key, Meter(address, point, context.now))
     before = context.side(address, point.side)
     if before is None:
         parameters = context.parameters()
@@ -103,15 +104,17 @@ def _add_meter(context: Context, address: bytes, point: MeterPoint) -> None:
 
 
 def set_status(context: Context, payload: SetStatus) -> None:
-    """A registrar suspends or reinstates a member (L-24)."""
+    """A registrar suspends or reinstates a member; who owes something stays barred until it has paid (L-7, L-24)."""
     context.need(Role.REGISTRAR)
     if payload.status not in (Status.ACTIVE, Status.SUSPENDED):
         raise Refused("out_of_range", "status", payload.status.name, "Choose active or suspended.")
     account = context.account(payload.member, "member")
     if not account.key or account.status not in (Status.ACTIVE, Status.SUSPENDED):
         raise Refused("account_inactive", "member", account.name, "Only active or suspended members can be changed.")
-    context.change_account(payload.member, status=payload.status)
-    context.tell(StatusChanged(payload.member, payload.status, payload.reason))
+    owes = payload.status is Status.ACTIVE and has_debt(context, payload.member)
+    status = Status.INDEBTED if owes else payload.status
+    context.change_account(payload.member, status=status)
+    context.tell(StatusChanged(payload.member, status, payload.reason))
 
 
 def rotate_key(context: Context, payload: RotateKey) -> None:

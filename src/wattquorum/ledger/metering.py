@@ -17,7 +17,7 @@ from wattquorum.foundation.vectors import Int64s, energies
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.context import Context, promised_to
 from wattquorum.ledger.readings import Quality
-from wattquorum.ledger.state import Day, Fault, ReadingSet, Table, day_key
+from wattquorum.ledger.state import Day, Fault, Meter, ReadingSet, State, Table, day_key
 
 Mask = npt.NDArray[np.bool_]
 
@@ -30,12 +30,11 @@ class Meterage(NamedTuple):
 
 
 def meterage(context: Context, day: Day, address: bytes, side: Side) -> Meterage:
-    """The sum over the side's meters; Refused("readings_missing") before substitution is due."""
+    """The sum over the side's meters that count on the day; Refused("readings_missing") before substitution is due."""
     start, intervals = day.window.start_ms, day.window.intervals
     metered = np.zeros(intervals, dtype=np.int64)
     tested = np.ones(intervals, dtype=np.bool_)
-    member = context.side(address, side)
-    for meter in member.meters if member else ():
+    for meter in counting(context, day, address, side):
         reading: ReadingSet | None = context.state.get(Table.READING, day_key(start) + meter.encode("ascii"))
         if reading is None:
             if context.now < day.substitute_ms:
@@ -48,6 +47,26 @@ def meterage(context: Context, day: Day, address: bytes, side: Side) -> Meterage
         for fault in faults_at(context, start, meter):
             tested[fault.first : fault.end] = False
     return Meterage(metered, tested)
+
+
+def counting(context: Context, day: Day, address: bytes, side: Side) -> list[str]:
+    """The side's meters whose readings belong to a day; later ones must not hold up a page that began without them."""
+    member = context.side(address, side)
+    found = []
+    for name in member.meters if member else ():
+        meter: Meter = context.state.get(Table.METER, name.encode("ascii"))
+        if meter.counts_on(day):
+            found.append(name)
+    return found
+
+
+def rows_in_use(state: State) -> list[bytes]:
+    """The roots of rows that days in the state may still settle on, ascending."""
+    roots: dict[bytes, None] = {}
+    for _, reading in state.items(Table.READING):
+        current: ReadingSet = reading
+        roots[current.root] = None
+    return sorted(roots)
 
 
 def faults_at(context: Context, day: int, meter: str) -> list[Fault]:

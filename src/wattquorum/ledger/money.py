@@ -75,14 +75,29 @@ def pay(
         return 0
     from_lock = min(amount, locked)
     from_free = max(0, min(amount - from_lock, available(context, payer)))
-    if from_lock or from_free:
-        account = context.account(payer)
-        context.change_account(payer, balance=account.balance - from_free, locked=account.locked - from_lock)
-        _credit(context, kind, payer, payee, from_lock + from_free, day, contract)
-    missing = amount - from_lock - from_free
-    if missing:
-        _owe(context, Debt(payer, payee, missing, kind, day, contract))
+    pay_in_part(context, kind, payer, payee, amount, from_lock + from_free, from_lock, day, contract)
     return from_lock
+
+
+def pay_in_part(
+    context: Context,
+    kind: Kind,
+    payer: bytes,
+    payee: bytes,
+    amount: int,
+    paid: int,
+    from_lock: int,
+    day: int,
+    contract: bytes,
+) -> None:
+    """Moves `paid`, of which `from_lock` is locked collateral, and records the rest of `amount` as a debt."""
+    if paid:
+        account = context.account(payer)
+        balance = account.balance - (paid - from_lock)
+        context.change_account(payer, balance=balance, locked=account.locked - from_lock)
+        _credit(context, kind, payer, payee, paid, day, contract)
+    if amount > paid:
+        _owe(context, Debt(payer, payee, amount - paid, kind, day, contract))
 
 
 def _owe(context: Context, debt: Debt) -> None:
@@ -157,9 +172,16 @@ def pay_out(context: Context, payload: PayOut) -> None:
 
 
 def settle_debt(context: Context, payload: SettleDebt) -> None:
-    """A debtor pays a debt; the last one paid makes its account active again (L-7)."""
+    """A debtor pays a debt; the last one paid makes its account active again (L-7).
+
+    The grid account has no key: the grid operator pays its debts, from what the grid account can pay.
+    """
     debt: Debt | None = context.state.get(Table.DEBT, payload.debt)
-    if debt is None or debt.debtor != context.sender:
+    if debt is None:
+        raise Refused("debt_unknown", "debt", payload.debt)
+    if debt.debtor == context.reserved.grid:
+        context.need(Role.GRID_OPERATOR)
+    elif debt.debtor != context.sender:
         raise Refused("debt_unknown", "debt", payload.debt)
     if not 0 < payload.amount <= debt.amount:
         raise Refused("out_of_range", "amount", payload.amount, f"Pay from 1 to {debt.amount} millionths.")
@@ -170,6 +192,6 @@ def settle_debt(context: Context, payload: SettleDebt) -> None:
     else:
         context.state.drop(Table.DEBT, payload.debt)
     context.tell(DebtRecorded(payload.debt, debt.debtor, debt.creditor, left, Kind(debt.kind), debt.day, debt.contract))
-    if context.account(context.sender).status is Status.INDEBTED and not has_debt(context, context.sender):
-        context.change_account(context.sender, status=Status.ACTIVE)
-        context.tell(StatusChanged(context.sender, Status.ACTIVE, "all debts are paid"))
+    if context.account(debt.debtor).status is Status.INDEBTED and not has_debt(context, debt.debtor):
+        context.change_account(debt.debtor, status=Status.ACTIVE)
+        context.tell(StatusChanged(debt.debtor, Status.ACTIVE, "all debts are paid"))

@@ -8,7 +8,7 @@ of a member's contracts, collateral, and the handling fee.
 from __future__ import annotations
 
 from wattquorum.foundation.codec import changed
-from wattquorum.foundation.quantities import MS_PER_HOUR, Energy, Points, Price
+from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, MS_PER_HOUR, Energy, Points, Price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
 from wattquorum.foundation.vectors import EnergyVector, Int64s, check_energies, check_prices, energies
@@ -43,7 +43,7 @@ def offer(context: Context, payload: Offer) -> None:
         partner = context.account(payload.partner, "partner")
         if partner.owner == author.owner:
             raise Refused("self_trade", "partner", partner.name)
-        _side(context, payload.partner, opposite(payload.side), "partner")
+        _side(context, day, payload.partner, opposite(payload.side), "partner")
     _make_offer(context, day, payload.side, payload.partner, payload.energy, payload.price, payload.valid_until_ms, b"")
 
 
@@ -55,7 +55,7 @@ def counter(context: Context, payload: Counter) -> None:
     day = _open_day(context, payload.day)
     original = _open_offer(context, payload.day, payload.offer)
     check_active(context.account(context.sender), "sender")
-    _check_addressee(context, original)
+    _check_answer(context, day, original)
     if original.partner:
         context.state.put(
             Table.OFFER, day_key(payload.day) + payload.offer, changed(original, status=OfferStatus.COUNTERED)
@@ -80,16 +80,14 @@ def accept(context: Context, payload: Accept) -> None:
     """The second signature: limits, collateral and fee are checked and taken, and the contract exists (A-20, L-7)."""
     day = _open_day(context, payload.day)
     found = _open_offer(context, payload.day, payload.offer)
-    _check_addressee(context, found)
-    if found.valid_until_ms < context.now:
-        raise Refused("offer_closed", "valid_until_ms", found.valid_until_ms)
+    _check_answer(context, day, found)
     seller, buyer = (found.author, context.sender) if found.side is Side.SELL else (context.sender, found.author)
     for address, field in ((context.sender, "sender"), (found.author, "author")):
         check_active(context.account(address, field), field)
     parameters = context.parameters(day.parameters_version)
     intervals = day.window.intervals
     energy = energies(found.energy)
-    sides = (_side(context, seller, Side.SELL, "seller"), _side(context, buyer, Side.BUY, "buyer"))
+    sides = (_side(context, day, seller, Side.SELL, "seller"), _side(context, day, buyer, Side.BUY, "buyer"))
     _promise(context, day, seller, Side.SELL, sides[0], energy)
     _promise(context, day, buyer, Side.BUY, sides[1], energy)
 
@@ -182,21 +180,26 @@ def _open_offer(context: Context, day: int, offer_id: bytes) -> OpenOffer:
     return found
 
 
-def _check_addressee(context: Context, found: OpenOffer) -> None:
-    """Refuses answers by the wrong member: the author itself, its owner's other accounts, and other addressees."""
+def _check_answer(context: Context, day: Day, found: OpenOffer) -> None:
+    """Refuses answers that come too late, or from the author, its owner's other accounts, or who is not addressed."""
+    if found.valid_until_ms < context.now:
+        raise Refused("offer_closed", "valid_until_ms", found.valid_until_ms)
     author, sender = context.account(found.author), context.account(context.sender)
     if author.owner == sender.owner:
         raise Refused("self_trade", "sender", sender.name)
     if found.partner and found.partner != context.sender:
         raise Refused("offer_addressed", "offer", found.partner)
-    _side(context, context.sender, opposite(found.side), "sender")
+    _side(context, day, context.sender, opposite(found.side), "sender")
 
 
-def _side(context: Context, address: bytes, side: Side, field: str) -> MemberSide:
+def _side(context: Context, day: Day, address: bytes, side: Side, field: str) -> MemberSide:
+    """What a member can trade on a day; it must hang on one of the day's feeders, or no page would settle it."""
     found = context.side(address, side)
     if found is None:
         register = "injection" if side is Side.SELL else "withdrawal"
         raise Refused("side_impossible", field, address, f"Register a meter for {register} first.")
+    if found.feeder not in day.feeders:
+        raise Refused("feeder_unknown", field, found.feeder, "Trade on days that are published for this feeder.")
     return found
 
 
@@ -212,7 +215,7 @@ def _make_offer(
 ) -> None:
     window = day.window
     parameters: Parameters = context.parameters(day.parameters_version)
-    own = _side(context, context.sender, side, "sender")
+    own = _side(context, day, context.sender, side, "sender")
     promised = check_energies(energy, window.intervals, "energy")
     if not promised.any():
         raise Refused("promise_empty", "energy", 0)
@@ -233,7 +236,7 @@ def _make_offer(
 
 def _check_limit(promised: Int64s, side: MemberSide, day: Day) -> None:
     """P_max over all of a member's contracts: sum of promises <= limit x length in every interval (A-4, L-10)."""
-    limit = side.limit_w * day.window.length_ms // MS_PER_HOUR
+    limit = min(side.limit_w * day.window.length_ms // MS_PER_HOUR, ENERGY_PER_INTERVAL_MAX)
     highest = int(promised.max())
     if highest > limit:
         interval = int(promised.argmax())

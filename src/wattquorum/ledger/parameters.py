@@ -90,7 +90,7 @@ RANGES: Final = (
         "grid_credit_limit",
         "millionths",
         0,
-        MONEY_MAX,
+        MONEY_MAX - 1,  # with all deposits it stays inside 64 bits
         MILLION * MILLION,
         "how far the grid account may be overdrawn (L-7)",
     ),

@@ -1,7 +1,8 @@
 """Merkle trees and proofs: of transactions, receipts, readings and the state.
 
-Leaves and nodes are hashed under different tags, and an odd node is carried up unchanged, so that no tree has the
-root of another. A proof is a leaf's path to the root; whoever holds a block header can check it with nothing else.
+Leaves, nodes and roots are hashed under different tags, an odd node is carried up unchanged, and the root covers how
+many leaves there are, so that no tree has the root of another and a proof says where its leaf stands. A proof is a
+leaf's path to the root; whoever holds a block header can check it with nothing else.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from wattquorum.foundation.codec import Digest, Record, Unsigned
+from wattquorum.foundation.codec import INT64_MAX, Digest, Record, Unsigned
 from wattquorum.foundation.identities import tagged_hash
 
-EMPTY_ROOT: Final = tagged_hash("merkle empty")
+SIZE_BYTES: Final = 8
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -27,18 +28,20 @@ def _parents(level: Sequence[bytes]) -> list[bytes]:
     return above
 
 
+def _root(top: bytes, size: int) -> bytes:
+    return tagged_hash("merkle root", size.to_bytes(SIZE_BYTES, "big"), top)
+
+
 def root_of_hashes(leaves: Sequence[bytes]) -> bytes:
-    """The root over leaf hashes, in order."""
-    if not leaves:
-        return EMPTY_ROOT
+    """The root over leaf hashes, in order; there may be none."""
     level = list(leaves)
     while len(level) > 1:
         level = _parents(level)
-    return level[0]
+    return _root(b"".join(level), len(leaves))
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """The root over leaf data, in order."""
+    """The root over leaf data, in order; there may be none."""
     return root_of_hashes([leaf_hash(leaf) for leaf in leaves])
 
 
@@ -62,7 +65,7 @@ def prove(leaves: Sequence[bytes], position: int) -> Proof:
 
 def holds(proof: Proof, leaf: bytes, root: bytes) -> bool:
     """Whether the proof leads from the leaf to the root."""
-    if not 0 <= proof.position < proof.size:
+    if not 0 <= proof.position < proof.size <= INT64_MAX:
         return False
     node, at, width, rest = leaf_hash(leaf), proof.position, proof.size, list(proof.siblings)
     while width > 1:
@@ -72,4 +75,4 @@ def holds(proof: Proof, leaf: bytes, root: bytes) -> bool:
             sibling = rest.pop(0)
             node = tagged_hash("merkle node", sibling, node) if at % 2 else tagged_hash("merkle node", node, sibling)
         at, width = at // 2, (width + 1) // 2
-    return not rest and node == root
+    return not rest and _root(node, proof.size) == root

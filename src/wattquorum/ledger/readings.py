@@ -2,8 +2,9 @@
 
 A row is one meter's delivery day: its energies, the quality of each interval, a version and a random salt. The chain
 carries the Merkle root of the rows alone; the rows stand beside the block and are checked against the root before
-anything is settled on them. Once the retention period has passed they can be deleted and no root breaks: a leaf
-without its row tells nothing, because of the salt.
+anything is settled on them. A commitment's rows stand beside its own block: rows that came with another block do not
+count, so that whoever replays a block needs nothing but what stands beside it. Once the retention period has passed
+they can be deleted and no root breaks: a leaf without its row tells nothing, because of the salt.
 """
 
 from __future__ import annotations
@@ -70,9 +71,10 @@ class Shelf:
 
     def load(self, data: bytes, root: bytes) -> None:
         """Keeps rows that must have this root; Refused("commitment_wrong") when they do not."""
-        if self.put(data) != root:
-            self.drop(root_of_rows(decode_rows(data)))
+        rows = decode_rows(data)
+        if root_of_rows(rows) != root:
             raise Refused("commitment_wrong", "rows", root)
+        self._rows[root] = rows
 
     def get(self, root: bytes) -> tuple[Row, ...]:
         """The rows of a root; Refused("rows_missing") when they are not here."""
@@ -81,9 +83,10 @@ class Shelf:
             raise Refused("rows_missing", "root", root)
         return rows
 
-    def drop(self, root: bytes) -> None:
-        """Forgets the rows of a root, if they are here."""
-        self._rows.pop(root, None)
+    def keep(self, roots: Iterable[bytes]) -> None:
+        """Forgets all rows but those of these roots."""
+        kept = dict.fromkeys(roots)
+        self._rows = {root: rows for root, rows in self._rows.items() if root in kept}
 
     def roots(self) -> list[bytes]:
         """All roots whose rows are here, in ascending order."""

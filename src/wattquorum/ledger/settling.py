@@ -2,7 +2,7 @@
 
 A page settles the contracts of one feeder (the seller's) and the grid positions of its members: metered energy is
 allotted to contracts, each interval becomes transfers, and a contract's transfers are posted as sums, paid from its
-collateral first. A correction settles the same contracts again and posts the difference, kind by kind. Penalties that
+collateral first. A correction settles the same contracts again and the difference is due, kind by kind. Penalties that
 need the whole day are in `closing`.
 """
 
@@ -19,9 +19,10 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
 from wattquorum.foundation.vectors import EnergyVector, Int64s, energies
 from wattquorum.ledger.accounts import Role, Side
+from wattquorum.ledger.clearing import Due, due
 from wattquorum.ledger.context import Context, expanded, promised_to
 from wattquorum.ledger.facts import ContractSettled, PageClosed, PositionSettled
-from wattquorum.ledger.metering import Mask, Meterage, meterage
+from wattquorum.ledger.metering import Mask, Meterage, counting, meterage
 from wattquorum.ledger.money import pay, post
 from wattquorum.ledger.negotiation import end_contract
 from wattquorum.ledger.parameters import Silence
@@ -82,7 +83,7 @@ def close_page(context: Context, payload: ClosePage) -> None:
     if len(page) > CONTRACTS_PER_PAGE_MAX:
         remedy = f"A page holds at most {CONTRACTS_PER_PAGE_MAX} contracts; use more feeders."
         raise Refused("out_of_range", "feeder", len(page), remedy)
-    _settle_contracts(context, day, page)
+    _settle_contracts(context, day, page)  # each for the first time: nothing is left to clear
     members = [
         (key[:-1], Side(key[-1])) for key, side in context.state.items(Table.SIDE) if side.feeder == payload.feeder
     ]
@@ -180,16 +181,16 @@ def _promised_totals(promised: Int64s, node_of: Int64s, nodes: int) -> Int64s:
     return totals
 
 
-def _settle_contracts(context: Context, day: Day, wanted: Sequence[bytes]) -> None:
-    """Settles contracts for the first time, or again after a correction."""
+def _settle_contracts(context: Context, day: Day, wanted: Sequence[bytes]) -> list[Due]:
+    """Settles contracts and pays them; one that was settled before is settled again, and the difference is due."""
+    dues: list[Due] = []
     if not wanted:
-        return
+        return dues
     parameters = context.parameters(day.parameters_version)
     delivery = deliveries(context, day, wanted)
     policy = Policy(parameters.policy)
     money = settle_rows(delivery.promised, delivery.generated, delivery.consumed, delivery.terms, policy)
     results = _settled(delivery, money)
-    generated, consumed = _packed_rows(delivery.generated), _packed_rows(delivery.consumed)
     start = day.window.start_ms
     for i, (contract_id, contract, result) in enumerate(zip(delivery.ids, delivery.contracts, results, strict=True)):
         key = day_key(start) + contract_id
@@ -205,29 +206,35 @@ def _settle_contracts(context: Context, day: Day, wanted: Sequence[bytes]) -> No
                 buyer_fine=before.buyer_fine,
                 revision=before.revision + 1,
             )
-        post_difference(context, start, contract_id, before, result)
+            dues += differences(context, contract_id, contract, before, result)
+        else:
+            _pay_contract(context, start, contract_id, contract, result)
         context.state.put(Table.SETTLED, key, result)
-        if contract.status is not ContractStatus.SETTLED:
-            now: Contract = context.state.get(Table.CONTRACT, key)
-            context.state.put(Table.CONTRACT, key, changed(now, status=ContractStatus.SETTLED))
-        context.tell(
-            ContractSettled(
-                contract_id,
-                start,
-                result.revision,
-                contract.energy,
-                generated[i],
-                consumed[i],
-                result.energy,
-                result.over_grid_fee,
-                result.grid_purchase,
-                result.grid_sale,
-                result.seller_compensation,
-                result.buyer_compensation,
-                result.seller_shortfall,
-                result.buyer_shortfall,
-            )
+        tell_settled(context, start, delivery, i, result)
+    return dues
+
+
+def tell_settled(context: Context, day: int, delivery: Delivery, row: int, settled: Settled) -> None:
+    """Tells readers how one contract of a delivery was settled."""
+    generated, consumed = _packed_rows(np.stack([delivery.generated[row], delivery.consumed[row]]))
+    context.tell(
+        ContractSettled(
+            delivery.ids[row],
+            day,
+            settled.revision,
+            delivery.contracts[row].energy,
+            generated,
+            consumed,
+            settled.energy,
+            settled.over_grid_fee,
+            settled.grid_purchase,
+            settled.grid_sale,
+            settled.seller_compensation,
+            settled.buyer_compensation,
+            settled.seller_shortfall,
+            settled.buyer_shortfall,
         )
+    )
 
 
 def _settled(delivery: Delivery, money: MoneyRows) -> list[Settled]:
@@ -266,38 +273,48 @@ def _packed_rows(rows: Int64s) -> list[EnergyVector]:
 NOTHING = Settled(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def post_difference(context: Context, day: int, contract_id: bytes, before: Settled | None, after: Settled) -> None:
-    """Posts what changed between two settlements of a contract, in the order of payment (L-7, L-11).
-
-    Payers use what is still locked for this contract first. Fines are shared elsewhere.
-    """
-    key = day_key(day) + contract_id
-    contract: Contract = context.state.get(Table.CONTRACT, key)
-    old = before or NOTHING
+def differences(context: Context, contract_id: bytes, contract: Contract, before: Settled, after: Settled) -> list[Due]:
+    """What is due between two settlements of a contract, in the order of payment (L-7); fines are shared elsewhere."""
     seller, buyer, grid = contract.seller, contract.buyer, context.reserved.grid
     steps = (
-        (Kind.ENERGY, buyer, seller, after.energy - old.energy),
-        (Kind.GRID_PURCHASE, buyer, grid, after.grid_purchase - old.grid_purchase),
-        (Kind.GRID_SALE, grid, seller, after.grid_sale - old.grid_sale),
-        (Kind.COMPENSATION, seller, buyer, after.seller_compensation - old.seller_compensation),
-        (Kind.COMPENSATION, buyer, seller, after.buyer_compensation - old.buyer_compensation),
-        (Kind.OVER_GRID_FEE, buyer, grid, after.over_grid_fee - old.over_grid_fee),
+        (Kind.ENERGY, buyer, seller, after.energy - before.energy),
+        (Kind.GRID_PURCHASE, buyer, grid, after.grid_purchase - before.grid_purchase),
+        (Kind.GRID_SALE, grid, seller, after.grid_sale - before.grid_sale),
+        (Kind.COMPENSATION, seller, buyer, after.seller_compensation - before.seller_compensation),
+        (Kind.COMPENSATION, buyer, seller, after.buyer_compensation - before.buyer_compensation),
+        (Kind.OVER_GRID_FEE, buyer, grid, after.over_grid_fee - before.over_grid_fee),
     )
-    locks = {seller: contract.seller_lock, buyer: contract.buyer_lock, grid: 0}
-    for kind, payer, payee, amount in steps:
-        if amount < 0:
-            payer, payee, amount = payee, payer, -amount
-        locks[payer] -= pay(context, kind, payer, payee, amount, day, contract_id, locks[payer])
-    left = changed(contract, seller_lock=locks[seller], buyer_lock=locks[buyer])
-    context.state.put(Table.CONTRACT, key, left)
+    return [each for kind, payer, payee, amount in steps for each in due(kind, payer, payee, amount, contract_id)]
 
 
-def _settle_positions(context: Context, day: Day, members: Sequence[MemberKey]) -> None:
-    """What members generated or used beyond their promises is traded with the grid, interval by interval (L-2)."""
+def _pay_contract(context: Context, day: int, contract_id: bytes, contract: Contract, settled: Settled) -> None:
+    """Pays a contract's first settlement, each side from its collateral first; the contract is settled then."""
+    locks = {contract.seller: contract.seller_lock, contract.buyer: contract.buyer_lock}
+    for each in differences(context, contract_id, contract, NOTHING, settled):
+        lock = locks.get(each.payer, 0)
+        used = pay(context, each.kind, each.payer, each.payee, each.amount, day, contract_id, lock)
+        locks[each.payer] = lock - used
+    left = changed(
+        contract,
+        status=ContractStatus.SETTLED,
+        seller_lock=locks[contract.seller],
+        buyer_lock=locks[contract.buyer],
+    )
+    context.state.put(Table.CONTRACT, day_key(day) + contract_id, left)
+
+
+def _settle_positions(context: Context, day: Day, members: Sequence[MemberKey]) -> list[Due]:
+    """What members generated or used beyond their promises is traded with the grid, interval by interval (L-2).
+
+    The first settlement is paid at once; what a correction changes is due.
+    """
+    dues: list[Due] = []
     start, intervals = day.window.start_ms, day.window.intervals
     tariff = context.tariffs.of(day)
     nothing = np.zeros((1, intervals), dtype=np.int64)
     for address, side in members:
+        if not counting(context, day, address, side):
+            continue
         metered = meterage(context, day, address, side).metered
         promised = promised_to(context.state, start, address, side, intervals)
         residual = np.maximum(metered - promised, 0)
@@ -309,20 +326,22 @@ def _settle_positions(context: Context, day: Day, members: Sequence[MemberKey]) 
         amount = int(money.sum())
         key = day_key(start) + side_key(address, side)
         before: Position | None = context.state.get(Table.POSITION, key)
-        change = amount - (before.money if before else 0)
         revision = before.revision + 1 if before else 1
         kind = Kind.RESIDUAL_SALE if side is Side.SELL else Kind.RESIDUAL_PURCHASE
         payer, payee = (context.reserved.grid, address) if side is Side.SELL else (address, context.reserved.grid)
-        if change < 0:
-            payer, payee, change = payee, payer, -change
-        pay(context, kind, payer, payee, change, start, b"")
+        if before:
+            dues += due(kind, payer, payee, amount - before.money, b"")
+        else:
+            for each in due(kind, payer, payee, amount, b""):
+                pay(context, each.kind, each.payer, each.payee, each.amount, start, b"")
         context.state.put(Table.POSITION, key, Position(int(metered.sum()), int(residual.sum()), amount, revision))
         packed = _packed_rows(np.stack([metered, residual]))
         context.tell(PositionSettled(start, address, side, revision, packed[0], packed[1], amount))
+    return dues
 
 
-def resettle(context: Context, day: Day, address: bytes, side: Side) -> list[bytes]:
-    """Settles again what depends on a member's corrected readings; returns the contracts that were (L-11)."""
+def resettle(context: Context, day: Day, address: bytes, side: Side) -> tuple[list[bytes], list[Due]]:
+    """Settles again what depends on a member's corrected readings: the contracts, and what is due now (L-11)."""
     start = day.window.start_ms
     affected = [
         contract_id
@@ -330,10 +349,10 @@ def resettle(context: Context, day: Day, address: bytes, side: Side) -> list[byt
         if contract.status is ContractStatus.SETTLED
         and address == (contract.seller if side is Side.SELL else contract.buyer)
     ]
-    _settle_contracts(context, day, affected)
+    dues = _settle_contracts(context, day, affected)
     if context.state.get(Table.POSITION, day_key(start) + side_key(address, side)) is not None:
-        _settle_positions(context, day, [(address, side)])
-    return affected
+        dues += _settle_positions(context, day, [(address, side)])
+    return affected, dues
 
 
 def is_closed(day: Day) -> bool:

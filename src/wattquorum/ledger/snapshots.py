@@ -13,7 +13,8 @@ from wattquorum.foundation.codec import Decoder, Record, Unsigned, encode
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Header
 from wattquorum.ledger.execution import Ledger
-from wattquorum.ledger.state import Entry, ReadingSet, Table, restored
+from wattquorum.ledger.metering import rows_in_use
+from wattquorum.ledger.state import Entry, restored
 
 FORMAT: Final = 1
 
@@ -60,11 +61,4 @@ def restore(genesis_bytes: bytes, data: bytes) -> Ledger:
 
 def rows_needed(ledger: Ledger) -> list[bytes]:
     """The roots of rows that open days may still settle on, ascending."""
-    roots: dict[bytes, None] = {}
-    for _, reading in ledger.state.items(Table.READING):
-        roots[_root(reading)] = None
-    return sorted(roots)
-
-
-def _root(reading: ReadingSet) -> bytes:
-    return reading.root
+    return rows_in_use(ledger.state)

@@ -70,10 +70,15 @@ class MemberSide(Record, frozen=True):
 
 
 class Meter(Record, frozen=True):
-    """A registered meter point and whose it is."""
+    """A registered meter point, whose it is, and since when: it counts on days that begin from then on."""
 
     member: Address
     point: MeterPoint
+    since_ms: Unsigned
+
+    def counts_on(self, day: Day) -> bool:
+        """Whether its readings belong to a day: registered before it began, and on one of its feeders."""
+        return self.since_ms <= day.window.start_ms and self.point.feeder in day.feeders
 
 
 class Proposal(Record, frozen=True):
