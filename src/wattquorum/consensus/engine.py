@@ -1,0 +1,123 @@
+"""The engine's contract: what every consensus engine is told and what it hands out.
+
+An engine decides and does nothing: it has no clock, socket, disk, thread or random source of its own. Whoever drives
+it, a node on real disks or a simulated world, says what happened and what time it is, drains what is to be done, does
+it, and reports back. Nothing in an engine knows which of the two it is in, and the same inputs give the same outputs.
+Payloads are opaque bytes; an engine never looks into them and carries them unchanged.
+
+How to drive one: after any inputs call `drain` once and then, in this order, make `records` durable with as few
+writes as possible and say `persisted`; send each message as soon as the record it waits for is durable; apply
+`committed` in order and say `applied`; answer `judge` with `judged`; answer `wanted` with `propose`; call `tick` when
+`deadline` has come. `now` never goes back [ms]; what clock it is read from is the driver's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from wattquorum.consensus.configuration import Configuration
+from wattquorum.foundation.codec import Record, Unsigned
+from wattquorum.foundation.quantities import Millis
+
+
+class Durable(Record, frozen=True):
+    """A record that a restart must give back. Positions rise by one; what is durable at one is durable below it."""
+
+    position: Unsigned
+    data: bytes
+
+
+class Message(Record, frozen=True):
+    """A frame for another replica, to be sent once the record at `after` is durable; 0: at once.
+
+    A leader's appends wait for nothing, so that its disk and its followers work at the same time; votes and
+    acknowledgements wait for what they promise.
+    """
+
+    to: bytes
+    data: bytes
+    after: Unsigned
+
+
+class Committed(Record, frozen=True):
+    """A payload whose place is decided for ever. Indexes rise by one from 1.
+
+    `evidence` says who decided, in the engine's own encoding; empty where nobody needed to be asked.
+    """
+
+    index: Unsigned
+    payload: bytes
+    evidence: bytes
+
+
+class Judged(Record, frozen=True):
+    """A proposed payload that the engine will support only after the driver has found it good: answer with `judged`."""
+
+    digest: bytes
+    payload: bytes
+
+
+class Wanted(Record, frozen=True):
+    """A payload is wanted at this height and view: answer with `propose`, or not at all."""
+
+    height: Unsigned
+    view: Unsigned
+
+
+class Output(Record, frozen=True):
+    """Everything there is to do since the last `drain`."""
+
+    records: tuple[Durable, ...]
+    messages: tuple[Message, ...]
+    committed: tuple[Committed, ...]
+    judge: tuple[Judged, ...]
+    wanted: Wanted | None
+    reads: tuple[int, ...]  # they may answer now: all that was decided before they were asked has been applied
+    deadline: Unsigned | None  # when to tick; None: no need to
+
+
+class Engine(Protocol):
+    """A consensus engine. Arguments are positional; every input but `drain` may be given at any time.
+
+    An input that makes no sense in the engine's present state is Refused and changes nothing:
+    Refused("input_unexpected") for an answer to what was not asked, Refused("orders_alone") for what needs other
+    replicas where there are none. Frames from outside are never a reason to fail: an engine drops what it cannot read.
+    """
+
+    @property
+    def configuration(self) -> Configuration:
+        """The effective configuration: the last that was recorded, decided or not."""
+
+    def receive(self, sender: bytes, frame: bytes, now: Millis, /) -> None:
+        """A frame arrived from a replica whose identity the driver has checked."""
+
+    def propose(self, payloads: Sequence[bytes], now: Millis, /) -> None:
+        """Asks to have these payloads decided, in this order. They may be lost; retrying is the proposer's business."""
+
+    def persisted(self, position: int, now: Millis, /) -> None:
+        """All records up to this position survive a crash from now on."""
+
+    def applied(self, index: int, digest: bytes, now: Millis, /) -> None:
+        """All committed payloads up to this index were applied and led to this state digest."""
+
+    def judged(self, digest: bytes, verdict: bool, now: Millis, /) -> None:
+        """Whether the payload with this digest, handed out to be judged, is good."""
+
+    def demand(self, oldest_ms: Millis | None, now: Millis, /) -> None:
+        """Since when the oldest admissible payload that nobody has proposed here has waited; None: there is none."""
+
+    def read(self, read: int, now: Millis, /) -> None:
+        """A read with this number wants to see everything that was decided before now."""
+
+    def transfer(self, to: bytes, now: Millis, /) -> None:
+        """Asks to hand leadership to another voter."""
+
+    def reconfigure(self, configuration: Configuration, now: Millis, /) -> None:
+        """Asks to install the next configuration; the engine makes the change joint where it has to be."""
+
+    def tick(self, now: Millis, /) -> None:
+        """Time has passed."""
+
+    def drain(self) -> Output:
+        """Hands out, once, what there is to do."""

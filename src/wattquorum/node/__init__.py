@@ -1,0 +1,1 @@
+"""Node: what meets the machine. Real files, locks and clocks around a replica that knows none of them."""

@@ -1,0 +1,176 @@
+"""A full disk stops acknowledgements and nothing else: the chain stays whole and goes on once there is room."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.node.small_chain import fed, small_chain
+from tests.node.test_chain_folder import proved
+from wattquorum.foundation.identities import verify_each
+from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.execution import Executed
+from wattquorum.node.chain_folder import ChainFolder
+from wattquorum.node.lone import LoneNode
+
+CHAIN = small_chain()
+Full = Callable[[], AbstractContextManager[None]]
+
+
+class Disk:
+    """A place for a chain, and how to leave it without room for more."""
+
+    def __init__(self, path: Path, full: Full) -> None:
+        self.path = path
+        self.full = full
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Disk]:
+    """A real file system of 1 MiB, filled up to its last page by a file beside the chain."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"mounting a tmpfs is not permitted here: {mounted.stderr.strip()}")
+
+    @contextmanager
+    def full() -> Iterator[None]:
+        filler = place / "filler"
+        with filler.open("wb", buffering=0) as file:
+            while file.write(bytes(1024 * 1024)):
+                if shutil.disk_usage(place).free == 0:
+                    break
+        yield
+        filler.unlink()
+
+    yield Disk(place / "chain", full)
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Disk:
+    """A limit on the size of files that this process writes, just above the chain's last segment: works everywhere."""
+
+    @contextmanager
+    def full() -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        segment = max((tmp_path / "chain" / "blocks").iterdir())
+        resource.setrlimit(resource.RLIMIT_FSIZE, (segment.stat().st_size + 100, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return Disk(tmp_path / "chain", full)
+
+
+@pytest.fixture(params=["tmpfs", "limited"])
+def disk(request: pytest.FixtureRequest) -> Disk:
+    found: Disk = request.getfixturevalue(request.param)
+    return found
+
+
+def refused(write: Callable[[], object]) -> str:
+    with pytest.raises(Refused) as caught:
+        write()
+    return caught.value.code
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_blocks_that_found_no_room_are_not_in_the_chain_and_are_written_later(disk: Disk) -> None:
+    rest = CHAIN.blocks[3:]
+    with ChainFolder.create(disk.path, CHAIN.genesis) as folder:
+        folder.append(CHAIN.blocks[:3])
+        before = contents(disk.path / "blocks")
+        with disk.full():
+            assert refused(lambda: folder.append(rest)) == "disk_full"
+            assert refused(lambda: folder.append(rest)) == "disk_full"
+            assert contents(disk.path / "blocks") == before
+            assert folder.height == 3
+            assert len(list(folder.read())) == 3
+        folder.append(rest)
+        folder.close(CHAIN.world.proposer)
+    proved(disk.path)
+
+
+def test_a_chain_that_stops_on_a_full_disk_opens_where_it_was(disk: Disk) -> None:
+    with ChainFolder.create(disk.path, CHAIN.genesis) as folder:
+        folder.append(CHAIN.blocks[:3])
+        with disk.full():
+            assert refused(lambda: folder.append(CHAIN.blocks[3:])) == "disk_full"
+    with ChainFolder(disk.path, writing=True) as folder:
+        assert folder.height == 3
+        assert folder.torn is None
+        folder.append(CHAIN.blocks[3:])
+        folder.close(CHAIN.world.proposer)
+    proved(disk.path)
+
+
+def test_a_new_segment_that_finds_no_room_leaves_the_old_one_as_it_was(tmpfs: Disk) -> None:
+    with ChainFolder.create(tmpfs.path, CHAIN.genesis, segment_bytes=100) as folder:
+        folder.append(CHAIN.blocks[:3])
+        with tmpfs.full():
+            assert refused(lambda: folder.append(CHAIN.blocks[3:])) == "disk_full"
+        folder.append(CHAIN.blocks[3:])
+        folder.close(CHAIN.world.proposer)
+    proved(tmpfs.path)
+
+
+def test_a_snapshot_and_a_tip_that_find_no_room_leave_the_older_ones(tmpfs: Disk) -> None:
+    with ChainFolder.create(tmpfs.path, CHAIN.genesis) as folder:
+        folder.append(CHAIN.blocks)
+        height = max(CHAIN.snapshots)
+        with tmpfs.full():
+            assert refused(lambda: folder.put_snapshot(height, CHAIN.snapshots[height])) == "disk_full"
+            assert folder.snapshots() == []
+            assert refused(lambda: folder.close(CHAIN.world.proposer)) == "disk_full"
+    with ChainFolder(tmpfs.path) as folder:
+        assert folder.ended is None
+        assert folder.height == len(CHAIN.blocks)
+
+
+def test_a_node_acknowledges_nothing_while_its_disk_is_full_and_loses_nothing(disk: Disk) -> None:
+    with LoneNode.create(disk.path, CHAIN.genesis, CHAIN.world.proposer, verify_each) as node:
+        fed(node, 1, 3)
+        block = CHAIN.blocks[3]
+        now = Millis(block.block.header.time_ms)
+        with disk.full():
+            for data in block.block.transactions:
+                assert node.accept(data, None, now) is None
+            written = written_until_full(node, now)
+            node.read(1, now)
+            assert refused(lambda: node.write(now)) == "disk_full"
+            assert refused(lambda: node.cut(now)) == "disk_full"
+            assert node.folder.height == 3 + len(written)
+        done = node.write(now)
+        assert [each.block.header.height for each in done.finished] == [node.folder.height]
+        assert done.reads == (1,)
+        transactions = [data for each in (*written, *done.finished) for data in each.block.transactions]
+        assert transactions == list(block.block.transactions)
+        assert len(list(node.folder.read())) == 3 + len(written) + 1
+        node.close()
+    proved(disk.path)
+
+
+def written_until_full(node: LoneNode, now: Millis) -> list[Executed]:
+    """Cuts blocks until one finds no room: the last page of a file may still take a few. What was finished."""
+    finished = list[Executed]()
+    for _ in range(100):
+        node.cut(now)
+        try:
+            finished += node.write(now).finished
+        except Refused:
+            return finished
+    raise AssertionError("the disk was never full")
