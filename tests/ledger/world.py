@@ -18,7 +18,7 @@ from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.genesis import Founder, Genesis, encode_genesis
 from wattquorum.ledger.readings import Quality, Row, encode_rows, root_of_rows
-from wattquorum.ledger.state import MemberSide, Table, side_key
+from wattquorum.ledger.state import Chain, MemberSide, Table, side_key
 from wattquorum.ledger.transactions import (
     Accept,
     ApproveContracts,
@@ -52,19 +52,30 @@ def key_of(name: str) -> SigningKey:
 class World:
     """A ledger with operators, and members by name."""
 
-    def __init__(self, *, parameters: dict[str, int] | None = None, intervals: int = 4) -> None:
+    def __init__(
+        self,
+        *,
+        parameters: dict[str, int] | None = None,
+        intervals: int = 4,
+        governors: Sequence[str] = ("operator",),
+        approvals_needed: int = 1,
+    ) -> None:
         self.intervals = intervals
         self.proposer = key_of("proposer")
         self.operator = key_of("operator")
-        roles = ("REGISTRAR", "GRID_OPERATOR", "METER_OPERATOR", "CASHIER", "GOVERNOR", "AUDITOR")
+        roles = ("REGISTRAR", "GRID_OPERATOR", "METER_OPERATOR", "CASHIER", "AUDITOR")
+        founders = {"operator": roles, **{name: () for name in governors if name != "operator"}}
         genesis = Genesis(
             1,
             "test",
             "CNY",
             True,
             START - 48 * HOUR,
-            1,
-            (Founder("operator", "operator", self.operator.public.hex(), roles),),
+            approvals_needed,
+            tuple(
+                Founder(name, name, key_of(name).public.hex(), (*own, *(("GOVERNOR",) if name in governors else ())))
+                for name, own in founders.items()
+            ),
             (self.proposer.public.hex(),),
             parameters or {},
         )
@@ -85,6 +96,15 @@ class World:
         found = self.ledger.account(self.address(name))
         assert found is not None
         return found
+
+    def parameters_version(self) -> int:
+        chain: Chain = self.ledger.state.get(Table.CHAIN, b"")
+        return len(chain.parameter_starts) - 1
+
+    def balance_of(self, address: bytes) -> int:
+        found = self.ledger.account(address)
+        assert found is not None
+        return found.balance
 
     def side(self, name: str, side: Side) -> MemberSide:
         found: MemberSide = self.ledger.state.get(Table.SIDE, side_key(self.address(name), side))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
@@ -24,8 +25,14 @@ SIGNING_PREFIX: Final = b"WattQuorum signature 1\x00"
 
 def tagged_hash(tag: str, *parts: bytes) -> bytes:
     """H(tag, parts): SHA-256 over the length-prefixed tag and the parts, 32 bytes."""
+    return hashlib.sha256(_prefix(tag) + b"".join(parts)).digest()
+
+
+@cache
+def _prefix(tag: str) -> bytes:
+    """The length-prefixed tag; there are about a dozen in all."""
     name = tag.encode("ascii")
-    return hashlib.sha256(bytes((len(name),)) + name + b"".join(parts)).digest()
+    return bytes((len(name),)) + name
 
 
 def address_of(chain_id: bytes, first_key: bytes) -> bytes:

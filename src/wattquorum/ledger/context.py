@@ -20,7 +20,7 @@ from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import Row, Shelf
-from wattquorum.ledger.state import Chain, Contract, Day, MemberSide, State, Table, day_key, side_key
+from wattquorum.ledger.state import Chain, Contract, Day, MemberSide, State, Table, day_key, side_key, version_in_force
 from wattquorum.market.terms import TermRows
 
 
@@ -133,7 +133,7 @@ class Context:
 
     def parameters(self, version: int | None = None) -> Parameters:
         """A version of the parameters; the one in force by default."""
-        number = self.chain().parameters_version if version is None else version
+        number = version_in_force(self.chain(), self.height) if version is None else version
         found: Parameters = self.state.get(Table.PARAMETERS, version_key(number))
         return found
 

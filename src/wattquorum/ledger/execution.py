@@ -34,7 +34,7 @@ from wattquorum.ledger.genesis import Genesis, chain_id_of, decode_genesis, firs
 from wattquorum.ledger.metering import rows_in_use
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import Shelf
-from wattquorum.ledger.state import Chain, State, Table, next_digest
+from wattquorum.ledger.state import Chain, State, Table, next_digest, version_in_force
 from wattquorum.ledger.transactions import (
     Accept,
     AddMeter,
@@ -152,7 +152,7 @@ class Ledger:
     def parameters(self) -> Parameters:
         """The parameters in force."""
         chain: Chain = self.state.get(Table.CHAIN, b"")
-        found: Parameters = self.state.get(Table.PARAMETERS, version_key(chain.parameters_version))
+        found: Parameters = self.state.get(Table.PARAMETERS, version_key(version_in_force(chain, self.height)))
         return found
 
     def account(self, address: bytes) -> Account | None:

@@ -69,10 +69,11 @@ class ActionDecided(Record, frozen=True):
 
 
 class ParametersChanged(Record, frozen=True):
-    """A new version of the parameters is in force for days published from now on."""
+    """A new version of the parameters will be in force for days published from a height on."""
 
     version: int
     parameters: Parameters
+    from_height: int
 
 
 class DayPublished(Record, frozen=True):

@@ -109,10 +109,10 @@ def version_key(version: int) -> bytes:
 def first_state(genesis: Genesis, chain_id: bytes) -> tuple[State, list[Fact]]:
     """The state before the first block, and the facts that lead to it."""
     state, facts = State(), list[Fact]()
-    state.put(Table.CHAIN, b"", Chain(0, genesis.created_ms, 0, 0, genesis.approvals_needed))
+    state.put(Table.CHAIN, b"", Chain(0, genesis.created_ms, (0,), 0, genesis.approvals_needed))
     parameters = first_parameters(genesis)
     state.put(Table.PARAMETERS, version_key(0), parameters)
-    facts.append(ParametersChanged(0, parameters))
+    facts.append(ParametersChanged(0, parameters, 0))
     special = reserved(chain_id)
     for name in special.__struct_fields__:
         address = getattr(special, name)

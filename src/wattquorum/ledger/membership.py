@@ -29,7 +29,17 @@ from wattquorum.ledger.facts import (
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.money import has_debt
 from wattquorum.ledger.parameters import with_changes
-from wattquorum.ledger.state import Day, DayStatus, MemberSide, Meter, Proposal, Table, day_key, side_key
+from wattquorum.ledger.state import (
+    Day,
+    DayStatus,
+    MemberSide,
+    Meter,
+    Proposal,
+    Table,
+    day_key,
+    side_key,
+    version_in_force,
+)
 from wattquorum.ledger.transactions import (
     Action,
     AddMeter,
@@ -189,11 +199,15 @@ def _execute(context: Context, action: Action) -> None:
 
 def _set_parameters(context: Context, action: SetParameters) -> None:
     chain = context.chain()
-    parameters = with_changes(context.parameters(), action.changes)
-    version = chain.parameters_version + 1
+    latest = context.parameters(len(chain.parameter_starts) - 1)
+    parameters = with_changes(latest, action.changes)
+    earliest = max(context.height + context.parameters().notice_blocks, chain.parameter_starts[-1])
+    if action.from_height < earliest:
+        raise Refused("notice_short", "from_height", action.from_height, f"Choose height {earliest} or later.")
+    version = len(chain.parameter_starts)
     context.state.put(Table.PARAMETERS, version_key(version), parameters)
-    context.state.put(Table.CHAIN, b"", changed(chain, parameters_version=version))
-    context.tell(ParametersChanged(version, parameters))
+    context.state.put(Table.CHAIN, b"", changed(chain, parameter_starts=(*chain.parameter_starts, action.from_height)))
+    context.tell(ParametersChanged(version, parameters, action.from_height))
 
 
 def _change_role(context: Context, address: bytes, role: int, *, granted: bool) -> None:
@@ -235,7 +249,7 @@ def _publish_day(context: Context, action: PublishDay) -> None:
         if day.window.overlaps(window):
             code = "day_exists" if day.window.start_ms == window.start_ms else "day_overlaps"
             raise Refused(code, "window", window.start_ms)
-    version = context.chain().parameters_version
+    version = version_in_force(context.chain(), context.height)
     day = Day(
         window,
         action.feeders,

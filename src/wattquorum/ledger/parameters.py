@@ -48,6 +48,7 @@ class Parameters(Record, frozen=True):
     retention_days: int
     expiry_blocks_max: int
     pending_max: int
+    notice_blocks: int
 
 
 class Range(NamedTuple):
@@ -102,6 +103,7 @@ RANGES: Final = (
         "expiry_blocks_max", "blocks", 1, INT64_MAX >> 16, 1_000_000, "how far ahead a transaction may expire (L-26)"
     ),
     Range("pending_max", "transactions", 1, MILLION, 1_000, "pending transactions per sender (L-26)"),
+    Range("notice_blocks", "blocks", 0, MILLION, 100, "notice before new parameters are in force (L-25)"),
 )
 
 BY_NAME: Final = {each.name: each for each in RANGES}

@@ -53,9 +53,14 @@ class Chain(Record, frozen=True):
 
     epoch: Unsigned
     epoch_started_ms: Unsigned
-    parameters_version: Unsigned
+    parameter_starts: tuple[Unsigned, ...]  # from which height each version of the parameters is in force
     days_closed: Unsigned
     approvals_needed: Unsigned
+
+
+def version_in_force(chain: Chain, height: int) -> int:
+    """The version of the parameters that holds at a height (L-25)."""
+    return max(version for version, start in enumerate(chain.parameter_starts) if start <= height)
 
 
 class MemberSide(Record, frozen=True):

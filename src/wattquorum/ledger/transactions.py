@@ -82,9 +82,10 @@ class Leave(Record, frozen=True, tag=5):
 
 
 class SetParameters(Record, frozen=True, tag=1):
-    """New values of parameters, by name."""
+    """New values of parameters, by name, in force for days published from a height on."""
 
     changes: tuple[tuple[Name, Signed], ...]
+    from_height: Unsigned
 
 
 class PublishDay(Record, frozen=True, tag=2):
