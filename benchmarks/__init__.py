@@ -1,0 +1,1 @@
+"""Measurements of WattQuorum on this machine and on the shipped data."""

@@ -1,0 +1,1 @@
+"""Strategies: what members know, what they expect, and how they make and answer offers. Floats are allowed here."""
