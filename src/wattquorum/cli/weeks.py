@@ -14,7 +14,7 @@ from wattquorum.foundation.quantities import Millis
 from wattquorum.lab.report import write_report
 from wattquorum.lab.run import RECORDS, REPORT, RunOptions, run_week
 from wattquorum.lab.shipped import ZONE
-from wattquorum.lab.tables import print_week
+from wattquorum.lab.tables import print_tables
 from wattquorum.node.verification import threads
 from wattquorum.traders.forecast import Kind
 
@@ -53,7 +53,7 @@ def week(
             bar.update(task, description=doing, completed=done, total=total)
 
         written = run_week(options, verify, progress)
-    print_week(written.records, console)
+    print_tables(written.records, console)
     console.print(f"\nchain    {written.chain}  (block {written.height}, id {written.chain_id})")
     console.print(f"digest   {written.digest}")
     console.print(f"tables   {written.records}, {written.parquet}/")

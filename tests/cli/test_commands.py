@@ -1,0 +1,165 @@
+"""The command line as people use it: real processes, exit statuses, files, and sentences that help."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("week")
+
+
+def wattquorum(*words: str | Path, folder: Path, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a folder; its exit status must be `check` unless that is None."""
+    command = [sys.executable, "-m", "wattquorum", *map(str, words)]
+    environment = {**os.environ, "COLUMNS": "160", "TERM": "dumb", "NO_COLOR": "1"}
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120, env=environment, check=False
+    )
+    assert check is None or done.returncode == check, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which one day was traded with the default output folder."""
+    folder = tmp_path_factory.mktemp("cli")
+    wattquorum("week", "--days", "1", folder=folder)
+    return folder
+
+
+def test_help_teaches(tmp_path: Path) -> None:
+    told = wattquorum("--help", folder=tmp_path).stdout
+    for command in ("week", "audit", "export", "forget", "prove", "verify", "records", "bill", "report", "keys"):
+        assert command in told
+        assert "Usage" in wattquorum(command, "--help", folder=tmp_path).stdout
+    assert wattquorum("--version", folder=tmp_path).stdout.startswith("wattquorum ")
+
+
+def test_a_week_leaves_chain_tables_and_report(traded: Path) -> None:
+    out = traded / "out" / "week"
+    assert sorted(path.name for path in out.iterdir()) == ["chain", "market.sqlite", "parquet", "report.html"]
+    assert (out / "parquet" / "contracts.parquet").stat().st_size > 1_000
+
+
+def test_a_second_run_replaces_the_first_and_nothing_else(traded: Path, tmp_path: Path) -> None:
+    shutil.copytree(traded / "out", tmp_path / "out")
+    wattquorum("week", "--days", "1", "--seed", "2", folder=tmp_path)
+    (tmp_path / "out" / "week" / "thesis.txt").write_text("keep me")
+    told = wattquorum("week", "--days", "1", folder=tmp_path, check=2).stderr
+    assert "folder_exists" in told
+    assert (tmp_path / "out" / "week" / "thesis.txt").read_text() == "keep me"
+
+
+def test_audit_says_sound_or_names_the_block(traded: Path, tmp_path: Path) -> None:
+    said = wattquorum("audit", folder=traded).stdout
+    digest = re.search(r"digest ([0-9a-f]{64})", said)
+    assert "sound" in said
+    assert digest
+    wattquorum("audit", "--expect", digest[1], folder=traded)
+    wattquorum("audit", "--expect", "00" * 32, folder=traded, check=1)
+    shutil.copytree(traded / "out" / "week" / "chain", tmp_path / "chain")
+    segment = next((tmp_path / "chain" / "blocks").iterdir())
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 4
+    segment.write_bytes(bytes(data))
+    told = wattquorum("audit", tmp_path / "chain", folder=tmp_path, check=1).stderr
+    assert re.search(r"block \d+", told), told
+
+
+def test_a_proof_is_verified_with_nothing_else(traded: Path, tmp_path: Path) -> None:
+    lines = wattquorum("export", folder=traded).stdout.splitlines()
+    blocks = [json.loads(line) for line in lines if '"line":"block"' in line]
+    accepted = next(t for block in blocks for t in block["transactions"] if t["payload"]["type"] == "Accept")
+    wattquorum("prove", accepted["hash"], "--out", tmp_path / "proof.json", folder=traded)
+    alone = tmp_path / "elsewhere"
+    alone.mkdir()
+    told = wattquorum("verify", tmp_path / "proof.json", folder=alone).stdout
+    assert "proved" in told
+    assert accepted["hash"] in told
+    proof = (tmp_path / "proof.json").read_text()
+    place = proof.index('"receipt": "') + 30
+    broken = proof[:place] + ("0" if proof[place] != "0" else "1") + proof[place + 1 :]
+    (tmp_path / "broken.json").write_text(broken)
+    wattquorum("verify", tmp_path / "broken.json", folder=alone, check=1)
+    wattquorum("prove", "ff" * 32, folder=traded, check=2)
+
+
+def test_rows_can_be_forgotten_and_the_chain_stays_sound(traded: Path, tmp_path: Path) -> None:
+    shutil.copytree(traded / "out" / "week" / "chain", tmp_path / "chain")
+    before = len(list((tmp_path / "chain" / "rows").iterdir()))
+    told = wattquorum("forget", tmp_path / "chain", folder=tmp_path).stdout
+    assert told.startswith("0 sets of rows"), "the retention of three years has not passed"
+    wattquorum("forget", tmp_path / "chain", "--before", "2030-01-01T00:00:00Z", folder=tmp_path)
+    assert before > len(list((tmp_path / "chain" / "rows").iterdir()))
+    said = wattquorum("audit", tmp_path / "chain", folder=tmp_path).stdout
+    assert "integrity only" in said
+
+
+def test_records_can_be_rebuilt_from_the_chain(traded: Path, tmp_path: Path) -> None:
+    import sqlite3
+
+    wattquorum("records", traded / "out/week/chain", "--out", tmp_path / "again.sqlite", folder=tmp_path)
+    dumps = []
+    for path in (traded / "out/week/market.sqlite", tmp_path / "again.sqlite"):
+        with sqlite3.connect(path) as database:
+            lines = sorted(line for line in database.iterdump() if "_info" not in line)
+        dumps.append(lines)
+    assert dumps[0] == dumps[1]
+
+
+def test_a_bill_adds_up(traded: Path) -> None:
+    told = wattquorum("bill", "village-2", folder=traded).stdout
+    rows = re.findall(r"│ ([a-z ]+?)\s+│\s+(-?[\d,]+\.\d+) CNY │", told)
+    parts = {name: round(float(amount.replace(",", "")) * 1_000_000) for name, amount in rows}
+    assert parts.pop("sum") == sum(parts.values())
+    assert len(parts) >= 4
+    assert "account_unknown" in wattquorum("bill", "nobody", folder=traded, check=2).stderr
+
+
+def test_keys_are_random_and_private(tmp_path: Path) -> None:
+    first = wattquorum("keys", "a.key", folder=tmp_path).stdout
+    second = wattquorum("keys", "b.key", folder=tmp_path).stdout
+    assert first.split()[-1] != second.split()[-1]
+    assert stat.S_IMODE((tmp_path / "a.key").stat().st_mode) == 0o600
+    wattquorum("keys", "a.key", folder=tmp_path, check=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("week", "--days", "40"), "intervals_missing"),
+        (("week", "--data", "nowhere.csv"), "file_unreadable"),
+        (("week", "--members", "nowhere.toml"), "file_unreadable"),
+        (("week", "--zone", "Middle/Earth"), "time_zone_unknown"),
+        (("audit", "nowhere"), "file_unreadable"),
+        (("verify", "nowhere.json"), "file_unreadable"),
+        (("bill", "village-2"), "file_unreadable"),
+        (("records", "nowhere"), "file_unreadable"),
+    ],
+)
+def test_bad_input_is_refused_with_a_code_and_a_remedy(tmp_path: Path, words: tuple[str, ...], code: str) -> None:
+    told = wattquorum(*words, folder=tmp_path, check=2).stderr
+    assert code in told
+    assert told.rstrip().endswith(".")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_said_and_leaves_a_sound_chain(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", small], check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        told = wattquorum("week", "--days", "1", "--out", small / "week", folder=tmp_path, check=3).stderr
+        assert "disk_full" in told
+    finally:
+        subprocess.run(["umount", small], check=True)
