@@ -368,14 +368,18 @@ shares: Final = _view(
     amount_millionths="the share",
 )
 
+_owes: Final = t.debts.c.recorded_millionths
+_due: Final = union_all(
+    select(bill_lines.c.account, bill_lines.c.day_start_ms, bill_lines.c.amount_millionths.label("amount")).where(
+        bill_lines.c.kind != "debt_payment"
+    ),
+    select(t.debts.c.debtor, t.debts.c.day_start_ms, -_owes),
+    select(t.debts.c.creditor, t.debts.c.day_start_ms, _owes),
+).subquery()
 _result: Final = (
-    select(
-        bills.c.account,
-        bills.c.day_start_ms,
-        _sum(bills.c.amount_millionths).label("result"),
-    )
-    .where(bills.c.day_start_ms.is_not(None))
-    .group_by(bills.c.account, bills.c.day_start_ms)
+    select(_due.c.account, _due.c.day_start_ms, _sum(_due.c.amount).label("result"))
+    .where(_due.c.day_start_ms.is_not(None))
+    .group_by(_due.c.account, _due.c.day_start_ms)
     .subquery()
 )
 _alone: Final = (
@@ -410,7 +414,7 @@ member_days: Final = _view(
     ),
     day_start_ms="delivery day",
     member="address",
-    result_millionths="sum of its bill of the day; below zero when it pays",
+    result_millionths="sum of its bill of the day, debts counted when they arose; below zero when it pays",
     grid_alone_millionths="what its metered energy would have brought or cost with the grid alone",
     gain_millionths="the difference: what trading was worth to it",
 )

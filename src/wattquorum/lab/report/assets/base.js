@@ -1,0 +1,127 @@
+"use strict";
+// What every drawing shares: the data, exact numbers as people read them, colours, and Plotly in the page's own look.
+
+const report = JSON.parse(document.getElementById("report-data").textContent);
+const week = report.week;
+const SELL = 0, BUY = 1;
+
+const byId = (id) => document.getElementById(id);
+const chosen = (id) => byId(id).value;
+const sum = (values) => values.reduce((total, value) => total + value, 0);
+
+// Exact numbers: the same text as foundation.quantities gives -------------------------------------------------------
+
+function decimal(value, zeros, digitsMin) {
+  const number = BigInt(value), scale = 10n ** BigInt(zeros);
+  const size = number < 0n ? -number : number;
+  const rest = (size % scale).toString().padStart(zeros, "0").replace(/0+$/, "").padEnd(digitsMin, "0");
+  const whole = (size / scale).toString().replace(/\B(?=(\d{3})+$)/g, ",");
+  return (number < 0n ? "-" : "") + whole + (rest ? "." + rest : "");
+}
+
+function energyText(wh) {
+  for (const [unit, zeros] of [["GWh", 9], ["MWh", 6], ["kWh", 3]]) {
+    if (Math.abs(wh) >= 10 ** zeros) return `${decimal(wh, zeros, 0)} ${unit}`;
+  }
+  return `${wh} Wh`;
+}
+const moneyText = (amount) => `${decimal(amount, 6, 2)} ${week.currency}`;
+const priceText = (price) => `${decimal(price, 6, 2)} ${week.currency}/kWh`;
+const pointsText = (points) => decimal(points, 6, 1);
+const percentText = (part, whole) => (whole ? `${(Math.floor((part * 1000) / whole) / 10).toFixed(1)} %` : "nothing");
+const KIND_NAMES = { share: "shares of fines", grid_sale: "sold to grid", grid_purchase: "bought from grid", residual_sale: "sold beyond promises", residual_purchase: "bought beyond promises", handling_fee_refund: "fee refund" };
+const kindText = (kind) => KIND_NAMES[kind] ?? kind.replaceAll("_", " ");
+
+// Elements ----------------------------------------------------------------------------------------------------------
+
+function element(tag, content = [], attributes = {}) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...[content].flat());
+  return made;
+}
+
+function fill(id, ...content) {
+  byId(id).replaceChildren(...content);
+}
+
+// `columns` are [heading, l or r]; a cell is text or an element; the last row is a total if `total` says so.
+function tableOf(caption, columns, rows, { total = false, marked = -1 } = {}) {
+  const side = (i) => columns[i][1] + (i === marked ? " marked" : "");
+  const head = element("tr", columns.map(([text], i) => element("th", text, { scope: "col", class: side(i) })));
+  const body = rows.map((row, place) => element(
+    "tr",
+    row.map((cell, i) => element("td", cell, { class: side(i) })),
+    total && place === rows.length - 1 ? { class: "total" } : {},
+  ));
+  return element("table", [element("caption", caption), element("thead", head), element("tbody", body)]);
+}
+
+// Look --------------------------------------------------------------------------------------------------------------
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const technologyColour = (technology) => colour(`c${week.colours[technology]}`);
+const memberColour = (member) => technologyColour(week.members[member].technology);
+
+function faint(hex, share) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  return `rgba(${red},${green},${blue},${share})`;
+}
+
+function axis(title, more = {}) {
+  return {
+    ...(title && { title: { text: title, font: { size: 12.5, color: colour("soft") }, standoff: 10 } }),
+    gridcolor: colour("line"), linecolor: colour("line"), zerolinecolor: colour("plain"), tickcolor: colour("line"),
+    tickfont: { color: colour("soft"), size: 12 }, automargin: true, ...more,
+  };
+}
+
+function draw(id, traces, layout = {}) {
+  const look = {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, color: colour("ink"), size: 13 },
+    margin: { l: 60, r: 20, t: 24, b: 30 }, height: parseInt(byId(id).style.minHeight, 10),
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { color: colour("soft"), size: 12 } },
+    hoverlabel: { bgcolor: colour("card"), bordercolor: colour("plain"), font: { color: colour("ink"), size: 12.5 }, align: "left" },
+    xaxis: axis("", { showgrid: false }), yaxis: axis(""), bargap: 0.28, ...layout,
+  };
+  return Plotly.react(id, traces, look, { displayModeBar: false, responsive: true });
+}
+
+// A drawing is made when it comes near the screen, and again when a choice or the colour scheme changes.
+const drawings = new Map();
+
+function drawing(ids, choosers, make) {
+  const state = { seen: false, make };
+  for (const id of ids) drawings.set(id, state);
+  for (const id of choosers) byId(id).addEventListener("change", () => { if (state.seen) make(); });
+}
+
+function drawAll(unseen = false) {
+  for (const state of new Set(drawings.values())) {
+    if (state.seen || unseen) { state.seen = true; state.make(); }
+  }
+}
+
+function watch() {
+  const observer = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      const state = drawings.get(entry.target.id);
+      if (entry.isIntersecting && !state.seen) { state.seen = true; state.make(); }
+    }
+  }, { rootMargin: "600px" });
+  for (const id of drawings.keys()) observer.observe(byId(id));
+}
+
+// Details: every interval and reading, unpacked once, when first needed ---------------------------------------------
+
+let unpacked = null;
+
+function details() {
+  unpacked ??= (async () => {
+    const packed = Uint8Array.from(atob(byId("report-details").textContent), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return JSON.parse(await new Response(stream).text());
+  })();
+  return unpacked;
+}

@@ -1,0 +1,68 @@
+"""Markup: the few pieces of HTML that sections are made of, everything from the records escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+Cell = str | int
+
+
+class Section(NamedTuple):
+    """One part of the page: `body` is HTML, `data` is what its script draws from (JSON)."""
+
+    name: str
+    short: str  # in the row of links
+    title: str
+    lead: str
+    body: str
+    data: dict[str, Any]
+
+
+def chart(name: str, label: str, *, height: int = 420) -> str:
+    """The place of a chart; `label` is what it shows, for those who do not see it."""
+    return (
+        f'<div class="chart" id="{name}" role="img" aria-label="{escape(label)}" style="min-height:{height}px"></div>'
+    )
+
+
+def chooser(name: str, label: str, options: Iterable[tuple[Cell, str]]) -> str:
+    """A labelled list to choose from."""
+    choices = "".join(f'<option value="{escape(str(value))}">{escape(text)}</option>' for value, text in options)
+    return f'<label class="chooser">{escape(label)} <select id="{name}">{choices}</select></label>'
+
+
+def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]], *, sides: str = "") -> str:
+    """A table; `sides` names how each column is set: l left, r right, t as text that may wrap; left by default."""
+    sides = sides.ljust(len(headings), "l")
+    head = "".join(
+        f'<th scope="col" class="{side}">{escape(text)}</th>' for side, text in zip(sides, headings, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td class="{side}">{escape(str(cell))}</td>' for side, cell in zip(sides, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    if not body:
+        body = f'<tr><td class="none" colspan="{len(headings)}">none</td></tr>'
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def behind(summary: str, content: str) -> str:
+    """Something to unfold, such as the table behind a chart."""
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """A paragraph of plain text."""
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def panel(name: str) -> str:
+    """An empty place that a script fills and that is read out when it changes."""
+    return f'<div id="{name}" class="panel" aria-live="polite"></div>'
