@@ -1,7 +1,8 @@
 """Auditing a chain folder: every byte of every file in it, none believed.
 
 Opening the folder checks its framing, its genesis and its signed tip; the ledger's audit recomputes the blocks with
-their rows and snapshots; what is left is checked here: that every rows file is one that the chain commits to.
+their rows and snapshots; what is left is checked here: that every rows file is one that the chain commits to, and that
+no write was left unfinished.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ def audit_folder(folder: ChainFolder, verify: Verifier, on_block: Callable[[Exec
     blocks = (data for _, data in folder.read())
     snapshots = {height: folder.snapshot(height) for height in folder.snapshots()}
     audited = audit(folder.genesis_bytes, blocks, folder.rows, snapshots, verify, on_block)
+    for file in folder.files():
+        if file.unfinished:
+            remedy = "Open the chain for writing once, as a node does: it removes what an interrupted write left."
+            raise AuditFault(file.path, Refused("file_unknown", "file", file.path, remedy))
     known = dict.fromkeys(audited.roots)
     for root in folder.roots():
         if root not in known:

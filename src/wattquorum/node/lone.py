@@ -20,7 +20,6 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.node.chain_folder import ChainFolder
-from wattquorum.node.forgetting import forget_rows
 from wattquorum.replica.pool import Dropped, Limits
 from wattquorum.replica.recovery import recovered
 from wattquorum.replica.replica import Replica
@@ -123,13 +122,6 @@ class LoneNode:
         self.folder.append([executed for _, executed in self._unwritten])
         self._replica.persisted(self._unwritten[-1][0].position, now)
         self._unwritten = []
-
-    def prune_rows(self, before_ms: int) -> list[bytes]:
-        """Deletes rows of readings from blocks before a moment, but for those that the newest snapshot needs (L-23).
-
-        Raises Refused("snapshot_missing") when rows would go that only the blocks after it can be replayed with.
-        """
-        return forget_rows(self.folder, before_ms)
 
     def close(self) -> None:
         """Signs where the chain ends and lets the folder go. What was ordered and not written is in no block."""

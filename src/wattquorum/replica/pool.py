@@ -18,10 +18,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Account
 from wattquorum.ledger.blocks import Block
 from wattquorum.ledger.execution import BLOCK_TRANSACTIONS_MAX, Ledger
-from wattquorum.ledger.genesis import version_key
-from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import decode_rows, root_of_rows
-from wattquorum.ledger.state import Chain, Table
 from wattquorum.ledger.transactions import CommitReadings, Received
 
 
@@ -115,16 +112,10 @@ class Pool:
         if body.nonce != free:
             raise Refused("nonce_wrong", "nonce", body.nonce, f"Use {free}.")
         self._check_expiry(received, now)
-        furthest = self._ledger.height + 1 + self._parameters().expiry_blocks_max
+        furthest = self._ledger.height + 1 + self._ledger.parameters.expiry_blocks_max
         if body.expiry_height > furthest:
             raise Refused("expiry_too_far", "expiry_height", body.expiry_height, f"Choose at most {furthest}.")
         return account
-
-    def _parameters(self) -> Parameters:
-        state = self._ledger.state
-        chain: Chain = state.get(Table.CHAIN, b"")
-        found: Parameters = state.get(Table.PARAMETERS, version_key(chain.parameters_version))
-        return found
 
     def _check_expiry(self, received: Received, now: Millis) -> None:
         body = received.body
@@ -136,7 +127,7 @@ class Pool:
     def _check_room(self, received: Received, attachment: bytes | None) -> None:
         size = len(received.data) + len(attachment or b"")
         pending = len(self._senders.get(received.body.sender, ()))
-        if pending >= self._parameters().pending_max:
+        if pending >= self._ledger.parameters.pending_max:
             raise Refused("pending_too_many", "sender", f"{pending} of {received.body.sender.hex()}")
         if len(attachment or b"") > self._limits.attachment_bytes_max:
             raise Refused("transaction_oversized", "attachment", f"{len(attachment or b'')} bytes")
