@@ -22,6 +22,15 @@ REFUSED: Final = 2
 DISK: Final = 3
 INTERRUPTED: Final = 130
 DISK_CODES: Final = ("disk_full", "disk_failed")
+WRONG_CODES: Final = (
+    "chain_altered",
+    "chain_truncated",
+    "commitment_wrong",
+    "conservation_broken",
+    "file_unknown",
+    "proof_wrong",
+    "snapshot_wrong",
+)
 
 app = typer.Typer(
     help="Trade power peer to peer on a permissioned ledger, and check every number of it.",
@@ -61,12 +70,14 @@ def main() -> None:
     try:
         app()
     except AuditFault as fault:
-        errors.print(f"[bold red]wrong:[/] {fault.where}: ", fault.reason, sep="")
+        errors.print("[bold red]wrong:[/] ", end="")
+        errors.print(str(fault), markup=False)
         sys.exit(WRONG)
     except Refused as refused:
-        errors.print("[bold red]refused:[/] ", end="")
+        wrong = refused.code in WRONG_CODES
+        errors.print(f"[bold red]{'wrong' if wrong else 'refused'}:[/] ", end="")
         errors.print(str(refused), markup=False)
-        sys.exit(DISK if refused.code in DISK_CODES else REFUSED)
+        sys.exit(DISK if refused.code in DISK_CODES else WRONG if wrong else REFUSED)
     except FileFaults as faults:
         errors.print("[bold red]refused:[/] ", end="")
         errors.print(str(faults), markup=False)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, insert
 
-from wattquorum.records.database import opened
+from wattquorum.records.database import opened, written
 from wattquorum.records.tables import members_info, run_info
 
 
@@ -32,7 +32,7 @@ def annotate(place: str | Path, run: Mapping[str, str], members: Sequence[Member
     Names of `run` that the report knows: title, time_zone (such as Europe/Berlin), data, forecast, tariff (a sentence
     each, shown under "What is measured and what is modelled"), seed, command. Others are listed as they are.
     """
-    with opened(place) as engine, engine.begin() as connection:
+    with opened(place) as engine, written(engine) as connection:
         connection.execute(delete(run_info))
         connection.execute(delete(members_info))
         if run:

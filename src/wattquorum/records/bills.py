@@ -64,10 +64,10 @@ class Bill(NamedTuple):
 def bill_of(engine: Engine, account: str, day_start_ms: int | None = None) -> Bill:
     """The bill of an account (hexadecimal address) for one delivery day; without a day, everything it ever paid or got.
 
-    Raises Refused("sender_unknown") for an account that the records do not have.
+    Raises Refused("account_unknown") for an account that the records do not have.
     """
     if not rows_of(engine, select(accounts.c.account).where(accounts.c.account == account)):
-        raise Refused("sender_unknown", "account", account)
+        raise Refused("account_unknown", "account", account)
     query = (
         select(
             bill_lines.c.height,

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, Table, create_engine, event, select
+from sqlalchemy import Connection, Engine, Row, Select, Table, create_engine, event, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from wattquorum.foundation.refusals import Refused
@@ -54,6 +54,18 @@ def opened(place: str | Path) -> Iterator[Engine]:
         raise Refused("file_unreadable", "records", place, f"The database says: {fault.args[0]}") from fault
     finally:
         engine.dispose()
+
+
+@contextmanager
+def written(engine: Engine) -> Iterator[Connection]:
+    """One transaction that is committed at the end; Refused("disk_full") when there is no room for it."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except OperationalError as fault:
+        if "full" in str(fault.orig):
+            raise Refused("disk_full", "records", engine.url.database or "") from fault
+        raise
 
 
 def rows_of(engine: Engine, query: AnySelect) -> list[AnyRow]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from sqlalchemy import Connection, inspect, select, update
-from sqlalchemy.exc import OperationalError
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Outcome, Receipt, header_hash
@@ -23,7 +22,7 @@ from wattquorum.ledger.genesis import Genesis, chain_id_of, encode_genesis, gene
 from wattquorum.ledger.transactions import Deposit, Received
 from wattquorum.records import tables
 from wattquorum.records.batch import Batch, Row
-from wattquorum.records.database import connect
+from wattquorum.records.database import connect, written
 from wattquorum.records.entries import BlockEntries, day_or_none
 from wattquorum.records.interval_rows import add_intervals, add_positions
 from wattquorum.records.known import Known
@@ -70,7 +69,7 @@ class Projection:
         """
         data = encode_genesis(genesis)
         chain_id = chain_id_of(data).hex()
-        with self._engine.begin() as connection:
+        with written(self._engine) as connection:
             if not inspect(connection).has_table(tables.chain.name):
                 tables.metadata.create_all(connection)
                 create_views(connection)
@@ -117,7 +116,7 @@ class Projection:
             raise Refused("records_gap", "height", header.height, f"The records end with block {self.height}.")
         batch = Batch(header.height)
         try:
-            with self._engine.begin() as connection:
+            with written(self._engine) as connection:
                 self._known.read_from(connection)
                 entries = BlockEntries(batch, self._known, header.time_ms)
                 _add_block(batch, block, hash_)
@@ -134,11 +133,6 @@ class Projection:
                     state_digest=header.state_digest.hex(),
                 )
                 connection.execute(stand)
-        except OperationalError as fault:
-            self._known = Known()
-            if "full" in str(fault.orig):
-                raise Refused("disk_full", "records", self._engine.url.database or "") from fault
-            raise
         except BaseException:
             self._known = Known()  # it may hold what was not written
             raise
@@ -157,7 +151,7 @@ class Projection:
 
     def drop(self) -> None:
         """Removes all tables and views; `begin` starts anew."""
-        with self._engine.begin() as connection:
+        with written(self._engine) as connection:
             drop_views(connection)
             tables.metadata.drop_all(connection)
         self._known = Known()
