@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.chain_files import BLOCKS, segment_name
-from wattquorum.node.disk import is_full, read_file, refusal, write_all, write_files
+from wattquorum.node.disk import is_full, read_file, refusal, sync_file, write_all, write_files
 from wattquorum.replica.log_format import SEGMENT_HEAD_BYTES, Fault, framed, frames, head_fault, segment_head
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024  # a new segment is begun once the last is this large
@@ -128,7 +128,7 @@ class BlockLog:
         """Cuts the segment at the end of its last batch."""
         try:
             os.ftruncate(self._descriptor, self._end)
-            os.fdatasync(self._descriptor)
+            sync_file(self._descriptor)
         except OSError as fault:
             self._broken = True
             raise refusal(fault, _path(self._firsts[-1])) from None

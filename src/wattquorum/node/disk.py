@@ -44,7 +44,12 @@ def write_all(descriptor: int, data: bytes, offset: int = 0) -> None:
     while rest:
         written = os.pwrite(descriptor, rest, offset)
         rest, offset = rest[written:], offset + written
-    os.fdatasync(descriptor)
+    sync_file(descriptor)
+
+
+def sync_file(descriptor: int) -> None:
+    """Makes a file's content and length durable; with fsync where there is no fdatasync (macOS)."""
+    getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
