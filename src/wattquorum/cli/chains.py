@@ -51,6 +51,11 @@ def audit(
             f"Blocks 1 to {audited.replayed_from - 1} were checked for integrity only: rows of readings were deleted, "
             "and the replay began at a snapshot whose root the chain commits to."
         )
+    if ended < audited.height:
+        console.print(
+            f"The chain was last closed at block {ended}: that blocks after {audited.height} are missing could not be "
+            "found. Compare the digest with another copy, or give it with --expect."
+        )
     console.print(f"digest {audited.digest.hex()}\nblock  {audited.tip_hash.hex()}")
 
 

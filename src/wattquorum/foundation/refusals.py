@@ -142,6 +142,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "column_type": ("has a type that cannot be read here", "Use the types that the format describes."),
     "direction_unknown": ("is not a direction", "Use injection or withdrawal."),
     "file_unreadable": ("cannot be read", "Check the path and the format."),
+    "members_missing": ("are needed beside these readings", "Name a members file."),
     "member_invalid": ("does not describe a member", "See the format of members.toml."),
     "strategy_options": ("cannot be made with these options", "See the strategy's options."),
     "strategy_unknown": ("is not a strategy", "Choose a shipped strategy or write module:Class."),

@@ -132,6 +132,9 @@ def plan_of(options: RunOptions) -> WeekPlan:
 def _readings(options: RunOptions, members: tuple[Member, ...]) -> MeterTable:
     if options.data is None:
         return shipped_week()
+    if options.members is None:
+        remedy = "Describe who trades behind your meters in a members file and name it with --members."
+        raise Refused("members_missing", "members", options.data, remedy)
     limits = energy_limits(members, options.interval_ms)
     return read_meter_file(
         options.data, zone=options.zone, interval_ms=options.interval_ms, meters=limits, limits_wh=limits

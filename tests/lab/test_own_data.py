@@ -1,0 +1,157 @@
+"""Users' own readings, members and strategies: a prosumer, a spring day of 92 quarter-hours, a class of one's own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.lab.runs import run
+from wattquorum.foundation.identities import verify_each
+from wattquorum.foundation.refusals import Refused
+from wattquorum.foundation.vectors import length
+from wattquorum.lab.run import RunOptions, plan_of
+from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.facts import ContractMade, ContractSettled, MemberJudged, OfferMade
+from wattquorum.node.auditing import audit_folder
+from wattquorum.node.chain_folder import ChainFolder
+from wattquorum.records.file_faults import FileFaults
+from wattquorum.traders.forecast import Kind
+
+BERLIN = ZoneInfo("Europe/Berlin")
+MEMBERS = """
+[[member]]
+name = "mill"
+owner = "mill"
+strategy = "own:Half"
+options = { share = 2 }
+[[member.meters]]
+meter_id = "mill-out"
+direction = "injection"
+feeder = "north"
+limit = "400 kW"
+technology = "hydro"
+
+[[member]]
+name = "farm"
+owner = "farm"
+[[member.meters]]
+meter_id = "farm-out"
+direction = "injection"
+feeder = "north"
+limit = "200 kW"
+technology = "pv"
+[[member.meters]]
+meter_id = "farm-in"
+direction = "withdrawal"
+feeder = "north"
+limit = "200 kW"
+technology = "village"
+
+[[member]]
+name = "town"
+owner = "town"
+[[member.meters]]
+meter_id = "town-in"
+direction = "withdrawal"
+feeder = "south"
+limit = "900 kW"
+technology = "village"
+"""
+STRATEGY = '''
+from wattquorum.foundation.vectors import pack_energy, pack_prices
+from wattquorum.ledger.transactions import Offer
+
+
+class Half:
+    """Offers a share of its forecast to everybody, once, in the middle of the band."""
+
+    name = "half"
+
+    def __init__(self, *, share):
+        self.share = share
+
+    def decide(self, situation, random):
+        if situation.rounds.to_go % 6 or situation.own_offers:
+            return []
+        energy = pack_energy((situation.forecast.mean // self.share).tolist())
+        return [Offer(situation.day, situation.side, b"", energy, pack_prices([550_000]), situation.gate_ms)]
+'''
+
+
+def readings(path: Path) -> None:
+    """Five local days from 24 March 2016 in kWh, with `;`, decimal commas and offsets; the 27th has 23 hours."""
+    lines = ["meter_id;interval_start;interval_end;direction;energy_kwh;quality;source"]
+    start = datetime(2016, 3, 24, tzinfo=BERLIN).astimezone(UTC)
+    end = datetime(2016, 3, 29, tzinfo=BERLIN).astimezone(UTC)
+    meters = (
+        ("mill-out", "injection", 80),
+        ("farm-out", "injection", 20),
+        ("farm-in", "withdrawal", 35),
+        ("town-in", "withdrawal", 50),
+    )
+    at, step = start, timedelta(minutes=15)
+    while at < end:
+        for meter, direction, base in meters:
+            local = at.astimezone(BERLIN)
+            factor = 1 + (local.hour * 7 + local.minute + local.day * 13 + base) % 20 / 100
+            kwh = 0.0 if meter == "farm-out" and not 6 <= local.hour < 20 else base * factor
+            stamps = [each.astimezone(BERLIN).isoformat() for each in (at, at + step)]
+            lines.append(f"{meter};{stamps[0]};{stamps[1]};{direction};{f'{kwh:.3f}'.replace('.', ',')};measured;own")
+        at += step
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> RunOptions:
+    readings(tmp_path / "readings.csv")
+    (tmp_path / "members.toml").write_text(MEMBERS, encoding="utf-8")
+    (tmp_path / "own.py").write_text(STRATEGY, encoding="utf-8")
+    return RunOptions(
+        tmp_path / "out", tmp_path / "readings.csv", tmp_path / "members.toml", days=2, forecast=Kind.WEATHER
+    )
+
+
+def test_own_readings_trade_through_a_day_of_23_hours(own: RunOptions, tmp_path: Path) -> None:
+    plan = plan_of(own)
+    blocks = run(plan, tmp_path / "chain")
+    facts = [fact for each in blocks for told in each.facts for fact in told]
+    made = [fact for fact in facts if isinstance(fact, ContractMade)]
+    lengths = sorted({length(fact.energy) for fact in made})
+    assert lengths == [92, 96]
+    assert sum(isinstance(fact, ContractSettled) for fact in facts) >= len(made)
+    with ChainFolder(tmp_path / "chain") as folder:
+        assert audit_folder(folder, verify_each).height == len(blocks)
+
+
+def test_a_prosumer_is_judged_on_each_side_and_never_trades_with_itself(own: RunOptions, tmp_path: Path) -> None:
+    blocks = run(plan_of(own), tmp_path / "chain")
+    facts = [fact for each in blocks for told in each.facts for fact in told]
+    sides: dict[bytes, set[Side]] = {}
+    for fact in facts:
+        if isinstance(fact, MemberJudged):
+            sides.setdefault(fact.member, set()).add(fact.side)
+    assert {Side.SELL, Side.BUY} in list(sides.values())
+    assert all(fact.seller != fact.buyer for fact in facts if isinstance(fact, ContractMade))
+
+
+def test_a_class_of_ones_own_decides(own: RunOptions, tmp_path: Path) -> None:
+    blocks = run(plan_of(own), tmp_path / "chain")
+    prices = {fact.price for each in blocks for told in each.facts for fact in told if isinstance(fact, OfferMade)}
+    assert (550_000).to_bytes(4, "little") in prices
+
+
+def test_readings_without_their_members_are_refused_by_name(own: RunOptions) -> None:
+    with pytest.raises((Refused, FileFaults)) as told:
+        plan_of(RunOptions(own.out, own.data))
+    assert "members" in str(told.value)
+
+
+def test_members_without_readings_are_refused_by_name(own: RunOptions) -> None:
+    assert own.members
+    own.members.write_text(MEMBERS.replace('meter_id = "town-in"', 'meter_id = "city-in"'), encoding="utf-8")
+    with pytest.raises((Refused, FileFaults)) as told:
+        plan_of(own)
+    assert "meter_unknown" in str(told.value)
