@@ -62,11 +62,11 @@ technology = "village"
 """
 STRATEGY = '''
 from wattquorum.foundation.vectors import pack_energy, pack_prices
-from wattquorum.ledger.transactions import Offer
+from wattquorum.ledger.transactions import Accept, Offer
 
 
 class Half:
-    """Offers a share of its forecast to everybody, once, in the middle of the band."""
+    """Offers a share of its forecast to everybody in the middle of the band, and takes what others answer."""
 
     name = "half"
 
@@ -74,7 +74,10 @@ class Half:
         self.share = share
 
     def decide(self, situation, random):
-        if situation.rounds.to_go % 6 or situation.own_offers:
+        answers = [seen.id for seen in situation.offers if seen.offer.partner == situation.address]
+        if answers:
+            return [Accept(situation.day, answers[0])]
+        if situation.own_offers:
             return []
         energy = pack_energy((situation.forecast.mean // self.share).tolist())
         return [Offer(situation.day, situation.side, b"", energy, pack_prices([550_000]), situation.gate_ms)]

@@ -42,6 +42,7 @@ def audit(
     """
     with _bar("blocks") as step, threads() as verify, ChainFolder(chain) as folder:
         audited = audit_folder(folder, verify, lambda _: step(folder.height))
+        ended = folder.ended.height if folder.ended else 0
     if expect is not None and expect.lower() not in (audited.digest.hex(), audited.tip_hash.hex()):
         raise Refused("chain_truncated", "digest", audited.digest, f"The chain was expected to end with {expect}.")
     console = Console(highlight=False)
