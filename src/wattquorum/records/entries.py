@@ -120,7 +120,7 @@ def _(fact: told.MeterAdded, block: BlockEntries) -> None:
     )
     block.batch.add(tables.meters, row)
     if block.known.credit(member, side) is None:
-        entry = block.known.initial()
+        entry = block.known.initial(block.height)
         points = (entry.credit, entry.credit, entry.trust, entry.trust)
         row = _credit_row(block, None, member, side, "entry", NO_JUDGEMENT, points, entry)
         block.batch.add(tables.credit, row)
@@ -130,9 +130,9 @@ def _(fact: told.MeterAdded, block: BlockEntries) -> None:
 def _(fact: told.ParametersChanged, block: BlockEntries) -> None:
     for each in RANGES:
         value = getattr(fact.parameters, each.name)
-        row = (fact.version, each.name, value, each.unit, each.meaning, block.height)
+        row = (fact.version, each.name, value, each.unit, each.meaning, fact.from_height, block.height)
         block.batch.add(tables.parameters, row)
-    block.known.put_parameters(fact.version, fact.parameters)
+    block.known.put_parameters(fact.version, fact.from_height, fact.parameters)
 
 
 @_enter.register
@@ -392,7 +392,7 @@ def _(fact: told.PositionSettled, block: BlockEntries) -> None:
 @_enter.register
 def _(fact: told.MemberJudged, block: BlockEntries) -> None:
     member, side = fact.member.hex(), side_word(fact.side)
-    now = block.known.credit(member, side) or block.known.initial()
+    now = block.known.credit(member, side) or block.known.initial(block.height)
     change = Change(fact.credit_after - fact.credit_before, fact.trust_after - fact.trust_before)
     old = block.known.judgement(fact.day, member, side) if fact.corrected else Change(0, 0)
     block.known.put_judgement(fact.day, member, side, change)
@@ -411,7 +411,7 @@ def _(fact: told.MemberJudged, block: BlockEntries) -> None:
 @_enter.register
 def _(fact: told.CreditDecayed, block: BlockEntries) -> None:
     member, side = fact.member.hex(), side_word(fact.side)
-    before = block.known.credit(member, side) or block.known.initial()
+    before = block.known.credit(member, side) or block.known.initial(block.height)
     after = KnownCredit(fact.credit_after, before.trust, before.traded)
     points = (before.credit, after.credit, before.trust, after.trust)
     row = _credit_row(block, fact.day, member, side, "decay", NO_JUDGEMENT, points, after)

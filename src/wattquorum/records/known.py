@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from wattquorum.foundation.vectors import Int64s
 from wattquorum.ledger.parameters import Parameters
@@ -67,15 +67,15 @@ class Known:
         "_credit",
         "_days",
         "_debts",
-        "_initial",
         "_judgements",
         "_offers",
         "_policies",
+        "_versions",
     )
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
-        self._initial: KnownCredit | None = None
+        self._versions: list[tuple[int, KnownCredit]] | None = None
         self._policies: dict[int, Policy] = {}
         self._days: dict[int, KnownDay] = {}
         self._debts: dict[str, None] = {}
@@ -151,19 +151,26 @@ class Known:
         """Remembers a contract."""
         self._contracts.setdefault(day, {})[contract] = known
 
-    def initial(self) -> KnownCredit:
-        """A new member's side under the latest parameters."""
-        if self._initial is None:
-            latest = select(func.max(parameters.c.version)).scalar_subquery()
-            query = select(parameters.c.name, parameters.c.value).where(parameters.c.version == latest)
-            values = {row.name: row.value for row in self._reading().execute(query)}
-            self._initial = KnownCredit(values["initial_credit"], values["initial_trust"], 0)
-        return self._initial
+    def initial(self, height: int) -> KnownCredit:
+        """A side that enters in a block, by the latest version of the parameters that is in force there."""
+        return next(entry for start, entry in reversed(self._entries()) if start <= height)
 
-    def put_parameters(self, version: int, latest: Parameters) -> None:
+    def put_parameters(self, version: int, from_height: int, latest: Parameters) -> None:
         """Remembers a version of the parameters, the latest so far."""
         self._policies[version] = Policy(latest.policy)
-        self._initial = KnownCredit(latest.initial_credit, latest.initial_trust, 0)
+        self._entries().append((from_height, KnownCredit(latest.initial_credit, latest.initial_trust, 0)))
+
+    def _entries(self) -> list[tuple[int, KnownCredit]]:
+        """(first height, a new member's side) of every version of the parameters."""
+        if self._versions is None:
+            named = parameters.c.name.in_(("initial_credit", "initial_trust"))
+            query = select(parameters).where(named).order_by(parameters.c.version, parameters.c.name)
+            rows = self._reading().execute(query).all()
+            self._versions = [
+                (points.from_height, KnownCredit(points.value, trust.value, 0))
+                for points, trust in zip(rows[::2], rows[1::2], strict=True)
+            ]
+        return self._versions
 
     def credit(self, member: str, side: str) -> KnownCredit | None:
         """A member's side after its last row of `credit`; None before the first."""

@@ -158,7 +158,8 @@ parameters: Final = table(
     whole("value", "value in the parameter's unit"),
     word("unit", "unit"),
     word("meaning", "what it does"),
-    whole("height", "block from which it holds; 0 for the genesis"),
+    whole("from_height", "first block in which it is in force; 0 for the genesis"),
+    whole("height", "block that decided it; 0 for the genesis"),
 )
 
 proposals: Final = table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from wattquorum.foundation.refusals import CODES, sentence
 from wattquorum.lab.report.markup import Section, behind, chart, table
@@ -40,14 +40,16 @@ def bargaining(week: Week) -> Section:
 
 
 def _fates(week: Week) -> dict[str, list[list[int]]]:
-    """For first offers and for answers: [day][fate] counts, fates in the order of FATES."""
+    """For first offers and for answers: [day][fate] counts, fates in the order of FATES.
+
+    A public offer stays open for others when somebody counters it; here it counts as countered.
+    """
+    answered = {row.answers for row in week.rows(select(t.offers.c.answers).distinct())}
     found = {kind: [[0] * len(FATES) for _ in week.days] for kind in ("first", "answers")}
-    query = select(
-        t.offers.c.day_start_ms, (t.offers.c.round > 0).label("answer"), t.offers.c.status, func.count().label("number")
-    ).group_by(t.offers.c.day_start_ms, t.offers.c.round > 0, t.offers.c.status)
-    for row in week.rows(query):
-        kind = "answers" if row.answer else "first"
-        found[kind][week.day_number[row.day_start_ms]][FATES.index(row.status)] = row.number
+    for row in week.rows(select(t.offers.c.offer, t.offers.c.day_start_ms, t.offers.c.round, t.offers.c.status)):
+        fate = "countered" if row.status == "open" and row.offer in answered else row.status
+        kind = "answers" if row.round else "first"
+        found[kind][week.day_number[row.day_start_ms]][FATES.index(fate)] += 1
     return found
 
 

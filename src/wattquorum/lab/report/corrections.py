@@ -57,57 +57,46 @@ def _readings(week: Week) -> str:
     return table("Readings that came late, were not measured or were corrected", headings, rows, sides="lllrtrrr")
 
 
+MONEY = (
+    ("energy", "energy_millionths"),
+    ("from grid", "grid_purchase_millionths"),
+    ("to grid", "grid_sale_millionths"),
+    ("seller's comp.", "seller_compensation_millionths"),
+    ("buyer's comp.", "buyer_compensation_millionths"),
+)
+
+
 def _revisions(week: Week) -> str:
     columns = t.settlements.c
     query = select(t.settlements).order_by(columns.day_start_ms, columns.contract, columns.revision)
     rows: list[list[str | int]] = []
     before: dict[str, AnyRow] = {}
+    again = 0
     for row in week.rows(query):
         last = before.get(row.contract)
         before[row.contract] = row
         if last is None:
             continue
+        again += 1
+        traded = row.matched_wh - last.matched_wh
+        changes = [getattr(row, column) - getattr(last, column) for _, column in MONEY]
+        if not traded and not any(changes):
+            continue
         made = week.contracts[week.contract_number[row.contract]]
-        changes = [
-            week.amount(now - then)
-            for now, then in (
-                (row.energy_millionths, last.energy_millionths),
-                (row.grid_purchase_millionths, last.grid_purchase_millionths),
-                (row.grid_sale_millionths, last.grid_sale_millionths),
-                (row.seller_compensation_millionths, last.seller_compensation_millionths),
-                (row.buyer_compensation_millionths, last.buyer_compensation_millionths),
-            )
-        ]
         rows.append(
             [
                 _label(week, row.day_start_ms),
                 week.name_of[made.seller],
                 week.name_of[made.buyer],
                 row.revision,
-                format_energy(Energy(row.matched_wh - last.matched_wh)),
-                *changes,
+                format_energy(Energy(traded)),
+                *map(week.amount, changes),
                 row.height,
             ]
         )
-    headings = [
-        "day",
-        "seller",
-        "buyer",
-        "revision",
-        "traded",
-        "energy",
-        "from grid",
-        "to grid",
-        "seller's comp.",
-        "buyer's comp.",
-        "block",
-    ]
-    return table(
-        f"Contracts that were settled again: what changed, money in {week.currency}",
-        headings,
-        rows,
-        sides="lllrrrrrrrr",
-    )
+    headings = ["day", "seller", "buyer", "revision", "traded", *(name for name, _ in MONEY), "block"]
+    caption = f"{again} contracts were settled again; what changed on {len(rows)} of them, money in {week.currency}"
+    return table(caption, headings, rows, sides="lllrrrrrrrr")
 
 
 def _grid(week: Week) -> str:

@@ -39,7 +39,7 @@ def masthead(week: Week) -> str:
     demo = '<strong class="demo">demo chain: keys and salts derive from a seed</strong>' if chain.demo else ""
     facts = [
         ("Members", f"{sellers} generators, {buyers} consumers"),
-        ("Delivery days", str(len(week.days))),
+        ("Delivery days", _span(week)),
         ("Chain", f"{chain.name}, {chain.chain_id}"),
         ("Blocks", f"{chain.height:,} with {week.count(t.transactions):,} transactions"),
         ("State digest", chain.state_digest or "none yet"),
@@ -53,6 +53,14 @@ def masthead(week: Week) -> str:
         f'<p class="product">WattQuorum {demo}</p><h1>{escape(title_of(week))}</h1>'
         f'<dl class="facts">{listed}</dl>{honest}'
     )
+
+
+def _span(week: Week) -> str:
+    """How many days, and from when to when."""
+    if not week.days:
+        return "none"
+    first, last = week.days[0].row.date, week.days[-1].row.date
+    return f"1: {first}" if first == last else f"{len(week.days)}: {first} to {last}"
 
 
 def overview(week: Week) -> Section:

@@ -42,7 +42,7 @@ function drawCredit() {
       hovertemplate: "%{customdata}<extra></extra>",
     };
   });
-  draw("credit-chart", traces, { yaxis: axis("credit C [points]"), xaxis: axis("time of the block", { showgrid: false }), hovermode: "closest" });
+  draw("credit-chart", traces, { yaxis: axis("credit C [points]"), xaxis: axis("time of the block", { showgrid: false, tickformat: "%a %-d %b" }), hovermode: "closest" });
 }
 
 drawing(["credit-chart"], ["credit-member"], drawCredit);
