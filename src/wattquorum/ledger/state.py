@@ -3,12 +3,13 @@
 One writer at a time changes the state through `put` and `drop`; every change is journalled, so that a refused
 transaction or an uncommitted block can be taken back to a mark. At the end of a block the changed entries, sorted,
 are hashed onto the previous digest; at the end of an epoch the Merkle root over all sorted entries is taken, and
-snapshots are compared with it. Indexes by day are derived, are rebuilt on load, and never enter a digest.
+snapshots are compared with it. The index is derived, is rebuilt on load, and never enters a digest; with it a page, a
+correction or a debtor's payment looks at what concerns it and not at the whole market.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Any, Final
 
@@ -269,18 +270,7 @@ KINDS: Final[dict[Table, Any]] = {
 }
 
 DAY_KEY_BYTES: Final = 8
-_BY_DAY: Final = frozenset(
-    {
-        Table.OFFER,
-        Table.CONTRACT,
-        Table.PROMISE,
-        Table.READING,
-        Table.FAULT,
-        Table.MEMBER_DAY,
-        Table.SETTLED,
-        Table.POSITION,
-    }
-)
+INTERVAL_KEY_BYTES: Final = 2  # of a fault's first interval, and of its end
 
 
 def day_key(day: int) -> bytes:
@@ -291,6 +281,43 @@ def day_key(day: int) -> bytes:
 def side_key(address: bytes, side: Side) -> bytes:
     """The key of one side of a member."""
     return address + bytes((side,))
+
+
+def _of_day(key: bytes, _record: Any) -> tuple[bytes, ...]:
+    return (key[:DAY_KEY_BYTES],)
+
+
+def _of_contract(key: bytes, contract: Contract) -> tuple[bytes, ...]:
+    day = key[:DAY_KEY_BYTES]
+    return day, day + side_key(contract.seller, Side.SELL), day + side_key(contract.buyer, Side.BUY)
+
+
+def _of_fault(key: bytes, _record: Fault) -> tuple[bytes, ...]:
+    return key[:DAY_KEY_BYTES], key[: -2 * INTERVAL_KEY_BYTES]
+
+
+def _of_side(_key: bytes, member: MemberSide) -> tuple[bytes, ...]:
+    return (member.feeder.encode("ascii"),)
+
+
+def _of_debt(_key: bytes, debt: Debt) -> tuple[bytes, ...]:
+    return (debt.debtor,)
+
+
+# Under which places an entry is listed: a day, a member's side on a day, a meter on a day, a feeder, a debtor. An
+# entry keeps its places for as long as it is there, however its record changes.
+_PLACES: Final[dict[Table, Callable[[bytes, Any], tuple[bytes, ...]]]] = {
+    Table.OFFER: _of_day,
+    Table.CONTRACT: _of_contract,
+    Table.PROMISE: _of_day,
+    Table.READING: _of_day,
+    Table.FAULT: _of_fault,
+    Table.SIDE: _of_side,
+    Table.MEMBER_DAY: _of_day,
+    Table.DEBT: _of_debt,
+    Table.SETTLED: _of_day,
+    Table.POSITION: _of_day,
+}
 
 
 class Entry(Record, frozen=True):
@@ -307,13 +334,11 @@ _Change = tuple[Table, bytes, Any]
 class State:
     """All tables, with a journal. `get` returns records that nobody can change."""
 
-    __slots__ = ("_day_index", "_journal", "_tables")
+    __slots__ = ("_index", "_journal", "_tables")
 
     def __init__(self) -> None:
         self._tables: dict[Table, dict[bytes, Any]] = {table: {} for table in Table}
-        self._day_index: dict[Table, dict[bytes, dict[bytes, None]]] = {
-            table: {} for table in Table if table in _BY_DAY
-        }
+        self._index: dict[Table, dict[bytes, dict[bytes, None]]] = {table: {} for table in _PLACES}
         self._journal: list[_Change] = []
 
     def get(self, table: Table, key: bytes) -> Any:
@@ -326,27 +351,43 @@ class State:
         before = entries.get(key)
         self._journal.append((table, key, before))
         entries[key] = record
-        if before is None and table in _BY_DAY:
-            self._day_index[table].setdefault(key[:DAY_KEY_BYTES], {})[key] = None
+        if before is None:
+            self._list(table, key, record)
 
     def drop(self, table: Table, key: bytes) -> None:
         """Removes a record, journalled."""
         before = self._tables[table].pop(key, None)
         if before is not None:
             self._journal.append((table, key, before))
-            self._unindex(table, key)
+            self._unlist(table, key, before)
 
-    def _unindex(self, table: Table, key: bytes) -> None:
-        if table in _BY_DAY:
-            day = key[:DAY_KEY_BYTES]
-            keys = self._day_index[table][day]
-            del keys[key]
-            if not keys:
-                del self._day_index[table][day]
+    def _list(self, table: Table, key: bytes, record: Any) -> None:
+        places_of = _PLACES.get(table)
+        if places_of is not None:
+            listed = self._index[table]
+            for place in places_of(key, record):
+                listed.setdefault(place, {})[key] = None
+
+    def _unlist(self, table: Table, key: bytes, record: Any) -> None:
+        places_of = _PLACES.get(table)
+        if places_of is not None:
+            listed = self._index[table]
+            for place in places_of(key, record):
+                del listed[place][key]
+                if not listed[place]:
+                    del listed[place]
+
+    def listed(self, table: Table, place: bytes) -> list[bytes]:
+        """The keys of a table's entries at a place, ascending.
+
+        Places: a day; a day and one side of a member (contracts), or a meter (faults); a feeder (members' sides); a
+        debtor (debts).
+        """
+        return sorted(self._index[table].get(place, ()))
 
     def of_day(self, table: Table, day: int) -> list[bytes]:
         """The keys of a table that belong to a delivery day, ascending."""
-        return sorted(self._day_index[table].get(day_key(day), {}))
+        return self.listed(table, day_key(day))
 
     def items(self, table: Table) -> Iterator[tuple[bytes, Any]]:
         """All entries of a table by ascending key."""
@@ -368,29 +409,31 @@ class State:
         """Takes back every change since the mark."""
         while len(self._journal) > mark:
             table, key, before = self._journal.pop()
+            entries = self._tables[table]
             if before is None:
-                del self._tables[table][key]
-                self._unindex(table, key)
+                self._unlist(table, key, entries.pop(key))
             else:
-                if key not in self._tables[table] and table in _BY_DAY:
-                    self._day_index[table].setdefault(key[:DAY_KEY_BYTES], {})[key] = None
-                self._tables[table][key] = before
+                if key not in entries:
+                    self._list(table, key, before)
+                entries[key] = before
 
     def changes(self) -> list[Entry]:
         """What changed since the last commit, sorted by table and key, with the values of now.
 
         An entry that was created and dropped in between is left out; one that was dropped has an empty value.
         """
-        first: dict[tuple[Table, bytes], Any] = {}
+        first: dict[Table, dict[bytes, Any]] = {}
         for table, key, before in self._journal:
-            first.setdefault((table, key), before)
+            first.setdefault(table, {}).setdefault(key, before)
         entries = []
-        for (table, key), before in sorted(first.items(), key=_by_place):
-            now = self._tables[table].get(key)
-            if now is not None:
-                entries.append(Entry(table, key, encode(now)))
-            elif before is not None:
-                entries.append(Entry(table, key, b""))
+        for table in sorted(first):
+            current, before_of = self._tables[table], first[table]
+            for key in sorted(before_of):
+                now = current.get(key)
+                if now is not None:
+                    entries.append(Entry(table, key, encode(now)))
+                elif before_of[key] is not None:
+                    entries.append(Entry(table, key, b""))
         return entries
 
     def commit(self) -> None:
@@ -406,10 +449,6 @@ class State:
     def root(self) -> bytes:
         """The Merkle root over all sorted entries."""
         return root_of([encode(entry) for entry in self.entries()])
-
-
-def _by_place(item: tuple[tuple[Table, bytes], Any]) -> tuple[Table, bytes]:
-    return item[0]
 
 
 def next_digest(previous: bytes, changes: Iterable[Entry]) -> bytes:
