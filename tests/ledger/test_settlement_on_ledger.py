@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.ledger.world import World
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.state import Table
 
 KWH = 1_000
 
@@ -24,7 +25,7 @@ def traded(generated: list[int], consumed: list[int], promised: list[int], **par
 
 def gains(world: World) -> tuple[int, int, int]:
     """What generator, consumer and grid gained [millionths]."""
-    grid = world.ledger.state.get(1, world.ledger._reserved.grid)
+    grid = world.ledger.state.get(Table.ACCOUNT, world.ledger._reserved.grid)
     start = 10_000 * MILLION
     return world.account("g").balance - start, world.account("c").balance - start, grid.balance
 
@@ -42,7 +43,7 @@ def test_a_generator_that_delivers_80_percent_pays_compensation_and_fine() -> No
     world = traded([800 * KWH], [1_000 * KWH], [1_000 * KWH])
     assert gains(world) == ((400 - 42 - 50) * MILLION, (-582 + 42) * MILLION, 182 * MILLION)
     assert world.side("g", Side.SELL).credit == 40 * MILLION
-    community = world.ledger.state.get(1, world.ledger._reserved.community)
+    community = world.ledger.state.get(Table.ACCOUNT, world.ledger._reserved.community)
     assert community.balance == 50 * MILLION
     assert world.money_in_all() == 0
     assert world.account("g").locked == world.account("c").locked == 0

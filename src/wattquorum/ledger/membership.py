@@ -61,6 +61,7 @@ from wattquorum.ledger.transactions import (
 
 ROTATION_PURPOSE = "rotation"
 METERS_MAX = 64
+AHEAD_BLOCKS_MAX = 1_000_000
 FEEDERS_MAX = 1_000
 
 
@@ -204,6 +205,10 @@ def _set_parameters(context: Context, action: SetParameters) -> None:
     earliest = max(context.height + context.parameters().notice_blocks, chain.parameter_starts[-1])
     if action.from_height < earliest:
         raise Refused("notice_short", "from_height", action.from_height, f"Choose height {earliest} or later.")
+    if action.from_height > earliest + AHEAD_BLOCKS_MAX:
+        # No version comes before an announced one: a slip here would keep every later change waiting for it.
+        remedy = f"Choose height {earliest + AHEAD_BLOCKS_MAX} or earlier."
+        raise Refused("out_of_range", "from_height", action.from_height, remedy)
     version = len(chain.parameter_starts)
     context.state.put(Table.PARAMETERS, version_key(version), parameters)
     context.state.put(Table.CHAIN, b"", changed(chain, parameter_starts=(*chain.parameter_starts, action.from_height)))
