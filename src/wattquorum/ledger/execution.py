@@ -204,7 +204,7 @@ class Ledger:
             facts.append(tuple(context.facts))
             if isinstance(each, Received) and receipt.outcome is Outcome.DONE:
                 done.append(each.body.payload)
-        block = self._sealed(ordered, root, tuple(receipts))
+        block = self._sealed(ordered, root, tuple(receipts), context.parameters())
         self.state.commit()
         self.tip = block.header
         if any(isinstance(payload, SealDay) for payload in done):
@@ -262,10 +262,10 @@ class Ledger:
         if body.expiry_height > furthest:
             raise Refused("expiry_too_far", "expiry_height", body.expiry_height, f"Choose at most {furthest}.")
 
-    def _sealed(self, ordered: Ordered, root: bytes, receipts: tuple[Receipt, ...]) -> Block:
+    def _sealed(self, ordered: Ordered, root: bytes, receipts: tuple[Receipt, ...], parameters: Parameters) -> Block:
         """The block of what was done. The first block at or past an epoch's length is the epoch's last (L-16)."""
         chain: Chain = self.state.get(Table.CHAIN, b"")
-        ends = ordered.time_ms >= chain.epoch_started_ms + self.parameters.epoch_ms
+        ends = ordered.time_ms >= chain.epoch_started_ms + parameters.epoch_ms
         if ends:
             self.state.put(Table.CHAIN, b"", changed(chain, epoch=chain.epoch + 1, epoch_started_ms=ordered.time_ms))
         header = Header(

@@ -113,7 +113,7 @@ def _owe(context: Context, debt: Debt) -> None:
 
 def has_debt(context: Context, address: bytes) -> bool:
     """Whether an account owes anything."""
-    return any(debt.debtor == address for _, debt in context.state.items(Table.DEBT))
+    return bool(context.state.listed(Table.DEBT, address))
 
 
 def deposit(context: Context, payload: Deposit) -> None:
@@ -122,7 +122,7 @@ def deposit(context: Context, payload: Deposit) -> None:
     account = context.account(payload.account)
     if not account.key:
         raise Refused("out_of_range", "account", account.name, "Deposit to an account that has a key.")
-    if not 0 < payload.amount <= MONEY_MAX:
+    if payload.amount == 0:
         raise Refused("amount_not_positive", "amount", payload.amount)
     key = payload.reference.encode("ascii")
     if context.state.get(Table.REFERENCE, key) is not None:
@@ -136,7 +136,7 @@ def deposit(context: Context, payload: Deposit) -> None:
 def withdraw_money(context: Context, payload: WithdrawMoney) -> None:
     """A member's money is set aside until the cashier has paid it outside (L-24)."""
     account = context.account(context.sender)
-    if payload.amount <= 0:
+    if payload.amount == 0:
         raise Refused("amount_not_positive", "amount", payload.amount)
     if account.status is Status.LEAVING:
         check_settled(context)
