@@ -21,10 +21,10 @@ from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.clearing import Due, clear, due
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import CreditDecayed, DayClosed, DaySealed, FineCharged, MemberJudged
+from wattquorum.ledger.metering import MemberKey
 from wattquorum.ledger.money import unlock
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.settling import (
-    MemberKey,
     deliveries,
     delivering,
     differences,

@@ -18,7 +18,7 @@ from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.closing import correct
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import ContractApproved, ContractCurtailed, DisputeFiled, FaultReported, ReadingTaken
-from wattquorum.ledger.metering import counting, faults_at
+from wattquorum.ledger.metering import MemberKey, counting, faults_at
 from wattquorum.ledger.money import post, unlock
 from wattquorum.ledger.negotiation import lower_promise
 from wattquorum.ledger.readings import Quality, Row
@@ -137,7 +137,7 @@ def commit_readings(context: Context, payload: CommitReadings) -> None:
         raise Refused(
             "intervals_overlap", "rows", "meters repeat or are not sorted", "Give each meter once, ascending."
         )
-    corrected: list[tuple[bytes, Side]] = []
+    corrected: dict[MemberKey, None] = {}
     for position, row in enumerate(rows):
         meter = _check_row(context, day, payload, row)
         key = day_key(payload.day) + row.meter.encode("ascii")
@@ -156,12 +156,11 @@ def commit_readings(context: Context, payload: CommitReadings) -> None:
                 row.quality,
             )
         )
-        if (meter.member, meter.point.side) not in corrected:
-            corrected.append((meter.member, meter.point.side))
+        corrected[meter.member, meter.point.side] = None
     for member, side in corrected:
         _check_sum(context, day, member, side)
     if day.pages:
-        correct(context, payload.day, corrected)
+        correct(context, payload.day, tuple(corrected))
 
 
 def _check_row(context: Context, day: Day, payload: CommitReadings, row: Row) -> Meter:

@@ -7,6 +7,7 @@ having delivered what it promised, untested.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,37 +17,58 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s, energies
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.context import Context, promised_to
-from wattquorum.ledger.readings import Quality
+from wattquorum.ledger.readings import Quality, Row
 from wattquorum.ledger.state import Day, Fault, Meter, ReadingSet, State, Table, day_key
 
 Mask = npt.NDArray[np.bool_]
 
 
+MemberKey = tuple[bytes, Side]
+
+
 class Meterage(NamedTuple):
-    """A member's side on a day, one entry per interval."""
+    """Members' sides on a day: arrays of [members, intervals]."""
 
     metered: Int64s  # [Wh]
     tested: Mask
 
 
-def meterage(context: Context, day: Day, address: bytes, side: Side) -> Meterage:
-    """The sum over the side's meters that count on the day; Refused("readings_missing") before substitution is due."""
-    start, intervals = day.window.start_ms, day.window.intervals
-    metered = np.zeros(intervals, dtype=np.int64)
-    tested = np.ones(intervals, dtype=np.bool_)
-    for meter in counting(context, day, address, side):
-        reading: ReadingSet | None = context.state.get(Table.READING, day_key(start) + meter.encode("ascii"))
-        if reading is None:
+def meterage(context: Context, day: Day, members: Sequence[MemberKey]) -> Meterage:
+    """Sums over each side's meters that count on the day; Refused("readings_missing") before substitution is due."""
+    shape = len(members), day.window.intervals
+    metered, tested = np.zeros(shape, dtype=np.int64), np.ones(shape, dtype=np.bool_)
+    start = day.window.start_ms
+    owners: list[int] = []  # the row of `metered` that a reading belongs to
+    rows: list[Row] = []
+    faults: list[tuple[int, Fault]] = []
+    for i, (address, side) in enumerate(members):
+        meters = counting(context, day, address, side)
+        readings = [_reading(context, start, meter) for meter in meters]
+        if None in readings:
             if context.now < day.substitute_ms:
-                raise Refused("readings_missing", "meter", meter)
-            promised = promised_to(context.state, start, address, side, intervals)
-            return Meterage(promised, np.zeros(intervals, dtype=np.bool_))
-        row = context.shelf.get(reading.root)[reading.position]
-        metered += energies(row.energy)
-        tested &= np.frombuffer(row.quality, dtype=np.uint8) == Quality.MEASURED
-        for fault in faults_at(context, start, meter):
-            tested[fault.first : fault.end] = False
+                raise Refused("readings_missing", "meter", meters[readings.index(None)])
+            metered[i] = promised_to(context.state, start, address, side, shape[1])
+            tested[i] = False
+            continue
+        rows.extend(row for row in readings if row is not None)
+        owners.extend([i] * len(meters))
+        faults.extend((i, fault) for meter in meters for fault in faults_at(context, start, meter))
+    if rows:
+        first = np.flatnonzero(np.diff(owners, prepend=-1))  # a member's rows stand together
+        counted = energies(b"".join([row.energy for row in rows])).reshape(len(rows), shape[1])
+        quality = np.frombuffer(b"".join([row.quality for row in rows]), dtype=np.uint8).reshape(counted.shape)
+        present = np.array(owners)[first]
+        metered[present] = np.add.reduceat(counted, first, axis=0)
+        tested[present] = np.logical_and.reduceat(quality == Quality.MEASURED, first, axis=0)
+    for i, fault in faults:
+        tested[i, fault.first : fault.end] = False
     return Meterage(metered, tested)
+
+
+def _reading(context: Context, day: int, meter: str) -> Row | None:
+    """A meter's row of a day, if it was read."""
+    reading: ReadingSet | None = context.state.get(Table.READING, day_key(day) + meter.encode("ascii"))
+    return None if reading is None else context.shelf.get(reading.root)[reading.position]
 
 
 def counting(context: Context, day: Day, address: bytes, side: Side) -> list[str]:
@@ -71,5 +93,5 @@ def rows_in_use(state: State) -> list[bytes]:
 
 def faults_at(context: Context, day: int, meter: str) -> list[Fault]:
     """The recorded line faults of a meter on a day."""
-    name = meter.encode("ascii")
-    return [context.state.get(Table.FAULT, key) for key in context.state.of_day(Table.FAULT, day) if key[8:-4] == name]
+    place = day_key(day) + meter.encode("ascii")
+    return [context.state.get(Table.FAULT, key) for key in context.state.listed(Table.FAULT, place)]

@@ -17,16 +17,17 @@ from wattquorum.foundation.codec import changed
 from wattquorum.foundation.quantities import Energy, Price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
-from wattquorum.foundation.vectors import EnergyVector, Int64s, energies
+from wattquorum.foundation.vectors import Int64s, energies, packed, prices
 from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.clearing import Due, due
-from wattquorum.ledger.context import Context, expanded, promised_to
+from wattquorum.ledger.context import Context, promised_to
 from wattquorum.ledger.facts import ContractSettled, PageClosed, PositionSettled
-from wattquorum.ledger.metering import Mask, Meterage, counting, meterage
+from wattquorum.ledger.metering import Mask, MemberKey, counting, meterage
 from wattquorum.ledger.money import pay, post
 from wattquorum.ledger.negotiation import end_contract
 from wattquorum.ledger.parameters import Silence
 from wattquorum.ledger.state import (
+    DAY_KEY_BYTES,
     Contract,
     ContractStatus,
     Day,
@@ -46,8 +47,6 @@ from wattquorum.market.terms import Policy, TermRows
 
 DELIVERING = (ContractStatus.ACCEPTED, ContractStatus.APPROVED, ContractStatus.SETTLED)
 CONTRACTS_PER_PAGE_MAX = 50_000
-
-MemberKey = tuple[bytes, Side]
 
 
 class Delivery(NamedTuple):
@@ -75,37 +74,44 @@ def close_page(context: Context, payload: ClosePage) -> None:
         raise Refused("page_closed", "feeder", payload.feeder)
     if not day.pages:
         _lapse_unapproved(context, day)
+    members = _members_on(context, payload.feeder)
     page = [
         contract_id
-        for contract_id, contract in delivering(context, payload.day)
-        if home_feeder(context, contract.seller, Side.SELL) == payload.feeder
+        for address, side in members
+        if side is Side.SELL
+        for contract_id, _ in delivering_by(context, payload.day, address, side)
     ]
     if len(page) > CONTRACTS_PER_PAGE_MAX:
         remedy = f"A page holds at most {CONTRACTS_PER_PAGE_MAX} contracts; use more feeders."
         raise Refused("out_of_range", "feeder", len(page), remedy)
     _settle_contracts(context, day, page)  # each for the first time: nothing is left to clear
-    members = [
-        (key[:-1], Side(key[-1])) for key, side in context.state.items(Table.SIDE) if side.feeder == payload.feeder
-    ]
     _settle_positions(context, day, members)
     pages = tuple(sorted((*day.pages, payload.feeder)))
     context.state.put(Table.DAY, day_key(payload.day), changed(day, pages=pages))
     context.tell(PageClosed(payload.day, payload.feeder, len(page)))
 
 
-def home_feeder(context: Context, address: bytes, side: Side) -> str:
-    """The feeder on whose page a member's side is settled."""
-    member = context.side(address, side)
-    return member.feeder if member else ""
+def _members_on(context: Context, feeder: str) -> list[MemberKey]:
+    """The members' sides that are settled on a feeder's page, ascending."""
+    return [(key[:-1], Side(key[-1])) for key in context.state.listed(Table.SIDE, feeder.encode("ascii"))]
 
 
 def delivering(context: Context, day: int) -> list[tuple[bytes, Contract]]:
     """(id, contract) of everything that is to be delivered on a day, by ascending id."""
+    return _delivering_at(context, day_key(day))
+
+
+def delivering_by(context: Context, day: int, address: bytes, side: Side) -> list[tuple[bytes, Contract]]:
+    """(id, contract) of everything that one side of a member is to deliver on a day, by ascending id."""
+    return _delivering_at(context, day_key(day) + side_key(address, side))
+
+
+def _delivering_at(context: Context, place: bytes) -> list[tuple[bytes, Contract]]:
     found = []
-    for key in context.state.of_day(Table.CONTRACT, day):
+    for key in context.state.listed(Table.CONTRACT, place):
         contract: Contract = context.state.get(Table.CONTRACT, key)
         if contract.status in DELIVERING:
-            found.append((key[8:], contract))
+            found.append((key[DAY_KEY_BYTES:], contract))
     return found
 
 
@@ -126,59 +132,44 @@ def _lapse_unapproved(context: Context, day: Day) -> None:
 
 
 def deliveries(context: Context, day: Day, wanted: Iterable[bytes]) -> Delivery:
-    """What both sides of the wanted contracts delivered.
+    """What both sides of the wanted contracts delivered, by ascending id.
 
     Allotment looks at all of a member's contracts of the day, so the members of the wanted contracts bring theirs.
     """
-    everything = delivering(context, day.window.start_ms)
-    chosen = dict.fromkeys(wanted)
-    positions = [i for i, (contract_id, _) in enumerate(everything) if contract_id in chosen]
-    ids = [everything[i][0] for i in positions]
-    contracts = [everything[i][1] for i in positions]
-    intervals = day.window.intervals
-    generated, seller_tested = _allotted(context, day, everything, positions, Side.SELL)
-    consumed, buyer_tested = _allotted(context, day, everything, positions, Side.BUY)
-    if contracts:
-        promised = energies(b"".join(contract.energy for contract in contracts)).reshape(len(contracts), intervals)
-        price = np.stack([expanded(contract.price, intervals) for contract in contracts])
-    else:
-        promised = np.zeros((0, intervals), dtype=np.int64)
-        price = promised
+    ids, intervals = sorted(wanted), day.window.intervals
+    contracts = [context.contract(day.window.start_ms, contract_id) for contract_id in ids]
+    promised = energies(b"".join([contract.energy for contract in contracts])).reshape(len(ids), intervals)
+    price = np.empty((len(ids), intervals), dtype=np.int64)
+    for i, contract in enumerate(contracts):
+        price[i] = prices(contract.price)
+    generated, seller_tested = _allotted(context, day, ids, [contract.seller for contract in contracts], Side.SELL)
+    consumed, buyer_tested = _allotted(context, day, ids, [contract.buyer for contract in contracts], Side.BUY)
     terms = context.tariffs.of(day).terms(price)
     return Delivery(ids, contracts, promised, generated, consumed, seller_tested, buyer_tested, terms)
 
 
 def _allotted(
-    context: Context, day: Day, everything: Sequence[tuple[bytes, Contract]], positions: Sequence[int], side: Side
+    context: Context, day: Day, wanted: Sequence[bytes], parties: Sequence[bytes], side: Side
 ) -> tuple[Int64s, Mask]:
-    """One side's allotted energies and tested intervals, [wanted contracts, intervals]."""
-    intervals = day.window.intervals
+    """One side's allotted energies and tested intervals, [wanted contracts, intervals].
 
-    def member(contract: Contract) -> bytes:
-        return contract.seller if side is Side.SELL else contract.buyer
-
-    if not positions:
-        empty = np.zeros((0, intervals), dtype=np.int64)
-        return empty, empty.astype(np.bool_)
-    order = sorted({member(everything[i][1]): None for i in positions})
-    index = {address: i for i, address in enumerate(order)}
-    rows = [i for i, (_, contract) in enumerate(everything) if member(contract) in index]
-    node_of = np.array([index[member(everything[i][1])] for i in rows], dtype=np.int64)
-    promised = energies(b"".join(everything[i][1].energy for i in rows)).reshape(len(rows), intervals)
-    meters: list[Meterage] = [meterage(context, day, address, side) for address in order]
-    metered = np.minimum(np.stack([each.metered for each in meters]), _promised_totals(promised, node_of, len(order)))
-    allotted = allot_rows(metered, promised, node_of)
-    place = {row: i for i, row in enumerate(rows)}
-    chosen = [place[i] for i in positions]
-    tested = np.stack([each.tested for each in meters])[node_of[chosen]]
-    return allotted[chosen], tested
-
-
-def _promised_totals(promised: Int64s, node_of: Int64s, nodes: int) -> Int64s:
-    """A meter's energy beyond all promises is allotted to nobody; capping it keeps the bounds of allotment."""
-    totals = np.zeros((nodes, promised.shape[1]), dtype=np.int64)
-    np.add.at(totals, node_of, promised)
-    return totals
+    `parties` are the members on this side of the wanted contracts.
+    """
+    start, intervals = day.window.start_ms, day.window.intervals
+    members = [(address, side) for address in sorted(dict.fromkeys(parties))]
+    row_of: dict[bytes, int] = {}
+    vectors: list[bytes] = []
+    node_of: list[int] = []
+    for node, (address, _) in enumerate(members):
+        for contract_id, contract in delivering_by(context, start, address, side):
+            row_of[contract_id] = len(vectors)
+            vectors.append(contract.energy)
+            node_of.append(node)
+    meters = meterage(context, day, members)
+    promised = energies(b"".join(vectors)).reshape(len(vectors), intervals)
+    nodes = np.array(node_of, dtype=np.int64)
+    rows = [row_of[contract_id] for contract_id in wanted]
+    return allot_rows(meters.metered, promised, nodes)[rows], meters.tested[nodes[rows]]
 
 
 def _settle_contracts(context: Context, day: Day, wanted: Sequence[bytes]) -> list[Due]:
@@ -216,15 +207,14 @@ def _settle_contracts(context: Context, day: Day, wanted: Sequence[bytes]) -> li
 
 def tell_settled(context: Context, day: int, delivery: Delivery, row: int, settled: Settled) -> None:
     """Tells readers how one contract of a delivery was settled."""
-    generated, consumed = _packed_rows(np.stack([delivery.generated[row], delivery.consumed[row]]))
     context.tell(
         ContractSettled(
             delivery.ids[row],
             day,
             settled.revision,
             delivery.contracts[row].energy,
-            generated,
-            consumed,
+            packed(delivery.generated[row]),
+            packed(delivery.consumed[row]),
             settled.energy,
             settled.over_grid_fee,
             settled.grid_purchase,
@@ -263,11 +253,6 @@ def _settled(delivery: Delivery, money: MoneyRows) -> list[Settled]:
         )
         for i in range(len(delivery.ids))
     ]
-
-
-def _packed_rows(rows: Int64s) -> list[EnergyVector]:
-    packed = rows.astype("<u4")
-    return [EnergyVector(row.tobytes()) for row in packed]
 
 
 NOTHING = Settled(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -310,20 +295,15 @@ def _settle_positions(context: Context, day: Day, members: Sequence[MemberKey]) 
     """
     dues: list[Due] = []
     start, intervals = day.window.start_ms, day.window.intervals
-    tariff = context.tariffs.of(day)
-    nothing = np.zeros((1, intervals), dtype=np.int64)
-    for address, side in members:
-        if not counting(context, day, address, side):
-            continue
-        metered = meterage(context, day, address, side).metered
-        promised = promised_to(context.state, start, address, side, intervals)
-        residual = np.maximum(metered - promised, 0)
-        terms = tariff.terms(tariff.feed_in)
-        if side is Side.SELL:
-            money = settle_rows(nothing, residual[None, :], nothing, terms, Policy.OFF).grid_sale
-        else:
-            money = settle_rows(nothing, nothing, residual[None, :], terms, Policy.OFF).grid_purchase
-        amount = int(money.sum())
+    members = [member for member in members if counting(context, day, *member)]
+    metered = meterage(context, day, members).metered
+    promised = np.empty_like(metered)
+    for i, (address, side) in enumerate(members):
+        promised[i] = promised_to(context.state, start, address, side, intervals)
+    residual = np.maximum(metered - promised, 0)
+    money = _residual_money(context, day, [side for _, side in members], residual)
+    for i, (address, side) in enumerate(members):
+        amount = money[i]
         key = day_key(start) + side_key(address, side)
         before: Position | None = context.state.get(Table.POSITION, key)
         revision = before.revision + 1 if before else 1
@@ -334,10 +314,21 @@ def _settle_positions(context: Context, day: Day, members: Sequence[MemberKey]) 
         else:
             for each in due(kind, payer, payee, amount, b""):
                 pay(context, each.kind, each.payer, each.payee, each.amount, start, b"")
-        context.state.put(Table.POSITION, key, Position(int(metered.sum()), int(residual.sum()), amount, revision))
-        packed = _packed_rows(np.stack([metered, residual]))
-        context.tell(PositionSettled(start, address, side, revision, packed[0], packed[1], amount))
+        position = Position(int(metered[i].sum()), int(residual[i].sum()), amount, revision)
+        context.state.put(Table.POSITION, key, position)
+        context.tell(PositionSettled(start, address, side, revision, packed(metered[i]), packed(residual[i]), amount))
     return dues
+
+
+def _residual_money(context: Context, day: Day, sides: Sequence[Side], residual: Int64s) -> list[int]:
+    """What residual energies are worth in sum: at the grid's feed-in price when sold, at its own when bought."""
+    tariff = context.tariffs.of(day)
+    sells = np.array([side is Side.SELL for side in sides], dtype=np.bool_)[:, None]
+    nothing = np.zeros_like(residual)
+    sold, bought = np.where(sells, residual, nothing), np.where(sells, nothing, residual)
+    money = settle_rows(nothing, sold, bought, tariff.terms(tariff.feed_in), Policy.OFF)
+    amounts: list[int] = (money.grid_sale + money.grid_purchase).sum(axis=1).tolist()
+    return amounts
 
 
 def resettle(context: Context, day: Day, address: bytes, side: Side) -> tuple[list[bytes], list[Due]]:
@@ -345,9 +336,8 @@ def resettle(context: Context, day: Day, address: bytes, side: Side) -> tuple[li
     start = day.window.start_ms
     affected = [
         contract_id
-        for contract_id, contract in delivering(context, start)
+        for contract_id, contract in delivering_by(context, start, address, side)
         if contract.status is ContractStatus.SETTLED
-        and address == (contract.seller if side is Side.SELL else contract.buyer)
     ]
     dues = _settle_contracts(context, day, affected)
     if context.state.get(Table.POSITION, day_key(start) + side_key(address, side)) is not None:
