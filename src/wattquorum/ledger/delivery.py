@@ -13,7 +13,7 @@ from wattquorum.foundation.codec import changed
 from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, MILLION, MS_PER_HOUR, Energy, Price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
-from wattquorum.foundation.vectors import check_energies, energies
+from wattquorum.foundation.vectors import check_energies, energies, highest
 from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.closing import correct
 from wattquorum.ledger.context import Context
@@ -177,9 +177,9 @@ def _check_row(context: Context, day: Day, payload: CommitReadings, row: Row) ->
     parameters = context.parameters(day.parameters_version)
     limit = meter.point.limit_w * day.window.length_ms // MS_PER_HOUR
     absurd = min(limit * parameters.plausibility // MILLION, ENERGY_PER_INTERVAL_MAX)
-    if int(metered.max()) > absurd:
+    if highest(metered) > absurd:
         remedy = f"At most {absurd} Wh are plausible in interval {int(metered.argmax())}."
-        raise Refused("energy_absurd", row.meter, int(metered.max()), remedy)
+        raise Refused("energy_absurd", row.meter, highest(metered), remedy)
     before: ReadingSet | None = context.state.get(Table.READING, day_key(payload.day) + row.meter.encode("ascii"))
     expected = before.version + 1 if before else 1
     if row.version != expected:

@@ -11,7 +11,7 @@ from wattquorum.foundation.codec import changed
 from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, MS_PER_HOUR, Energy, Points, Price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
-from wattquorum.foundation.vectors import EnergyVector, Int64s, check_energies, check_prices, energies
+from wattquorum.foundation.vectors import Int64s, check_energies, check_prices, energies, highest, packed
 from wattquorum.ledger.accounts import Side, check_active
 from wattquorum.ledger.context import Context, promise_key, promised_to
 from wattquorum.ledger.facts import ContractEnded, ContractMade, OfferMade, OfferWithdrawn
@@ -154,7 +154,7 @@ def end_contract(context: Context, day: int, contract_id: bytes, contract: Contr
 def lower_promise(context: Context, day: int, address: bytes, side: Side, by: Int64s) -> None:
     """Takes energy [Wh per interval] off a member's promises."""
     left = promised_to(context.state, day, address, side, by.size) - by
-    context.state.put(Table.PROMISE, promise_key(day, address, side), Promise(_packed(left)))
+    context.state.put(Table.PROMISE, promise_key(day, address, side), Promise(packed(left)))
 
 
 def opposite(side: Side) -> Side:
@@ -217,7 +217,7 @@ def _make_offer(
     parameters: Parameters = context.parameters(day.parameters_version)
     own = _side(context, day, context.sender, side, "sender")
     promised = check_energies(energy, window.intervals, "energy")
-    if not promised.any():
+    if highest(promised) == 0:
         raise Refused("promise_empty", "energy", 0)
     asked = check_prices(price, window.intervals, "price")
     if not parameters.band_waived:
@@ -237,19 +237,15 @@ def _make_offer(
 def _check_limit(promised: Int64s, side: MemberSide, day: Day) -> None:
     """P_max over all of a member's contracts: sum of promises <= limit x length in every interval (A-4, L-10)."""
     limit = min(side.limit_w * day.window.length_ms // MS_PER_HOUR, ENERGY_PER_INTERVAL_MAX)
-    highest = int(promised.max())
-    if highest > limit:
+    most = highest(promised)
+    if most > limit:
         interval = int(promised.argmax())
         remedy = f"Promise at most {limit} Wh in interval {interval}, over all contracts."
-        raise Refused("promise_exceeds_limit", "energy", highest, remedy)
+        raise Refused("promise_exceeds_limit", "energy", most, remedy)
 
 
 def _promise(context: Context, day: Day, address: bytes, side: Side, own: MemberSide, energy: Int64s) -> None:
     start = day.window.start_ms
     promised = promised_to(context.state, start, address, side, energy.size) + energy
     _check_limit(promised, own, day)
-    context.state.put(Table.PROMISE, promise_key(start, address, side), Promise(_packed(promised)))
-
-
-def _packed(array: Int64s) -> EnergyVector:
-    return EnergyVector(array.astype("<u4").tobytes())
+    context.state.put(Table.PROMISE, promise_key(start, address, side), Promise(packed(promised)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from wattquorum.foundation.quantities import Price
 from wattquorum.foundation.refusals import Refused
-from wattquorum.foundation.vectors import Int64s
+from wattquorum.foundation.vectors import Int64s, lowest
 
 
 class Policy(IntEnum):
@@ -53,14 +53,13 @@ def check_band(terms: TermRows, fee: Price) -> None:
     kWh (A-20). Raises Refused("band_violated", "price", the price of the interval that misses the band by most), whose
     remedy states the open interval of prices that this interval admits.
     """
-    lowest = terms.feed_in + fee
-    highest = terms.grid_price - terms.over_grid_fee - fee
-    excess = np.maximum(lowest - terms.price, terms.price - highest)
-    if int(excess.max()) < 0:
+    gained = np.minimum(terms.price - terms.feed_in, terms.grid_price - terms.over_grid_fee - terms.price)
+    if lowest(gained) > fee:
         return
-    shape = excess.shape
-    worst = np.unravel_index(int(excess.argmax()), shape)
-    price, low, high = (int(np.broadcast_to(prices, shape)[worst]) for prices in (terms.price, lowest, highest))
+    shape = gained.shape
+    worst = np.unravel_index(int(gained.argmin()), shape)
+    price, feed_in, grid_price, over_grid_fee = (int(np.broadcast_to(prices, shape)[worst]) for prices in terms)
+    low, high = feed_in + fee, grid_price - over_grid_fee - fee
     where = f"in interval {int(worst[-1])}" if shape else "in every interval"
     if low + 1 < high:
         remedy = f"Choose a price above {low} and below {high} millionths per kWh {where}."
