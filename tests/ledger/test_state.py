@@ -161,6 +161,18 @@ def test_an_entry_that_came_and_went_between_two_commits_leaves_no_change() -> N
     assert state.mark() == 2
 
 
+def test_an_entry_that_is_what_it_was_at_the_last_commit_is_no_change() -> None:
+    state = State()
+    state.put(Table.REFERENCE, b"a", Reference(1))
+    state.commit()
+    state.put(Table.REFERENCE, b"a", Reference(2))
+    state.put(Table.REFERENCE, b"a", Reference(1))
+    assert state.changes() == []
+    state.drop(Table.REFERENCE, b"a")
+    state.put(Table.REFERENCE, b"a", Reference(1))
+    assert state.changes() == []
+
+
 def test_an_entry_that_was_dropped_is_a_change_with_an_empty_value() -> None:
     state = State()
     state.put(Table.REFERENCE, b"a", Reference(1))

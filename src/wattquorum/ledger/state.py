@@ -420,7 +420,8 @@ class State:
     def changes(self) -> list[Entry]:
         """What changed since the last commit, sorted by table and key, with the values of now.
 
-        An entry that was created and dropped in between is left out; one that was dropped has an empty value.
+        An entry that is what it was, or was created and dropped in between, is left out, so that a digest tells of the
+        state and not of the way there; one that was dropped has an empty value.
         """
         first: dict[Table, dict[bytes, Any]] = {}
         for table, key, before in self._journal:
@@ -429,11 +430,9 @@ class State:
         for table in sorted(first):
             current, before_of = self._tables[table], first[table]
             for key in sorted(before_of):
-                now = current.get(key)
-                if now is not None:
-                    entries.append(Entry(table, key, encode(now)))
-                elif before_of[key] is not None:
-                    entries.append(Entry(table, key, b""))
+                now, before = current.get(key), before_of[key]
+                if now != before:
+                    entries.append(Entry(table, key, b"" if now is None else encode(now)))
         return entries
 
     def commit(self) -> None:
