@@ -37,12 +37,24 @@ def post(
         return
     if amount > available(context, payer):
         raise Refused("balance_short", "balance", available(context, payer), f"{amount} millionths are needed.")
-    context.change_account(payer, balance=context.account(payer).balance - amount)
-    _credit(context, kind, payer, payee, amount, day, contract)
+    _move(context, payer, payee, amount, 0)
+    tell_moved(context, kind, payer, payee, amount, day, contract)
 
 
-def _credit(context: Context, kind: Kind, payer: bytes, payee: bytes, amount: int, day: int, contract: bytes) -> None:
-    context.change_account(payee, balance=context.account(payee).balance + amount)
+def _move(context: Context, payer: bytes, payee: bytes, amount: int, from_lock: int) -> None:
+    """Moves money, `from_lock` of it from the payer's collateral."""
+    account = context.account(payer)
+    context.put_account(
+        payer, changed(account, balance=account.balance - (amount - from_lock), locked=account.locked - from_lock)
+    )
+    account = context.account(payee)
+    context.put_account(payee, changed(account, balance=account.balance + amount))
+
+
+def tell_moved(
+    context: Context, kind: Kind, payer: bytes, payee: bytes, amount: int, day: int, contract: bytes
+) -> None:
+    """Puts a transfer of money that was moved on record."""
     context.transfers.append(Transfer(kind, payer, payee, amount))
     context.tell(Moved(kind, payer, payee, amount, day, contract))
 
@@ -101,8 +113,8 @@ def pay_in_part(
 
 
 def _owe(context: Context, debt: Debt) -> None:
-    number = context.state.count(Table.DEBT).to_bytes(8, "big")
-    key = tagged_hash("debt", context.hash, number, len(context.facts).to_bytes(8, "big"))[:16]
+    # A transaction that records debts drops none, so that the number of open ones tells its debts apart.
+    key = tagged_hash("debt", context.hash, context.state.count(Table.DEBT).to_bytes(8, "big"))[:16]
     context.state.put(Table.DEBT, key, debt)
     context.tell(DebtRecorded(key, debt.debtor, debt.creditor, debt.amount, Kind(debt.kind), debt.day, debt.contract))
     account = context.account(debt.debtor)
