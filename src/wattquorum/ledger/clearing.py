@@ -14,8 +14,8 @@ from typing import NamedTuple
 from wattquorum.foundation.codec import changed
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.context import Context
-from wattquorum.ledger.money import available, pay_in_part
-from wattquorum.ledger.state import Contract, Table, day_key
+from wattquorum.ledger.money import available, owe, tell_moved
+from wattquorum.ledger.state import Contract, Debt, Table, day_key
 
 
 class Due(NamedTuple):
@@ -39,24 +39,40 @@ def clear(context: Context, day: int, dues: Sequence[Due]) -> None:
     """Pays the dues of a day, given in the order of payment; what cannot be paid is recorded as debt."""
     from_lock = _use_locks(context, day, dues)
     paid = _payable(context, dues, from_lock)
-    for each, locked, amount in zip(dues, from_lock, paid, strict=True):
-        pay_in_part(context, each.kind, each.payer, each.payee, each.amount, amount, locked, day, each.contract)
+    free: dict[bytes, int] = {}  # by what each account's free money and collateral change
+    locked: dict[bytes, int] = {}
+    for each, lock, amount in zip(dues, from_lock, paid, strict=True):
+        if amount:
+            free[each.payer] = free.get(each.payer, 0) - amount + lock
+            free[each.payee] = free.get(each.payee, 0) + amount
+            locked[each.payer] = locked.get(each.payer, 0) - lock
+            tell_moved(context, each.kind, each.payer, each.payee, amount, day, each.contract)
+        if each.amount > amount:
+            owe(context, Debt(each.payer, each.payee, each.amount - amount, each.kind, day, each.contract))
+    for address, change in free.items():
+        account = context.account(address)
+        put = changed(account, balance=account.balance + change, locked=account.locked + locked.get(address, 0))
+        context.put_account(address, put)
 
 
 def _use_locks(context: Context, day: int, dues: Sequence[Due]) -> list[int]:
     """How much of each due the payer's collateral pays; the contracts' locks are lowered by it."""
+    contracts: dict[bytes, Contract] = {}
+    locks: dict[tuple[bytes, bytes], int] = {}  # what is left for a contract, by the side that pays
     used = []
-    for each in dues:
-        key = day_key(day) + each.contract
-        contract: Contract | None = context.state.get(Table.CONTRACT, key) if each.contract else None
-        amount = 0
-        if contract is not None and each.payer == contract.seller:
-            amount = min(each.amount, contract.seller_lock)
-            context.state.put(Table.CONTRACT, key, changed(contract, seller_lock=contract.seller_lock - amount))
-        elif contract is not None and each.payer == contract.buyer:
-            amount = min(each.amount, contract.buyer_lock)
-            context.state.put(Table.CONTRACT, key, changed(contract, buyer_lock=contract.buyer_lock - amount))
-        used.append(amount)
+    for contract_id, payer, amount in ((each.contract, each.payer, each.amount) for each in dues):
+        if contract_id and contract_id not in contracts:
+            contract = contracts[contract_id] = context.contract(day, contract_id)
+            locks[contract_id, contract.seller] = contract.seller_lock
+            locks[contract_id, contract.buyer] = contract.buyer_lock
+        lock = locks.get((contract_id, payer), 0)
+        used.append(min(amount, lock))
+        if lock:
+            locks[contract_id, payer] = lock - used[-1]
+    for contract_id, contract in contracts.items():
+        seller_lock, buyer_lock = locks[contract_id, contract.seller], locks[contract_id, contract.buyer]
+        left = changed(contract, seller_lock=seller_lock, buyer_lock=buyer_lock)
+        context.state.put(Table.CONTRACT, day_key(day) + contract_id, left)
     return used
 
 

@@ -115,9 +115,13 @@ class Context:
             raise Refused("account_unknown", field, address)
         return found
 
+    def put_account(self, address: bytes, account: Account) -> None:
+        """Writes an account."""
+        self.state.put(Table.ACCOUNT, address, account)
+
     def change_account(self, address: bytes, **fields: int | bytes) -> None:
         """Writes some fields of an account."""
-        self.state.put(Table.ACCOUNT, address, changed(self.account(address), **fields))
+        self.put_account(address, changed(self.account(address), **fields))
 
     def need(self, role: Role) -> Account:
         """The sender's account; Refused("role_missing") without the role."""

@@ -86,33 +86,17 @@ def pay(
     if amount <= 0:
         return 0
     from_lock = min(amount, locked)
-    from_free = max(0, min(amount - from_lock, available(context, payer)))
-    pay_in_part(context, kind, payer, payee, amount, from_lock + from_free, from_lock, day, contract)
+    paid = from_lock + max(0, min(amount - from_lock, available(context, payer)))
+    if paid:
+        _move(context, payer, payee, paid, from_lock)
+        tell_moved(context, kind, payer, payee, paid, day, contract)
+    if amount > paid:
+        owe(context, Debt(payer, payee, amount - paid, kind, day, contract))
     return from_lock
 
 
-def pay_in_part(
-    context: Context,
-    kind: Kind,
-    payer: bytes,
-    payee: bytes,
-    amount: int,
-    paid: int,
-    from_lock: int,
-    day: int,
-    contract: bytes,
-) -> None:
-    """Moves `paid`, of which `from_lock` is locked collateral, and records the rest of `amount` as a debt."""
-    if paid:
-        account = context.account(payer)
-        balance = account.balance - (paid - from_lock)
-        context.change_account(payer, balance=balance, locked=account.locked - from_lock)
-        _credit(context, kind, payer, payee, paid, day, contract)
-    if amount > paid:
-        _owe(context, Debt(payer, payee, amount - paid, kind, day, contract))
-
-
-def _owe(context: Context, debt: Debt) -> None:
+def owe(context: Context, debt: Debt) -> None:
+    """Records a debt and suspends the debtor until it is paid (L-7)."""
     # A transaction that records debts drops none, so that the number of open ones tells its debts apart.
     key = tagged_hash("debt", context.hash, context.state.count(Table.DEBT).to_bytes(8, "big"))[:16]
     context.state.put(Table.DEBT, key, debt)

@@ -9,6 +9,7 @@ correction or a debtor's payment looks at what concerns it and not at the whole 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Any, Final
@@ -54,14 +55,16 @@ class Chain(Record, frozen=True):
 
     epoch: Unsigned
     epoch_started_ms: Unsigned
-    parameter_starts: tuple[Unsigned, ...]  # from which height each version of the parameters is in force
+    parameter_starts: tuple[
+        Unsigned, ...
+    ]  # the first height of each version of the parameters; never falling
     days_closed: Unsigned
     approvals_needed: Unsigned
 
 
 def version_in_force(chain: Chain, height: int) -> int:
     """The version of the parameters that holds at a height (L-25)."""
-    return max(version for version, start in enumerate(chain.parameter_starts) if start <= height)
+    return bisect_right(chain.parameter_starts, height) - 1
 
 
 class MemberSide(Record, frozen=True):
