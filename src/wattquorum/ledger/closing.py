@@ -64,7 +64,7 @@ class Sums(NamedTuple):
     contracts: list[bytes]
 
 
-Distribution = dict[tuple[bytes, Side, bytes], int]  # (contract, side that pays, recipient): millionths
+Distribution = dict[tuple[bytes, Side], dict[bytes, int]]  # (contract, side that pays): millionths by recipient
 
 
 class SideTotal(NamedTuple):
@@ -89,9 +89,9 @@ def close_day(context: Context, payload: CloseDay) -> None:
     for key in sorted(sums):
         _judge(context, payload.day, parameters, key, sums[key], totals)
     dues: list[Due] = []
+    if parameters.policy == Policy.PAPER:
+        dues += _compensate_as_published(context, day, [each for each, _ in delivering(context, payload.day)])
     for key in sorted(sums):
-        if parameters.policy == Policy.PAPER:
-            dues += _compensate_as_published(context, day, sums[key].contracts)
         _charge(context, payload.day, parameters, key, sums[key])
     dues += _shares(context, payload.day, {}, _distribution(context, payload.day))
     clear(context, payload.day, dues)
@@ -287,19 +287,21 @@ def _distribution(context: Context, day: int) -> Distribution:
             if amount:
                 others = [each for each in performers if each[0] not in (contract.seller, contract.buyer)]
                 parts = share_fine(Money(amount), others) or [(context.reserved.community, Money(amount))]
-                for recipient, part in parts:
-                    shared[contract_id, side, recipient] = part
+                shared[contract_id, side] = dict(parts)
     return shared
 
 
 def _shares(context: Context, day: int, before: Distribution, after: Distribution) -> list[Due]:
     """What is due between two distributions: shares to pay, and shares that a correction takes back."""
     dues: list[Due] = []
-    for contract_id, side, recipient in sorted({**before, **after}):
+    for place in sorted({**before, **after}):
+        contract_id, side = place
+        old, new = before.get(place, {}), after.get(place, {})
         contract = context.contract(day, contract_id)
         payer = contract.seller if side is Side.SELL else contract.buyer
-        place = contract_id, side, recipient
-        dues += due(Kind.SHARE, payer, recipient, after.get(place, 0) - before.get(place, 0), contract_id)
+        for recipient in sorted({**old, **new}) if old != new else ():
+            change = new.get(recipient, 0) - old.get(recipient, 0)
+            dues += due(Kind.SHARE, payer, recipient, change, contract_id)
     return dues
 
 
@@ -321,29 +323,30 @@ def _decay_all(context: Context, day: int, eta: Ppm) -> None:
 def correct(context: Context, start_ms: int, corrected: Sequence[MemberKey]) -> None:
     """Settles again what depends on members' corrected readings and posts the differences (L-11)."""
     day = context.day(start_ms)
-    dues: list[Due] = []
-    for key in corrected:
-        dues += _correct_closed(context, day, key) if is_closed(day) else resettle(context, day, *key)[1]
+    dues = _correct_closed(context, day, corrected) if is_closed(day) else resettle(context, day, corrected)[1]
     clear(context, start_ms, dues)
 
 
-def _correct_closed(context: Context, day: Day, key: MemberKey) -> list[Due]:
-    """Judges one corrected member again; what is due then.
+def _correct_closed(context: Context, day: Day, corrected: Sequence[MemberKey]) -> list[Due]:
+    """Judges corrected members again; what is due then.
 
-    Its partners' judgements stand; their fines may not, which are capped by what collateral left on the same contracts.
+    Their partners' judgements stand; their fines may not, which are capped by what collateral left on the same
+    contracts.
     """
     start = day.window.start_ms
     parameters = context.parameters(day.parameters_version)
     before = _distribution(context, start)
-    affected, dues = resettle(context, day, *key)
-    if affected:
-        sums = _day_sums(context, start)
-        _judge(context, start, parameters, key, sums[key], _side_totals(sums))
-        if parameters.policy == Policy.PAPER:
-            dues += _compensate_as_published(context, day, affected)
-        contracts = [context.contract(start, contract_id) for contract_id in affected]
-        for side in dict.fromkeys(each for c in contracts for each in ((c.seller, Side.SELL), (c.buyer, Side.BUY))):
-            _charge(context, start, parameters, side, sums[side])
+    affected, dues = resettle(context, day, corrected)
+    sums = _day_sums(context, start)
+    totals = _side_totals(sums)
+    for key in corrected:
+        if key in sums:
+            _judge(context, start, parameters, key, sums[key], totals)
+    if parameters.policy == Policy.PAPER:
+        dues += _compensate_as_published(context, day, affected)
+    contracts = [context.contract(start, contract_id) for contract_id in affected]
+    for side in dict.fromkeys(each for c in contracts for each in ((c.seller, Side.SELL), (c.buyer, Side.BUY))):
+        _charge(context, start, parameters, side, sums[side])
     return dues + _shares(context, start, before, _distribution(context, start))
 
 

@@ -331,18 +331,23 @@ def _residual_money(context: Context, day: Day, sides: Sequence[Side], residual:
     return amounts
 
 
-def resettle(context: Context, day: Day, address: bytes, side: Side) -> tuple[list[bytes], list[Due]]:
-    """Settles again what depends on a member's corrected readings: the contracts, and what is due now (L-11)."""
+def resettle(context: Context, day: Day, corrected: Sequence[MemberKey]) -> tuple[list[bytes], list[Due]]:
+    """Settles again what depends on members' corrected readings: the contracts, and what is due now (L-11)."""
     start = day.window.start_ms
-    affected = [
-        contract_id
+    affected = {
+        contract_id: None
+        for address, side in corrected
         for contract_id, contract in delivering_by(context, start, address, side)
         if contract.status is ContractStatus.SETTLED
+    }
+    contracts = sorted(affected)
+    settled_before = [
+        (address, side)
+        for address, side in corrected
+        if context.state.get(Table.POSITION, day_key(start) + side_key(address, side)) is not None
     ]
-    dues = _settle_contracts(context, day, affected)
-    if context.state.get(Table.POSITION, day_key(start) + side_key(address, side)) is not None:
-        dues += _settle_positions(context, day, [(address, side)])
-    return affected, dues
+    dues = _settle_contracts(context, day, contracts) + _settle_positions(context, day, settled_before)
+    return contracts, dues
 
 
 def is_closed(day: Day) -> bool:

@@ -55,9 +55,7 @@ class Chain(Record, frozen=True):
 
     epoch: Unsigned
     epoch_started_ms: Unsigned
-    parameter_starts: tuple[
-        Unsigned, ...
-    ]  # the first height of each version of the parameters; never falling
+    parameter_starts: tuple[Unsigned, ...]  # the first height of each version of the parameters; never falling
     days_closed: Unsigned
     approvals_needed: Unsigned
 
