@@ -1,0 +1,435 @@
+"""Closing a day: credit, fines, shares, decay, policies, debts and sealing, with numbers worked by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.ledger.watched import WatchedWorld
+from tests.ledger.world import FEED_IN, HOUR, QUARTER, START
+from wattquorum.foundation.quantities import MILLION
+from wattquorum.foundation.transfers import Kind
+from wattquorum.ledger.accounts import Side, Status
+from wattquorum.ledger.facts import ContractSettled, CreditDecayed, DebtRecorded, MemberJudged, Moved, StatusChanged
+from wattquorum.ledger.readings import Quality
+from wattquorum.ledger.state import Chain, Settled, Table, day_key
+from wattquorum.ledger.transactions import CloseDay, ClosePage, SealDay, SettleDebt
+from wattquorum.market.terms import Policy
+
+KWH, MWH, POINT = 1_000, 1_000_000, 1_000_000
+FOUR = [KWH] * 4
+MONEY = 10_000 * MILLION
+END = START + 4 * QUARTER
+DAY = 24 * HOUR
+FINAL = END + 48 * HOUR
+
+
+def market(
+    promises: Sequence[tuple[str, str, int]],
+    metered: dict[str, int],
+    **parameters: int,
+) -> tuple[WatchedWorld, list[bytes]]:
+    """One interval: (seller, buyer, promise) at 0.50, settled; meters not named deliver what they promised."""
+    world = WatchedWorld(parameters={"fee": 0, **parameters}, intervals=1)
+    names: dict[str, int] = {}
+    sides: dict[str, list[Side]] = {}
+    for seller, buyer, promise in promises:
+        for name, side in ((seller, Side.SELL), (buyer, Side.BUY)):
+            meter = f"{name}-{side.name.lower()}"
+            names[meter] = names.get(meter, 0) + promise
+            if side not in sides.setdefault(name, []):
+                sides[name].append(side)
+    for name, own in sides.items():
+        world.member(name, *own, limit_w=40 * MWH)
+    world.publish()
+    contracts = [world.contract(seller, buyer, [promise]) for seller, buyer, promise in promises]
+    world.approve(*contracts)
+    world.read({meter: [metered.get(meter, promise)] for meter, promise in names.items()})
+    world.close()
+    return world, contracts
+
+
+def gain(world: WatchedWorld, name: str) -> int:
+    return world.account(name).balance - MONEY
+
+
+def community(world: WatchedWorld) -> int:
+    return world.balance_of(world.ledger._reserved.community)
+
+
+def settled_of(world: WatchedWorld, contract: bytes, day: int = START) -> Settled:
+    found: Settled = world.ledger.state.get(Table.SETTLED, day_key(day) + contract)
+    return found
+
+
+def judged(world: WatchedWorld, name: str, side: Side) -> MemberJudged:
+    facts = [fact for fact in world.facts(MemberJudged) if isinstance(fact, MemberJudged)]
+    return next(fact for fact in facts if (fact.member, fact.side) == (world.address(name), side))
+
+
+# Default and credit
+
+
+def test_ten_contracts_each_ten_percent_short_take_credit_from_50_to_45() -> None:
+    # One default of 1 of 10 MWh: C * .9 = 45.0, not 50 * .9**10 = 17.4. The fine is .005 * 5 * 10,000 = 250, 25 each;
+    # each contract's lock of .21 * 1,000 + .005 * 10 * 1,000 = 260 leaves 239 for it after the compensation of 21.
+    promises = [("g", f"c{i}", MWH) for i in range(10)]
+    world, contracts = market(promises, {"g-sell": 9 * MWH})
+    assert world.side("g", Side.SELL).credit == 45 * POINT
+    assert [settled_of(world, each).seller_fine for each in contracts] == [25 * MILLION] * 10
+    assert [settled_of(world, each).seller_compensation for each in contracts] == [21 * MILLION] * 10
+    # 9 MWh at .50, less 10 * 21 and 250.
+    assert gain(world, "g") == (4_500 - 210 - 250) * MILLION
+
+
+def test_a_shortfall_inside_the_tolerance_is_compensated_and_costs_no_credit() -> None:
+    # 1 MWh promised at 5 % tolerance, 950 kWh delivered: no default, but the partner's 50 * .21 = 10.50 are due.
+    world, (contract,) = market([("g", "c", MWH)], {"g-sell": 950 * KWH})
+    assert not judged(world, "g", Side.SELL).defaulted
+    assert settled_of(world, contract).seller_compensation == 10_500_000
+    assert settled_of(world, contract).seller_fine == 0
+    assert gain(world, "g") == 475 * MILLION - 10_500_000
+    # Alone on its side: 1/15 of the 50 missing points.
+    assert world.side("g", Side.SELL).credit == 53_333_333
+
+
+def test_a_watt_hour_beyond_the_tolerance_is_a_default() -> None:
+    # 949.999 of 1,000 kWh: C * .949999 = 47.49995, loss 2.50005; fine .005 * 2.50005 * 1,000 = 12.50025.
+    world, (contract,) = market([("g", "c", MWH)], {"g-sell": 950 * KWH - 1})
+    assert world.side("g", Side.SELL).credit == 47_499_950
+    assert settled_of(world, contract).seller_fine == 12_500_250
+
+
+def test_a_default_is_never_free_for_who_has_no_credit() -> None:
+    # C = 0 loses nothing, but the fine counts 1 point: .005 * 1 * 1,000 = 5.
+    world, (contract,) = market([("g", "c", MWH)], {"g-sell": 0}, initial_credit=0)
+    assert world.side("g", Side.SELL).credit == 0
+    assert settled_of(world, contract).seller_fine == 5 * MILLION
+
+
+def test_trust_falls_with_every_shortfall_and_energy_is_counted_as_delivered() -> None:
+    # B-2: T - 5 * (1,000 - 960) / 1,000 = 49.8 though 4 % are no default; N grows by 960 kWh.
+    world, _ = market([("g", "c", MWH)], {"g-sell": 960 * KWH})
+    side = world.side("g", Side.SELL)
+    assert (side.trust, side.traded) == (49_800_000, 960 * KWH)
+    assert (world.side("c", Side.BUY).trust, world.side("c", Side.BUY).traded) == (50 * POINT, MWH)
+
+
+def test_both_sides_may_default_and_compensation_nets_by_itself() -> None:
+    # P = 1 MWh, g = .9, c = .8 at tolerance 5 %: m = .8, g sells .1 to the grid. c lost nothing by g's shortfall; g
+    # would have sold .1 more at .50 instead of .40: 10.00. Credits 45 and 40, fines 25 and 50 to the community.
+    world, (contract,) = market([("g", "c", MWH)], {"g-sell": 900 * KWH, "c-buy": 800 * KWH})
+    found = settled_of(world, contract)
+    assert (found.seller_compensation, found.buyer_compensation) == (0, 10 * MILLION)
+    assert (found.seller_fine, found.buyer_fine) == (25 * MILLION, 50 * MILLION)
+    assert gain(world, "g") == (400 + 40 + 10 - 25) * MILLION
+    assert gain(world, "c") == (-400 - 32 - 10 - 50) * MILLION
+    assert community(world) == 75 * MILLION
+
+
+def test_a_partner_of_a_defaulter_is_made_whole_to_the_unit() -> None:
+    whole, _ = market([("g", "c", 999_983)], {})
+    short, _ = market([("g", "c", 999_983)], {"g-sell": 123_457})
+    assert gain(short, "c") == gain(whole, "c")
+
+
+# Fines and shares
+
+
+def test_a_fine_is_shared_by_updated_credit() -> None:
+    # From C = 0, with 6 MWh a side and 3 members each: promises of 1 and 2 MWh earn 100 * P * 3 / (15 * 6) = 3.333333
+    # and 6.666666 points. d's fine of .005 * 1 * 3,000 = 15.00 goes 1:2:1:2, and e, d's partner, gets none of it.
+    world, (contract, _, _) = market(
+        [("d", "e", 3 * MWH), ("a", "x", MWH), ("b", "y", 2 * MWH)], {"d-sell": 0}, initial_credit=0
+    )
+    assert settled_of(world, contract).seller_fine == 15 * MILLION
+    assert gain(world, "a") == 500 * MILLION + 2_500_000
+    assert gain(world, "x") == -540 * MILLION + 2_500_000
+    assert gain(world, "b") == 1_000 * MILLION + 5 * MILLION
+    assert gain(world, "y") == -1_080 * MILLION + 5 * MILLION
+    assert gain(world, "e") == -1_620 * MILLION
+    assert gain(world, "d") == -3 * 210 * MILLION - 15 * MILLION
+    assert community(world) == 0
+
+
+def test_the_last_unit_of_a_fine_goes_to_the_smallest_address_among_equals() -> None:
+    # 949.999 of 1,000 kWh: C * .949999, loss 2.50005, fine .005 * 2.50005 * 1,000 = 12.500250. Over four equals that
+    # is 3.125062 each, and two units are left.
+    world, _ = market([("d", "e", MWH), ("a", "x", MWH), ("b", "y", MWH)], {"d-sell": 949_999})
+    names = sorted(("a", "b", "x", "y"), key=world.address)
+    shares = [gain(world, name) - (500 if name in "ab" else -540) * MILLION for name in names]
+    assert shares == [3_125_063, 3_125_063, 3_125_062, 3_125_062]
+
+
+def test_a_fine_goes_to_the_community_when_nobody_else_performed() -> None:
+    # d and f both deliver nothing: their buyers are partners of one and performers for the other.
+    world, contracts = market([("d", "e", MWH), ("f", "e", MWH)], {"d-sell": 0, "f-sell": 0})
+    # Loss 50, fine .005 * 50 * 1,000 = 250, capped by the 10 points that are locked: 50 and 4 units of slack.
+    assert [settled_of(world, each).seller_fine for each in contracts] == [50_000_004] * 2
+    assert community(world) == 2 * 50_000_004
+    assert gain(world, "e") == -2 * 540 * MILLION
+
+
+def test_who_defaults_on_one_side_has_no_share_with_the_other() -> None:
+    # p sells nothing of what it promised and buys all that it promised: it is no performer.
+    world, _ = market([("p", "c", MWH), ("d", "p", MWH)], {"p-sell": 0, "d-sell": 0})
+    facts = [fact for fact in world.facts(Moved) if isinstance(fact, Moved) and fact.kind is Kind.SHARE]
+    receivers = {fact.payee for fact in facts}
+    assert world.address("p") not in receivers
+    # c performed: it gets d's fine, and p's goes to the community because c is the partner there.
+    assert receivers == {world.address("c"), world.ledger._reserved.community}
+
+
+def test_a_fine_is_capped_by_what_collateral_left() -> None:
+    # C = 100, nothing of 4 kWh delivered: compensation .84 of the lock of 1.040004; the fine of .005 * 100 * 4 = 2.00
+    # comes down to the .200004 that are left.
+    world, (contract,) = market([("g", "c", 4 * KWH)], {"g-sell": 0}, initial_credit=100 * POINT)
+    assert settled_of(world, contract).seller_fine == 200_004
+    assert gain(world, "g") == -1_040_004
+    assert world.debts_of("g") == []
+    assert world.side("g", Side.SELL).credit == 0
+
+
+def test_a_fine_is_divided_among_contracts_by_shortfall() -> None:
+    # 900 Wh over promises 1,000 and 500 allot 600 and 300: shortfalls 400 and 200 of a loss of 20 points,
+    # .005 * 20 * 1.5 = .15; two thirds and one third of it.
+    world, contracts = market([("g", "c", KWH), ("g", "e", 500)], {"g-sell": 900})
+    assert [settled_of(world, each).seller_shortfall for each in contracts] == [400, 200]
+    assert [settled_of(world, each).seller_fine for each in contracts] == [100_000, 50_000]
+
+
+# Policies
+
+
+def test_under_policy_paper_a_shortfall_inside_the_tolerance_costs_nothing() -> None:
+    world, (contract,) = market([("g", "c", MWH)], {"g-sell": 950 * KWH}, policy=int(Policy.PAPER))
+    assert settled_of(world, contract).seller_compensation == 0
+    assert gain(world, "g") == 475 * MILLION
+
+
+def test_under_policy_paper_a_defaulter_pays_for_all_it_fell_short_and_nobody_when_both_did() -> None:
+    # g = .9, c = .96: A-18 pays .21 * 100 = 21 where the true loss is .21 * 60 = 12.60.
+    readings = {"g-sell": 900 * KWH, "c-buy": 960 * KWH}
+    world, (contract,) = market([("g", "c", MWH)], readings, policy=int(Policy.PAPER))
+    assert settled_of(world, contract).seller_compensation == 21 * MILLION
+    assert gain(world, "g") == (450 - 21 - 25) * MILLION
+    told = world.facts(ContractSettled)[-1]
+    assert isinstance(told, ContractSettled)
+    assert (told.seller_compensation, told.revision) == (21 * MILLION, 2)
+    true, (contract,) = market([("g", "c", MWH)], readings)
+    assert settled_of(true, contract).seller_compensation == 12_600_000
+    both, (contract,) = market([("g", "c", MWH)], {"g-sell": 900 * KWH, "c-buy": 900 * KWH}, policy=int(Policy.PAPER))
+    assert settled_of(both, contract).seller_compensation == settled_of(both, contract).buyer_compensation == 0
+    assert settled_of(both, contract).seller_fine == 25 * MILLION
+
+
+def test_under_policy_off_a_default_costs_credit_and_no_money() -> None:
+    world, (contract,) = market([("g", "c", MWH)], {"g-sell": 800 * KWH}, policy=int(Policy.OFF))
+    found = settled_of(world, contract)
+    assert (found.seller_compensation, found.seller_fine) == (0, 0)
+    assert gain(world, "g") == 400 * MILLION
+    assert gain(world, "c") == -(432 + 150) * MILLION
+    assert world.side("g", Side.SELL).credit == 40 * POINT
+
+
+# Days and decay
+
+
+def empty_day(world: WatchedWorld, start: int) -> None:
+    world.publish(start)
+    world.read({f"{name}-buy": [0] * 4 for name in ("c",)}, day=start)
+    world.close(day=start)
+
+
+def test_a_day_without_contracts_closes_and_counts() -> None:
+    world = WatchedWorld()
+    world.member("c", Side.BUY)
+    empty_day(world, START)
+    chain: Chain = world.ledger.state.get(Table.CHAIN, b"")
+    assert chain.days_closed == 1
+    assert world.facts(MemberJudged) == []
+    assert world.side("c", Side.BUY).credit == 50 * POINT
+    world.done("operator", SealDay(START), at=FINAL)
+
+
+def test_every_members_credit_decays_every_so_many_closed_days_and_trust_does_not() -> None:
+    # eta = .9 every second day: 50, 45, 45, 40.5.
+    world = WatchedWorld(parameters={"decay_days": 2})
+    world.member("c", Side.BUY)
+    found = []
+    for i in range(4):
+        empty_day(world, START + i * DAY)
+        found.append(world.side("c", Side.BUY).credit)
+    assert found == [50 * POINT, 45 * POINT, 45 * POINT, 40_500_000]
+    assert world.side("c", Side.BUY).trust == 50 * POINT
+    assert [fact.credit_after for fact in world.facts(CreditDecayed) if isinstance(fact, CreditDecayed)] == [
+        45 * POINT,
+        40_500_000,
+    ]
+
+
+def test_decay_comes_after_the_days_judgement() -> None:
+    world, _ = market([("g", "c", MWH)], {"g-sell": 800 * KWH}, decay_days=1)
+    # 50 -> 40 by default, then * .9.
+    assert world.side("g", Side.SELL).credit == 36 * POINT
+
+
+def test_estimated_readings_alone_change_no_standing() -> None:
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY)
+    world.publish()
+    world.approve(world.contract("g", "c", FOUR))
+    world.read({"g-sell": [0] * 4, "c-buy": FOUR}, quality={"g-sell": [Quality.ESTIMATED] * 4})
+    world.close()
+    side = world.side("g", Side.SELL)
+    assert (side.credit, side.trust, side.traded) == (50 * POINT, 50 * POINT, 0)
+    # The money follows the estimate: 4 * .21 of compensation.
+    assert gain(world, "g") == -840_000
+    assert community(world) == 0
+
+
+# Debts
+
+
+def test_what_a_member_lacks_becomes_a_debt_and_touches_nobody_elses_balance() -> None:
+    # low used 4 kWh beyond any contract: 3.00, of which it has 1.00. The grid has 1.00 and a claim of 2.00.
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("low", Side.BUY, money=MILLION)
+    world.member("g", Side.SELL)
+    world.publish()
+    world.read({"low-buy": FOUR, "g-sell": FOUR})
+    world.close()
+    assert world.account("low").balance == 0
+    assert world.account("low").status is Status.INDEBTED
+    assert world.balance_of(world.ledger._reserved.grid) == MILLION - 4 * FEED_IN
+    assert gain(world, "g") == 4 * FEED_IN
+    ((debt, owed),) = world.debts_of("low")
+    assert (owed.amount, owed.kind, owed.creditor) == (2 * MILLION, Kind.RESIDUAL_PURCHASE, world.ledger._reserved.grid)
+    # A deposit alone pays nothing; the member pays in parts, and the last part makes it active.
+    world.deposit("low", 5 * MILLION)
+    world.done("low", SettleDebt(debt, MILLION))
+    assert world.account("low").status is Status.INDEBTED
+    world.done("low", SettleDebt(debt, MILLION))
+    assert world.account("low").status is Status.ACTIVE
+    assert world.debts_of("low") == []
+    told = [(fact.amount, fact.debt) for fact in world.facts(DebtRecorded) if isinstance(fact, DebtRecorded)]
+    assert told == [(2 * MILLION, debt), (MILLION, debt), (0, debt)]
+    statuses = [fact.status for fact in world.facts(StatusChanged) if isinstance(fact, StatusChanged)]
+    assert statuses == [Status.INDEBTED, Status.ACTIVE]
+
+
+def test_a_member_with_two_debts_is_active_only_when_both_are_paid() -> None:
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("low", Side.BUY, money=0)
+    for i in range(2):
+        day = world.publish(START + i * DAY)
+        world.read({"low-buy": FOUR}, day=day)
+        world.close(day=day)
+    (first, one), (second, other) = world.debts_of("low")
+    assert one.amount == other.amount == 3 * MILLION
+    world.deposit("low", 6 * MILLION)
+    world.done("low", SettleDebt(first, 3 * MILLION))
+    assert world.account("low").status is Status.INDEBTED
+    world.done("low", SettleDebt(second, 3 * MILLION))
+    assert world.account("low").status is Status.ACTIVE
+
+
+def test_a_debt_outlives_the_day_that_caused_it() -> None:
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("low", Side.BUY, money=0)
+    world.publish()
+    world.read({"low-buy": FOUR})
+    world.close()
+    world.done("operator", SealDay(START), at=FINAL)
+    world.deposit("low", 3 * MILLION)
+    ((debt, _),) = world.debts_of("low")
+    world.done("low", SettleDebt(debt, 3 * MILLION))
+    assert world.account("low").status is Status.ACTIVE
+
+
+def test_collateral_pays_a_contract_even_when_no_free_money_is_left() -> None:
+    # The buyer's whole money is locked; 3.600016 pay 4 * .54 and come back as 1.440016.
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY, money=3_600_016)
+    world.publish()
+    world.approve(world.contract("g", "c", FOUR))
+    assert world.account("c").balance == 0
+    world.read({"g-sell": FOUR, "c-buy": FOUR})
+    world.close()
+    assert world.account("c").balance == 3_600_016 - 4 * 540_000
+    assert world.account("c").status is Status.ACTIVE
+
+
+def test_the_grid_pays_until_its_credit_limit_and_owes_the_rest() -> None:
+    # The limit of 1.00 pays 1.00 of 1.60 for surplus; the rest is the grid's debt, until the operator settles it.
+    world = WatchedWorld(parameters={"grid_credit_limit": MILLION, "fee": 0})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY)
+    world.publish(feeders=("f1",))
+    world.read({"g-sell": FOUR, "c-buy": [0] * 4})
+    world.close()
+    grid = world.ledger._reserved.grid
+    assert (gain(world, "g"), world.balance_of(grid)) == (MILLION, -MILLION)
+    ((debt, owed),) = list(world.ledger.state.items(Table.DEBT))
+    assert (owed.debtor, owed.creditor, owed.amount) == (grid, world.address("g"), 600_000)
+    tomorrow = world.publish(START + DAY)
+    world.read({"g-sell": [0] * 4, "c-buy": FOUR}, day=tomorrow)
+    world.close(day=tomorrow)
+    world.done("operator", SettleDebt(debt, 600_000))
+    assert gain(world, "g") == 1_600_000
+    assert world.ledger.state.count(Table.DEBT) == 0
+
+
+# Sealing
+
+
+def test_a_sealed_day_leaves_the_state_and_its_money_where_it_is() -> None:
+    world, _ = market([("g", "c", MWH), ("a", "b", MWH)], {"g-sell": 0})
+    before = {name: world.account(name).balance for name in "gcab"}
+    world.done("operator", SealDay(START), at=FINAL)
+    tables = (
+        Table.DAY,
+        Table.OFFER,
+        Table.CONTRACT,
+        Table.PROMISE,
+        Table.READING,
+        Table.FAULT,
+        Table.MEMBER_DAY,
+        Table.SETTLED,
+        Table.POSITION,
+    )
+    assert [world.ledger.state.count(table) for table in tables] == [0] * len(tables)
+    assert {name: world.account(name).balance for name in "gcab"} == before
+    assert world.side("g", Side.SELL).credit == 0
+
+
+def test_a_day_is_published_closed_and_sealed_while_others_are_open() -> None:
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY)
+    first, second = world.publish(), world.publish(START + 4 * QUARTER)
+    contracts = [world.contract("g", "c", FOUR, day=day) for day in (first, second)]
+    for day in (second, first):  # the later day is closed first
+        world.read({"g-sell": FOUR, "c-buy": FOUR}, day=day)
+        world.close(day=day)
+    world.done("operator", SealDay(first), at=FINAL)
+    assert settled_of(world, contracts[1], second).energy == 2 * MILLION
+    assert gain(world, "g") == 4 * MILLION
+
+
+def test_a_day_is_judged_by_its_finalising_transaction_alone() -> None:
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY, feeder="f2")
+    world.publish(feeders=("f1", "f2"))
+    world.approve(world.contract("g", "c", FOUR))
+    world.read({"g-sell": [0] * 4})
+    world.read({"c-buy": FOUR}, feeder="f2")
+    for step in (ClosePage(START, "f1"), ClosePage(START, "f2"), CloseDay(START)):
+        assert world.facts(MemberJudged) == []
+        assert world.side("g", Side.SELL).credit == 50 * POINT
+        assert world.account("g").locked > 0
+        world.done("operator", step)
+    assert world.side("g", Side.SELL).credit == 0
+    assert world.account("g").locked == 0
