@@ -338,6 +338,23 @@ def test_intervals_add_up_under_every_penalty_policy(tmp_path: Path, policy: int
     assert bool(paid) == pays
 
 
+def test_readers_refuse_records_of_another_format(tmp_path: Path) -> None:
+    place = record(World(), tmp_path / "market.sqlite")
+    with sqlite3.connect(place) as connection:
+        connection.execute("UPDATE chain SET records_format = 0")
+    connection.close()
+    with pytest.raises(Refused) as refused:
+        content(place)
+    assert refused.value.code == "records_foreign"
+
+
+def test_readers_change_nothing(records: Path, tmp_path: Path) -> None:
+    before = records.read_bytes()
+    content(records)
+    assert records.read_bytes() == before
+    assert [path.name for path in records.parent.iterdir()] == ["market.sqlite"]
+
+
 def test_a_place_can_be_a_path_or_a_url(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     assert connect(path).url.database == connect(f"sqlite:///{path}").url.database == str(path)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from wattquorum.foundation.refusals import Refused
+from wattquorum.records.tables import RECORDS_FORMAT, chain
 
 AnyRow = Row[*tuple[Any, ...]]  # of as many columns as its query has
 AnySelect = Select[*tuple[Any, ...]]
@@ -26,16 +27,18 @@ def connect(place: str | Path) -> Engine:
     """An engine for a URL, or for the path of a SQLite file."""
     text = str(place)
     url = make_url(text) if "://" in text else make_url(f"sqlite:///{Path(text).absolute()}")
-    if url.get_backend_name() != "sqlite":
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         return create_engine(url)
-    if not url.database or url.database == ":memory:":
-        return create_engine(url)
-    engine = create_engine(url, poolclass=NullPool)
-    event.listen(engine, "connect", _set_up_sqlite)
-    return engine
+    return create_engine(url, poolclass=NullPool)
 
 
-def _set_up_sqlite(connection: Any, _record: object) -> None:
+def write_ahead(engine: Engine) -> None:
+    """Prepares a SQLite file for many small transactions; other databases know what to do."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _write_ahead)
+
+
+def _write_ahead(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "temp_store=MEMORY"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -44,11 +47,17 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 @contextmanager
 def opened(place: str | Path) -> Iterator[Engine]:
-    """Records that exist, for reading; Refused("file_unreadable") when there are none."""
+    """Records that exist.
+
+    Raises Refused("file_unreadable") when there are none, Refused("records_foreign") when another version made them.
+    """
     if "://" not in str(place) and not Path(place).is_file():
         raise Refused("file_unreadable", "records", place, "Give the path of market.sqlite or a database URL.")
     engine = connect(place)
     try:
+        found = rows_of(engine, select(chain.c.records_format))
+        if found != [(RECORDS_FORMAT,)]:
+            raise Refused("records_foreign", "records", f"format {found[0][0] if found else 'none'}")
         yield engine
     except SQLAlchemyError as fault:
         raise Refused("file_unreadable", "records", place, f"The database says: {fault.args[0]}") from fault

@@ -22,7 +22,7 @@ from wattquorum.ledger.genesis import Genesis, chain_id_of, encode_genesis, gene
 from wattquorum.ledger.transactions import Deposit, Received
 from wattquorum.records import tables
 from wattquorum.records.batch import Batch, Row
-from wattquorum.records.database import connect, written
+from wattquorum.records.database import connect, write_ahead, written
 from wattquorum.records.entries import BlockEntries, day_or_none
 from wattquorum.records.interval_rows import add_intervals, add_positions
 from wattquorum.records.known import Known
@@ -37,6 +37,7 @@ class Projection:
     def __init__(self, place: str | Path) -> None:
         """`place` is a database URL or the path of a SQLite file, which is made when it is missing."""
         self._engine = connect(place)
+        write_ahead(self._engine)
         self._known = Known()
         self._height: int | None = None
         self._hash = ""

@@ -98,9 +98,9 @@ def _page(week: Week) -> str:
             f'<script type="application/json" id="report-data">{_embedded(data)}</script>',
             f'<script type="text/plain" id="report-details">{details(week)}</script>',
             f"<script>{_plotly()}</script>",
-            "<script>(function () {\n",
+            "<script>",
             *(_asset(name) for name in SCRIPTS),
-            "})();</script></body></html>\n",
+            "</script></body></html>\n",
         )
     )
 

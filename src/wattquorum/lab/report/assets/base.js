@@ -88,6 +88,62 @@ function draw(id, traces, layout = {}) {
   return Plotly.react(id, traces, look, { displayModeBar: false, responsive: true });
 }
 
+// A Sankey. Nodes are added by key; a flow goes from node to node, and equal ways add up.
+class Flows {
+  constructor() {
+    this.nodes = [];
+    this.places = new Map();
+    this.ways = new Map();
+  }
+
+  node(key, label, shade) {
+    if (!this.places.has(key)) {
+      this.places.set(key, this.nodes.length);
+      this.nodes.push({ label, shade, amount: 0 });
+    }
+    return this.places.get(key);
+  }
+
+  add(from, to, amount) {
+    const key = `${from}:${to}`;
+    if (amount > 0) this.ways.set(key, (this.ways.get(key) ?? 0) + amount);
+  }
+
+  // `labelOf` and `textOf` say a node's and a flow's amount; a flow is coloured by the one of its ends that is not in `middle`.
+  draw(id, { middle, labelOf, textOf, empty, pad }) {
+    const { nodes } = this;
+    const flows = [...this.ways].map(([key, amount]) => {
+      const [from, to] = key.split(":").map(Number);
+      return { from, to, amount };
+    });
+    if (!flows.length) {
+      Plotly.purge(id);
+      fill(id, element("p", empty, { class: "lead" }));
+      return;
+    }
+    const into = new Set(flows.map((flow) => flow.to));
+    for (const flow of flows) {
+      nodes[flow.from].amount += flow.amount;
+      if (!flows.some((other) => other.from === flow.to)) nodes[flow.to].amount += flow.amount;
+    }
+    const used = (place) => into.has(place) || flows.some((flow) => flow.from === place);
+    if (!byId(id).querySelector(".main-svg")) fill(id);
+    draw(id, [{
+      type: "sankey", arrangement: "snap", textfont: { color: colour("ink"), size: 12.5 },
+      node: {
+        label: nodes.map((node, place) => (used(place) ? labelOf(node) : "")), color: nodes.map((node) => node.shade), pad, thickness: 15,
+        line: { width: 0 }, customdata: nodes.map((node) => `${node.label}: ${textOf(node.amount)}`), hovertemplate: "%{customdata}<extra></extra>",
+      },
+      link: {
+        source: flows.map((flow) => flow.from), target: flows.map((flow) => flow.to), value: flows.map((flow) => flow.amount),
+        color: flows.map((flow) => faint(nodes[middle.includes(flow.from) ? flow.to : flow.from].shade, 0.34)),
+        customdata: flows.map((flow) => `${nodes[flow.from].label} to ${nodes[flow.to].label}: ${textOf(flow.amount)}`),
+        hovertemplate: "%{customdata}<extra></extra>",
+      },
+    }], { margin: { l: 8, r: 8, t: 12, b: 12 } });
+  }
+}
+
 // A drawing is made when it comes near the screen, and again when a choice or the colour scheme changes.
 const drawings = new Map();
 

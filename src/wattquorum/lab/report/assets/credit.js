@@ -11,8 +11,8 @@ function drawCredit() {
   const frontKey = front && `${front.split(":")[0]}:${front.endsWith(":sell") ? SELL : BUY}`;
   const moment = new Intl.DateTimeFormat("sv-SE", { timeZone: week.zone, dateStyle: "short", timeStyle: "medium" });
   const says = ["", ", corrected", ", decay"];
-  const first = Math.min(...report.credit.events.filter((event) => event[4] >= 0).map((event) => event[2]));
   const last = Math.max(...report.credit.events.map((event) => event[2]));
+  const first = Math.min(last, ...report.credit.events.filter((event) => event[4] >= 0).map((event) => event[2]));
   const shown = new Set();
   const traces = [...sides].sort(([one], [other]) => (one === frontKey) - (other === frontKey)).map(([key, events]) => {
     const [member, side] = key.split(":").map(Number);

@@ -12,7 +12,11 @@ function together(one, other) {
 }
 
 together("delivery-member", "bill-member");
-watch();
+if (week.days.length && week.members.length) {
+  watch();
+} else {
+  for (const id of drawings.keys()) fill(id, element("p", "Nothing to draw yet.", { class: "lead" }));
+}
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
 addEventListener("beforeprint", () => drawAll(true));
 

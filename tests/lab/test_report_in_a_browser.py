@@ -1,0 +1,249 @@
+"""The report in a real browser: every choice, every kind of trail, both colour schemes, no error and no request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.lab.test_report import annotated
+from tests.ledger.world import World
+from tests.records.market import record
+from wattquorum.foundation.quantities import (
+    Energy,
+    Money,
+    Points,
+    Price,
+    format_energy,
+    format_money,
+    format_points,
+    format_price,
+)
+from wattquorum.lab.report import write_report
+from wattquorum.lab.report.week import Week
+from wattquorum.ledger.accounts import Side
+from wattquorum.records.bills import bill_of
+from wattquorum.records.database import opened
+
+CHARTS = (
+    "energy-flow",
+    "energy-time",
+    "prices-chart",
+    "delivery-map",
+    "delivery-days",
+    "delivery-hours",
+    "bill-waterfall",
+    "default-flow",
+    "credit-chart",
+    "bargain-days",
+    "bargain-rounds",
+    "strategy-chart",
+)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return annotated(tmp_path_factory.mktemp("browser") / "market.sqlite")
+
+
+@pytest.fixture(scope="module")
+def report(records: Path) -> Path:
+    path = records.parent / "report.html"
+    write_report(records, path)
+    return path
+
+
+@pytest.fixture
+def requests(page: Page) -> list[str]:
+    """Addresses that the page asked for."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    return asked
+
+
+def see_everything(page: Page) -> None:
+    """Scrolls through the page, as a reader does; charts are drawn when they come near."""
+    for section in page.locator("main section").all():
+        section.scroll_into_view_if_needed()
+    for name in CHARTS:
+        page.locator(f"#{name}").scroll_into_view_if_needed()
+        page.wait_for_selector(f"#{name} .main-svg", state="attached")
+
+
+def test_a_reader_sees_every_chart_and_no_request_leaves_the_page(
+    page: Page, report: Path, requests: list[str]
+) -> None:
+    page.goto(report.as_uri())
+    see_everything(page)
+    assert requests == [report.as_uri()]
+    assert page.title().startswith("Two days & a <market>")
+
+
+def test_every_choice_can_be_made(page: Page, report: Path, requests: list[str]) -> None:
+    page.goto(report.as_uri())
+    see_everything(page)
+    for chooser in page.locator("main select").all():
+        chooser.scroll_into_view_if_needed()
+        for value in [option.get_attribute("value") for option in chooser.locator("option").all()]:
+            chooser.select_option(value)
+    expect(page.locator("#delivery-says")).to_contain_text("over all intervals")
+    assert requests == [report.as_uri()]
+
+
+def test_the_picture_of_energy_closes_for_the_week_and_each_day(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    page.locator("#energy-flow").scroll_into_view_if_needed()
+    page.wait_for_selector("#energy-flow .main-svg", state="attached")
+    for value in ("", "0", "1"):
+        page.select_option("#energy-day", value)
+        said = page.locator("#energy-closing").inner_text()
+        assert said.count("closes exactly") == 3
+        assert "OPEN" not in said
+
+
+def test_every_kind_of_line_has_a_trail(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    page.locator("#bill-waterfall").scroll_into_view_if_needed()
+    page.wait_for_selector("#bill-lines tbody tr")
+    followed = set()
+    for member in ("mill", "school", "forge", "yard"):
+        page.select_option("#bill-member", label=member)
+        for kind in [option.get_attribute("value") for option in page.locator("#bill-kind option").all()]:
+            if not kind or kind in followed:
+                continue
+            followed.add(kind)
+            page.select_option("#bill-kind", kind)
+            page.locator("#bill-lines button").last.click()
+            expect(page.locator("#bill-trail")).not_to_contain_text("Unpacking")
+            trail = page.locator("#bill-trail").inner_text()
+            assert trail.startswith("Trail of ")
+            if kind in ("deposit", "withdrawal"):
+                assert "crossed the ledger's border" in trail
+            else:
+                assert "Bill line:" in trail
+                assert "Account:" in trail
+            if kind in ("energy", "over_grid_fee", "grid_purchase", "grid_sale"):
+                assert "Reading:" in trail
+                assert "Allotment:" in trail
+                assert "which is this line" in trail
+    assert followed >= {
+        "energy",
+        "over_grid_fee",
+        "grid_purchase",
+        "residual_sale",
+        "residual_purchase",
+        "compensation",
+        "share",
+        "handling_fee",
+        "debt_payment",
+        "deposit",
+        "withdrawal",
+    }
+
+
+def test_what_could_not_be_paid_is_said_on_the_trail(page: Page, report: Path) -> None:
+    """The school could pay only a part of what it used beyond its promises."""
+    page.goto(report.as_uri())
+    page.locator("#bill-waterfall").scroll_into_view_if_needed()
+    page.wait_for_selector("#bill-lines tbody tr")
+    page.select_option("#bill-member", label="school")
+    page.select_option("#bill-kind", "residual_purchase")
+    page.locator("#bill-lines button").first.click()
+    page.wait_for_selector("#bill-trail ol")
+    assert "could not be paid and stands as a debt" in page.locator("#bill-trail").inner_text()
+
+
+def test_bills_say_what_the_records_say(page: Page, report: Path, records: Path) -> None:
+    page.goto(report.as_uri())
+    page.locator("#bill-waterfall").scroll_into_view_if_needed()
+    page.wait_for_selector("#bill-lines tbody tr")
+    with opened(records) as engine:
+        for member in Week(engine).members:
+            bill = bill_of(engine, member.address)
+            cash = sum(amount for kind, amount in bill.by_kind().items() if kind in ("deposit", "withdrawal"))
+            page.select_option("#bill-member", label=member.name)
+            said = page.locator("#bill-says").inner_text()
+            assert f"add up to {format_money(Money(bill.total_millionths - cash), 'CNY')}." in said
+            assert f"balance, {format_money(Money(bill.total_millionths), 'CNY')} " in said
+
+
+def test_trails_can_be_followed_with_the_keyboard(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    page.locator("#bill-waterfall").scroll_into_view_if_needed()
+    page.wait_for_selector("#bill-lines tbody tr")
+    page.locator("#bill-kind").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "bill-lines"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "trail"
+    page.keyboard.press("Enter")
+    expect(page.locator("#bill-trail")).to_contain_text("Trail of")
+
+
+def test_it_follows_the_colour_scheme(page: Page, report: Path) -> None:
+    page.emulate_media(color_scheme="light")
+    page.goto(report.as_uri())
+    page.locator("#prices-chart").scroll_into_view_if_needed()
+    page.wait_for_selector("#prices-chart .main-svg", state="attached")
+    label, ground = page.locator("#prices-chart .xtick text").first, page.locator("body")
+    colours = "element => [getComputedStyle(element).fill, getComputedStyle(element).backgroundColor]"
+    ink, paper = label.evaluate(colours)[0], ground.evaluate(colours)[1]
+    page.emulate_media(color_scheme="dark")
+    expect(label).not_to_have_css("fill", ink)
+    expect(ground).not_to_have_css("background-color", paper)
+
+
+@pytest.mark.parametrize("width", [360, 1024, 1366])
+def test_the_page_does_not_scroll_sideways(page: Page, report: Path, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(report.as_uri())
+    see_everything(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_without_scripts_the_tables_stand(page: Page, report: Path) -> None:
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    plain = context.new_page()
+    plain.goto(report.as_uri())
+    assert plain.locator("table").count() > 10
+    assert "Scripts are off" in plain.locator("main").inner_text()
+    context.close()
+
+
+def test_a_report_without_a_single_day_opens(page: Page, tmp_path: Path) -> None:
+    write_report(record(World(), tmp_path / "market.sqlite"), tmp_path / "report.html")
+    page.goto((tmp_path / "report.html").as_uri())
+    for section in page.locator("main section").all():
+        section.scroll_into_view_if_needed()
+    expect(page.locator("#credit-chart")).to_have_text("Nothing to draw yet.")
+
+
+def test_a_report_of_days_that_nothing_was_settled_on_opens(page: Page, tmp_path: Path) -> None:
+    world = World()
+    world.member("mill", Side.SELL)
+    world.publish()
+    write_report(record(world, tmp_path / "market.sqlite"), tmp_path / "report.html")
+    page.goto((tmp_path / "report.html").as_uri())
+    see_everything(page)
+
+
+NUMBERS = (0, 1, -1, 999, 1_000, -1_000, 1_500, 999_999, 1_000_000, 123_456_789, -2_345_678_901, 86_213_002_000_001)
+
+
+def test_numbers_read_as_they_do_everywhere_else(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    shown = page.evaluate(
+        "(numbers) => numbers.map((n) => [energyText(n), moneyText(n), priceText(n), pointsText(n)])", list(NUMBERS)
+    )
+    assert shown == [
+        [
+            format_energy(Energy(number)),
+            format_money(Money(number), "CNY"),
+            format_price(Price(number), "CNY"),
+            format_points(Points(number)),
+        ]
+        for number in NUMBERS
+    ]
