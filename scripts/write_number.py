@@ -335,7 +335,10 @@ def _proof(run: Run) -> list[str]:
             Anyone can be given a proof that this transaction, and its receipt, stand in the chain:
         """),
         f"```\n$ wattquorum prove {start}\n{written}\n\n$ wattquorum verify proof.json\n{checked}\n```",
-        prose("What the file holds, and what it leads over, is in [formats](formats.md#proof-files)."),
+        prose("""
+            Compare the chain's id and the end with those that you know: the end stands in `out/week/chain/tip.json`,
+            and an audit prints it. What the file holds, and what it proves, is in [formats](formats.md#proof-files).
+        """),
     ]
 
 

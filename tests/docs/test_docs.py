@@ -107,6 +107,8 @@ def test_the_limits_list_every_exit_status() -> None:
     (rows,) = tables(section(LIMITS, "Exit codes"))
     exits = [commands.WRONG, commands.REFUSED, commands.DISK, commands.INTERRUPTED]
     assert [number(row["exit"]) for row in rows] == [0, *exits]
+    codes = section(LIMITS, "Exit codes").partition("these codes:")[2]
+    assert names_in(codes) == [*commands.WRONG_CODES, *commands.DISK_CODES]
 
 
 # Formats

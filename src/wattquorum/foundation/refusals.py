@@ -79,7 +79,6 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "may not do this in its present status",
         "Settle its debts or ask a registrar to reinstate it.",
     ),
-    "action_decided": ("is decided already", "Propose it again."),
     "notice_short": ("leaves too little notice", "Choose a later height."),
     "already_approved": ("was approved by this governor before", "Nothing is left to do for this governor."),
     "meter_known": ("is registered already", "Use a meter id that is not in use."),
@@ -131,7 +130,6 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     # money
     "amount_not_positive": ("is not above zero", "Give an amount above zero."),
     "balance_short": ("is less than this needs", "Deposit more or choose a smaller amount."),
-    "credit_limit": ("is exhausted", "Settle the grid account first."),
     "debt_unknown": ("is not an open debt", "Check the debt's id."),
     "payout_unknown": ("is not an open payout", "Check the payout's id."),
     "reference_used": ("was used before", "Use each reference once."),
