@@ -25,13 +25,14 @@ from tests.market.cases import (
     rows,
     terms_in_band,
 )
-from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, PRICE_MAX, Energy, Money, Ppm
+from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, PRICE_MAX, Energy, Money, Ppm, Price, cost
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind, net, transfer
 from wattquorum.market.penalties import defaults, shortfall_rows
 from wattquorum.market.settlement import (
     ENTRIES_PER_CHUNK,
     IntervalMoney,
+    cost_rows,
     paper_compensation,
     settle_interval,
     settle_rows,
@@ -381,3 +382,11 @@ def test_the_published_penalty_is_its_formula(market: Market, data: st.DataObjec
         missed_by_buyer = max(0, int(market.promised[i, j]) - int(market.consumed[i, j]))
         assert seller_pays[i, j] == Money(k * sellers[i] * seller * missed_by_seller // 1_000)
         assert buyer_pays[i, j] == Money(k * buyers[i] * buyer * missed_by_buyer // 1_000)
+
+
+@given(st.lists(st.tuples(energies, st.integers(-PRICE_MAX, PRICE_MAX)), min_size=1, max_size=8))
+def test_the_cost_of_rows_is_that_of_each_entry(entries: list[tuple[Energy, int]]) -> None:
+    columns = [np.array(column, dtype=np.int64) for column in zip(*entries, strict=True)]
+    expected = [cost(energy, Price(price)) for energy, price in entries]
+    assert cost_rows(*columns).tolist() == expected
+    assert cost_rows(columns[0][None, :], columns[1]).tolist() == [expected]

@@ -42,7 +42,7 @@ from wattquorum.ledger.transactions import ClosePage
 from wattquorum.market.allotment import allot_rows
 from wattquorum.market.fees import handling_fee
 from wattquorum.market.penalties import shortfall_rows
-from wattquorum.market.settlement import MoneyRows, settle_rows
+from wattquorum.market.settlement import MoneyRows, cost_rows, settle_rows
 from wattquorum.market.terms import Policy, TermRows
 
 DELIVERING = (ContractStatus.ACCEPTED, ContractStatus.APPROVED, ContractStatus.SETTLED)
@@ -324,10 +324,7 @@ def _residual_money(context: Context, day: Day, sides: Sequence[Side], residual:
     """What residual energies are worth in sum: at the grid's feed-in price when sold, at its own when bought."""
     tariff = context.tariffs.of(day)
     sells = np.array([side is Side.SELL for side in sides], dtype=np.bool_)[:, None]
-    nothing = np.zeros_like(residual)
-    sold, bought = np.where(sells, residual, nothing), np.where(sells, nothing, residual)
-    money = settle_rows(nothing, sold, bought, tariff.terms(tariff.feed_in), Policy.OFF)
-    amounts: list[int] = (money.grid_sale + money.grid_purchase).sum(axis=1).tolist()
+    amounts: list[int] = cost_rows(residual, np.where(sells, tariff.feed_in, tariff.grid_price)).sum(axis=1).tolist()
     return amounts
 
 

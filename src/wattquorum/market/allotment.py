@@ -8,12 +8,15 @@ proportion is chosen: it favours no partner, and splitting a contract changes no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, Energy, apportion
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s
+
+ENTRIES_PER_CHUNK: Final = 32_768  # the arrays of one chunk stay in a core's cache
 
 
 def allot(metered: Energy, promises: Sequence[Energy], keys: Sequence[bytes]) -> list[Energy]:
@@ -44,37 +47,39 @@ def allot_rows(metered: Int64s, promised: Int64s, node_of: Int64s) -> Int64s:
     if not promised.size:
         return promised.copy()
 
-    by_node = np.argsort(node_of, kind="stable")
-    nodes, first_rows, serves = np.unique(node_of[by_node], return_index=True, return_inverse=True)
-    promises = promised[by_node]
-    wanted = np.add.reduceat(promises, first_rows, axis=0)
-    available = metered[nodes]
-    short = available < wanted
-    if not short.any():
-        return promised.copy()
-
-    # Where the meter counted enough, a share of 1/1 leaves the promise as it is and no remainder.
-    parts, remainders = np.divmod(promises * np.where(short, available, 1)[serves], np.where(short, wanted, 1)[serves])
-    left = np.where(short, available, wanted) - np.add.reduceat(parts, first_rows, axis=0)
-    _hand_out(parts, remainders, left, serves)
     allotted = np.empty_like(promised)
-    allotted[by_node] = parts
+    by_node = np.argsort(node_of, kind="stable")
+    counts = np.bincount(node_of, minlength=len(metered))
+    first = np.cumsum(counts) - counts
+    # Nodes with equally many contracts are shared out together, a few at a time: [nodes, contracts, intervals].
+    for contracts in dict.fromkeys(counts.tolist()):
+        nodes = np.flatnonzero(counts == contracts)
+        rows = by_node[first[nodes][:, None] + np.arange(contracts)]
+        together = max(1, ENTRIES_PER_CHUNK // max(1, contracts * promised.shape[1]))
+        for i in range(0, len(nodes) if contracts else 0, together):
+            chunk = rows[i : i + together]
+            allotted[chunk] = _share_out(metered[nodes[i : i + together]], promised[chunk])
     return allotted
 
 
-def _hand_out(parts: Int64s, remainders: Int64s, left: Int64s, serves: Int64s) -> None:
-    """Adds one unit to the largest remainders of each node and interval until nothing is `left` there.
-
-    `serves` [contracts] is the row of `left` that each row of `parts` belongs to, in ascending order.
-    """
-    rows, intervals = np.nonzero((left > 0)[serves] & (remainders > 0))
-    if not rows.size:
-        return
-    cells = serves[rows] * left.shape[1] + intervals
-    # A stable sort by cell, then by falling remainder, leaves ties in the order of rows.
-    order = np.lexsort((-remainders[rows, intervals], cells))
-    cells = cells[order]
-    starts = np.flatnonzero(np.concatenate(([True], cells[1:] != cells[:-1])))
-    rank = np.arange(len(cells)) - np.repeat(starts, np.diff(np.append(starts, len(cells))))
-    lucky = order[rank < left.ravel()[cells]]
-    parts[rows[lucky], intervals[lucky]] += 1
+def _share_out(metered: Int64s, promises: Int64s) -> Int64s:
+    """What nodes with equally many contracts allot [nodes, contracts, intervals] of what they `metered`."""
+    contracts = promises.shape[1]
+    if contracts == 1:
+        return np.minimum(promises, metered[:, None])
+    wanted = promises.sum(axis=1)
+    short = metered < wanted
+    if not short.any():
+        return promises
+    # Where the meter counted enough, a share of 1/1 leaves the promise as it is and no remainder.
+    available, whole = np.where(short, metered, 1), np.where(short, wanted, 1)
+    parts, remainders = np.divmod(promises * available[:, None], whole[:, None])
+    left = np.where(short, metered - parts.sum(axis=1), 0)
+    # The `left` largest remainders get one unit more: those above the least of them, and of its equals the first.
+    ranked = np.sort(np.concatenate((remainders, whole[:, None]), axis=1), axis=1)  # nothing left: least is `whole`
+    nodes, intervals = np.arange(len(left))[:, None], np.arange(left.shape[1])
+    least = ranked[nodes, contracts - left, intervals][:, None]
+    above, equal = remainders > least, remainders == least
+    parts += above
+    parts += equal & (np.cumsum(equal, axis=1) <= (left - above.sum(axis=1))[:, None])
+    return parts

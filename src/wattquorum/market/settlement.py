@@ -222,6 +222,13 @@ def paper_compensation(
     return seller_pays, buyer_pays
 
 
+def cost_rows(energies: Int64s, prices: Int64s) -> Int64s:
+    """`cost` for arrays that broadcast to one shape: energies of 0..1 GWh, prices within +-1,000 per kWh."""
+    amounts = np.empty(np.broadcast_shapes(energies.shape, prices.shape), dtype=np.int64)
+    _cost(energies, prices, bool((prices < 0).any()), amounts)
+    return amounts
+
+
 def _cost(energies: Int64s, prices: Int64s, negative: bool, out: Int64s) -> None:
     """`cost` for arrays: energies >= 0, so that only a negative price needs more than a floor to round toward zero."""
     np.multiply(energies, prices, out=out)
