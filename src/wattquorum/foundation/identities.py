@@ -35,6 +35,16 @@ def _prefix(tag: str) -> bytes:
     return bytes((len(name),)) + name
 
 
+def hasher(tag: str) -> Callable[[bytes], bytes]:
+    """H(tag, .) with its tag prepared, for where thousands of things of one kind are hashed."""
+    prefix, sha256 = _prefix(tag), hashlib.sha256
+
+    def hash_of(data: bytes) -> bytes:
+        return sha256(prefix + data).digest()
+
+    return hash_of
+
+
 def address_of(chain_id: bytes, first_key: bytes) -> bytes:
     """The address of an account: the first 20 bytes of H(chain id, its first public key)."""
     return tagged_hash("address", chain_id, first_key)[:ADDRESS_BYTES]

@@ -11,18 +11,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from wattquorum.foundation.codec import INT64_MAX, Digest, Record, Unsigned
-from wattquorum.foundation.identities import tagged_hash
+from wattquorum.foundation.identities import hasher, tagged_hash
 
 SIZE_BYTES: Final = 8
 
-
-def leaf_hash(data: bytes) -> bytes:
-    """The hash of one leaf."""
-    return tagged_hash("merkle leaf", data)
+leaf_hash: Final = hasher("merkle leaf")
+_node_hash: Final = hasher("merkle node")  # of two nodes, one after the other
 
 
 def _parents(level: Sequence[bytes]) -> list[bytes]:
-    above = [tagged_hash("merkle node", level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+    above = [_node_hash(level[i] + level[i + 1]) for i in range(0, len(level) - 1, 2)]
     if len(level) % 2:
         above.append(level[-1])
     return above
@@ -73,6 +71,6 @@ def holds(proof: Proof, leaf: bytes, root: bytes) -> bool:
             if not rest:
                 return False
             sibling = rest.pop(0)
-            node = tagged_hash("merkle node", sibling, node) if at % 2 else tagged_hash("merkle node", node, sibling)
+            node = _node_hash(sibling + node) if at % 2 else _node_hash(node + sibling)
         at, width = at // 2, (width + 1) // 2
     return not rest and _root(node, proof.size) == root
