@@ -182,6 +182,14 @@ def test_details_hold_every_interval_and_reading(records: Path, page: str) -> No
     assert sum(traded) > 0
 
 
+def test_a_page_that_would_grow_too_large_leaves_details_out(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(records) as engine:
+        week = Week(engine)
+        size = len(details(week))
+        monkeypatch.setattr("wattquorum.lab.report.details.DETAILS_CHARACTERS_MAX", size - 1)
+        assert details(week) == ""
+
+
 def test_energy_flows_close(page: str) -> None:
     data = json.loads(embedded(page, "report-data"))
     traded = {0: 0, 1: 0}

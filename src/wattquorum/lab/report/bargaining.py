@@ -14,11 +14,20 @@ FATES = ("accepted", "countered", "withdrawn", "open")
 
 def bargaining(week: Week) -> Section:
     """How negotiation went, and why transactions were refused."""
+    rounds = [0] * (max((row.round for row in week.contracts), default=0) + 1)
+    for row in week.contracts:
+        rounds[row.round] += 1
     headings = ["day", "offer", "accepted", "countered", "withdrawn", "unanswered"]
     body = (
         chart("bargain-days", "Offers of each day by what became of them", height=340)
         + chart("bargain-rounds", "Contracts by the number of answers before agreement", height=260)
-        + behind("The table behind it", table("What became of offers", headings, _rows(week), sides="llrrrr"))
+        + behind(
+            "The tables behind it",
+            table("What became of offers", headings, _rows(week), sides="llrrrr")
+            + table(
+                "Contracts by answers before agreement", ["answers", "contracts"], list(enumerate(rounds)), sides="rr"
+            ),
+        )
         + "<h3>What the ledger refused</h3>"
         + table(
             "Refused transactions by code",
@@ -31,9 +40,6 @@ def bargaining(week: Week) -> Section:
         "All of the negotiation is on the ledger: first offers, the counter-offers that answer them, and acceptance by "
         "the second signature."
     )
-    rounds = [0] * (max((row.round for row in week.contracts), default=0) + 1)
-    for row in week.contracts:
-        rounds[row.round] += 1
     return Section(
         "negotiation", "Negotiation", "How they came to terms", lead, body, {"fates": _fates(week), "rounds": rounds}
     )

@@ -17,7 +17,7 @@ def billing(week: Week) -> Section:
     body = (
         '<div class="choosers">'
         + chooser("bill-member", "Member", [(member.number, member.name) for member in week.members])
-        + chooser("bill-day", "Day", [("", "whole week"), *((day.number, day.label) for day in week.days)])
+        + chooser("bill-day", "Day", [("", "all days"), *((day.number, day.label) for day in week.days)])
         + chooser("bill-kind", "Lines", [("", "of every kind")])
         + "</div>"
         + chart("bill-waterfall", "The bill of the member as a waterfall from kind to kind to its total", height=400)

@@ -15,7 +15,7 @@ def defaulting(week: Week) -> Section:
     """The flow of penalties and their list."""
     body = (
         '<div class="choosers">'
-        + chooser("default-day", "Day", [("", "whole week"), *((day.number, day.label) for day in week.days)])
+        + chooser("default-day", "Day", [("", "all days"), *((day.number, day.label) for day in week.days)])
         + "</div>"
         + chart("default-flow", "Penalties from those who fell short to those who were paid", height=520)
         + '<p id="default-closing" class="closing" aria-live="polite"></p>'

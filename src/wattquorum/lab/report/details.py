@@ -11,6 +11,7 @@ import gzip
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Final
 
 from sqlalchemy import select
 
@@ -21,11 +22,15 @@ from wattquorum.records.database import AnyRow
 QUALITY = {"measured": 0, "estimated": 1, "substituted": 2}
 
 
+DETAILS_CHARACTERS_MAX: Final = 12_000_000
+
+
 def details(week: Week) -> str:
-    """All of it as base64 of gzipped JSON."""
+    """All of it as base64 of gzipped JSON; empty where it would make the page too large to open."""
     content = {"intervals": _intervals(week), "positions": _positions(week), "readings": _readings(week)}
     data = json.dumps(content, separators=(",", ":")).encode()
-    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+    packed = base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+    return packed if len(packed) <= DETAILS_CHARACTERS_MAX else ""
 
 
 def _intervals(week: Week) -> dict[str, list[list[int]]]:

@@ -15,7 +15,7 @@ def energy(week: Week) -> Section:
     """Flows by member and day, and the quarter-hours of the whole week."""
     body = (
         '<div class="choosers">'
-        + chooser("energy-day", "Day", [("", "whole week"), *((day.number, day.label) for day in week.days)])
+        + chooser("energy-day", "Day", [("", "all days"), *((day.number, day.label) for day in week.days)])
         + chooser("energy-group", "Show", [("technology", "technologies"), ("member", "members")])
         + "</div>"
         + chart("energy-flow", "Energy flows from generators over market and grid to consumers", height=520)

@@ -171,6 +171,10 @@ function watch() {
 
 // Details: every interval and reading, unpacked once, when first needed ---------------------------------------------
 
+// They are left out of pages that would grow too large, and an old browser cannot unpack them.
+const DETAILS_MISSING = "Intervals and readings are not on this page; the records have them, in the tables intervals, position_intervals and readings.";
+const hasDetails = byId("report-details").textContent !== "" && "DecompressionStream" in window;
+
 let unpacked = null;
 
 function details() {

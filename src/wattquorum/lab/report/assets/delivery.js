@@ -58,6 +58,10 @@ function drawMemberDays() {
 
 async function drawMemberHours() {
   const member = Number(chosen("delivery-member")), day = Number(chosen("delivery-day"));
+  if (!hasDetails) {
+    fill("delivery-hours", element("p", DETAILS_MISSING));
+    return;
+  }
   const all = await details();
   if (member !== Number(chosen("delivery-member")) || day !== Number(chosen("delivery-day"))) return;
   const stamps = week.days[day].stamps;

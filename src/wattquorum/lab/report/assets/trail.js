@@ -39,6 +39,10 @@ async function showTrail(member, line) {
     fill("bill-trail", title, element("p", `A ${line.kind}: money that crossed the ledger's border, booked against the account "outside" in block ${line.height}. It has no contract behind it.`));
     return;
   }
+  if (!hasDetails) {
+    fill("bill-trail", title, element("p", DETAILS_MISSING));
+    return;
+  }
   fill("bill-trail", title, element("p", "Unpacking intervals and readings ..."));
   const all = await details();
   const content = line.contract >= 0 ? contractTrail(all, line) : positionTrail(all, member, line);
