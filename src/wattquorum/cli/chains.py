@@ -113,11 +113,13 @@ def prove(
             if found is None:
                 place = _position(block, transaction.lower())
                 found = (block, place) if place is not None else None
-            else:
+            elif folder.ended is None or block.header.height <= folder.ended.height:
                 later.append(block.header)
         if found is None:
             raise Refused("transaction_unknown", "transaction", transaction)
-        proof = prove_inclusion(folder.genesis_bytes, found[0], later, found[1])
+        if folder.ended is not None and folder.ended.height < found[0].header.height:
+            raise Refused("chain_unclosed", "tip.json", f"block {folder.ended.height}")
+        proof = prove_inclusion(folder.genesis_bytes, found[0], later, folder.signed_tip(), found[1])
     write_out(out, proof)
     typer.echo(f"proof    {out}  (block {found[0].header.height}, {len(proof)} bytes)")
 

@@ -164,6 +164,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     # chain folders
     "chain_altered": ("does not match what the chain commits to", "Restore the chain from another copy."),
     "chain_in_use": ("is in use by another process", "End the other process first."),
+    "chain_unclosed": ("is missing: the chain has no signed end", "Close the chain first, then prove."),
     "conservation_broken": ("is not conserved", "Do not trust this chain; compare it with another replica."),
     "chain_truncated": ("ends too early", "Restore the chain from another copy."),
     "disk_failed": ("could not be written", "Check the disk, then open the chain again."),

@@ -38,6 +38,7 @@ from wattquorum.ledger.state import (
     DayStatus,
     MemberDay,
     MemberSide,
+    Sealed,
     Settled,
     Table,
     day_key,
@@ -362,6 +363,7 @@ def seal_day(context: Context, payload: SealDay) -> None:
         for key in context.state.of_day(table, payload.day):
             context.state.drop(table, key)
     context.state.drop(Table.DAY, day_key(payload.day))
+    context.state.put(Table.SEALED, day_key(payload.day), Sealed(context.now))
     context.tariffs.forget(payload.day)
     context.tell(DaySealed(payload.day))
 

@@ -14,7 +14,7 @@ from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, MILLION, M
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
 from wattquorum.foundation.vectors import check_energies, energies, highest
-from wattquorum.ledger.accounts import Role, Side
+from wattquorum.ledger.accounts import MEMBER, Role, Side
 from wattquorum.ledger.closing import correct
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import ContractApproved, ContractCurtailed, DisputeFiled, FaultReported, ReadingTaken
@@ -96,7 +96,7 @@ def _faulted(context: Context, day: int, contract: Contract, interval: int) -> b
 
 
 def report_fault(context: Context, payload: ReportFault) -> None:
-    """The grid operator records a line fault at meters, until the day is closed (A-15, L-8)."""
+    """The grid operator records a line fault at meters, before the day's first page is closed (A-15, L-8)."""
     context.need(Role.GRID_OPERATOR)
     day = context.day(payload.day)
     if day.pages:
@@ -202,11 +202,17 @@ def _check_sum(context: Context, day: Day, address: bytes, side: Side) -> None:
 
 
 def dispute(context: Context, payload: Dispute) -> None:
-    """A member puts on record that it contests a settled day; nothing else happens on the ledger (L-11)."""
-    day = context.day(payload.day)
-    if day.status is not DayStatus.CLOSED:
+    """A member puts on record that it contests a settled day; nothing else happens on the ledger (L-11).
+
+    A sealed day's contracts have left the state, so that whose they were is not checked any more.
+    """
+    account = context.account(context.sender)
+    if not account.roles & MEMBER:
+        raise Refused("role_missing", "sender", account.name, "Only members dispute.")
+    sealed = context.state.get(Table.SEALED, day_key(payload.day)) is not None
+    if not sealed and context.day(payload.day).status is not DayStatus.CLOSED:
         raise Refused("contract_state", "day", "open", "Wait until the day is closed.")
-    if payload.contract:
+    if payload.contract and not sealed:
         contract = context.contract(payload.day, payload.contract)
         if context.sender not in (contract.seller, contract.buyer):
             raise Refused("role_missing", "sender", context.sender, "Dispute contracts of your own.")

@@ -1,9 +1,10 @@
 """Proofs of inclusion: that a transaction and its receipt stand in a chain, for somebody who has no chain (L-27).
 
-A proof is one JSON file: the genesis, the transaction and its receipt with their Merkle paths, the block's header, and
-the headers from there to the signed end of the chain. Checking it needs this file alone: the genesis's hash is the
-chain's id, the headers name each other, and the end is signed by a proposer that the genesis names. Whoever checks
-compares one thing with what it knows: the chain's id.
+A proof is one JSON file: the genesis, the transaction and its receipt with their Merkle paths, the block's header, the
+headers from there to the end of the chain, and the signed tip that names that end. Checking it needs this file alone:
+the genesis's hash is the chain's id, the headers name each other, and a proposer that the genesis names has signed the
+hash of the last one (a proposal's signature alone covers no receipt). Whoever checks compares one thing with what it
+knows: the chain's id.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from wattquorum.foundation.codec import Decoder, Named, encode, from_json, to_named_json
-from wattquorum.foundation.identities import is_signed
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.blocks import Block, Header, Receipt, header_hash, proposal_check
+from wattquorum.ledger.blocks import Block, Header, Receipt, header_hash
 from wattquorum.ledger.genesis import chain_id_of, decode_genesis
 from wattquorum.ledger.proofs import Proof, holds, prove
+from wattquorum.ledger.tip import opened
 from wattquorum.ledger.transactions import Received
 
 FORMAT = 1
@@ -39,6 +40,7 @@ class InclusionProof(Named, frozen=True):
     format: int
     genesis: str
     headers: tuple[str, ...]  # the block's, and every later one up to the end
+    tip: str  # the signed tip as it is stored
     transaction: str
     transaction_path: Path
     receipt: str
@@ -57,13 +59,14 @@ class Included(NamedTuple):
     end_hash: bytes
 
 
-def prove_inclusion(genesis_bytes: bytes, block: Block, later: list[Header], position: int) -> bytes:
-    """The proof file of one transaction of a block; `later` are the headers that follow, up to the end."""
+def prove_inclusion(genesis_bytes: bytes, block: Block, later: list[Header], tip: bytes, position: int) -> bytes:
+    """The proof file of one transaction of a block; `later` are the headers that follow, up to the one of the tip."""
     receipts = [encode(receipt) for receipt in block.receipts]
     proof = InclusionProof(
         FORMAT,
         genesis_bytes.hex(),
         tuple(encode(header).hex() for header in (block.header, *later)),
+        tip.hex(),
         block.transactions[position].hex(),
         _path(prove(block.transactions, position)),
         receipts[position].hex(),
@@ -90,17 +93,9 @@ def check_inclusion(data: bytes) -> Included:
     for before, after in pairwise(headers):
         if after.previous != header_hash(before) or after.height != before.height + 1:
             raise Refused("proof_wrong", "headers", after.height, "The headers do not follow each other.")
-    for header in headers:
-        check = proposal_check(
-            chain_id,
-            header.time_ms,
-            header.evidence,
-            header.transactions_root,
-            header.proposer,
-            header.proposal_signature,
-        )
-        if header.proposer.hex() not in genesis.proposers or not is_signed(check):
-            raise Refused("proof_wrong", "proposal_signature", header.height, "No proposer of the genesis signed it.")
+    end = opened(_bytes(proof.tip, "tip"), chain_id, frozenset(bytes.fromhex(each) for each in genesis.proposers))
+    if (end.height, end.block) != (headers[-1].height, header_hash(headers[-1])):
+        raise Refused("proof_wrong", "tip", end.height, "The signed tip names another block than the last header.")
     transaction, receipt = _bytes(proof.transaction, "transaction"), _bytes(proof.receipt, "receipt")
     _check_path(proof.transaction_path, transaction, headers[0].transactions_root, "transaction_path")
     _check_path(proof.receipt_path, receipt, headers[0].receipts_root, "receipt_path")

@@ -81,7 +81,9 @@ def register(context: Context, payload: Register) -> None:
 def add_meter(context: Context, payload: AddMeter) -> None:
     """A registrar adds a meter point to an account."""
     context.need(Role.REGISTRAR)
-    context.account(payload.member, "member")
+    member = context.account(payload.member, "member")
+    if not member.key:
+        raise Refused("out_of_range", "member", member.name, "Reserved accounts have no meters.")
     _add_meter(context, payload.member, payload.meter)
 
 

@@ -1,8 +1,7 @@
 """Parameters: the numbers behind the rules, as versioned state (L-25).
 
 A governed transaction writes a new version; a delivery day pins the version in force when it is published, so that
-everybody trades a day under the same rules and no contract ever changes under its parties. Ranges are checked one by
-one and together.
+everybody trades a day under the same rules and no contract ever changes under its parties. Every value has a range.
 """
 
 from __future__ import annotations

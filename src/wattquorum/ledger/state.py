@@ -180,6 +180,12 @@ class MemberDay(Record, frozen=True):
     fine_points: Unsigned
 
 
+class Sealed(Record, frozen=True):
+    """That a day was sealed, and when; so much stays of it, for disputes (L-11)."""
+
+    moment_ms: Unsigned
+
+
 class ReadingSet(Record, frozen=True):
     """Where a meter's readings of a day stand: the root on the chain and the place among its rows."""
 
@@ -235,6 +241,7 @@ class Table(IntEnum):
     REFERENCE = 15
     SETTLED = 16
     POSITION = 17
+    SEALED = 18
 
 
 class Promise(Record, frozen=True):
@@ -268,6 +275,7 @@ KINDS: Final[dict[Table, Any]] = {
     Table.REFERENCE: Reference,
     Table.SETTLED: Settled,
     Table.POSITION: Position,
+    Table.SEALED: Sealed,
 }
 
 DAY_KEY_BYTES: Final = 8

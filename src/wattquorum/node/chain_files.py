@@ -3,7 +3,7 @@
     genesis.json                    what the chain starts from; its hash is the chain's id
     blocks/00000001.blocks          segments, named by their first height; see `block_log`
     rows/<root>.rows                rows of readings that a block commits to (L-23), named by their root
-    snapshots/00000042.snapshot     the state after a block; see `Ledger.snapshot`
+    snapshots/00000042.snapshot     the state after a block; see `ledger.snapshots`
     tip.json                        where the chain ended when it was closed cleanly; see `tip`
 
 Nothing else belongs there. One process writes, or several read: the folder itself is locked, so that the lock needs

@@ -19,6 +19,7 @@ from wattquorum.ledger.blocks import Block, Header, decode_block, header_hash, r
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.genesis import chain_id_of, decode_genesis, genesis_hash
 from wattquorum.ledger.readings import decode_rows, root_of_rows
+from wattquorum.ledger.tip import Tip, opened, sealed
 from wattquorum.ledger.transactions import CommitReadings, Received
 from wattquorum.node.block_log import SEGMENT_BYTES, BlockLog, Position, Torn, altered, place
 from wattquorum.node.chain_files import (
@@ -36,7 +37,6 @@ from wattquorum.node.chain_files import (
     snapshot_name,
 )
 from wattquorum.node.disk import make_folder, read_file, remove_files, write_files
-from wattquorum.node.tip import Tip, opened, sealed
 
 SNAPSHOTS_KEPT: Final = 2
 
@@ -185,6 +185,12 @@ class ChainFolder:
         if batch:
             log.append(self.height + 1, [each.data for each in batch])
         self.tip, self.tip_hash = tip, tip_hash
+
+    def signed_tip(self) -> bytes:
+        """The signed tip as it is stored; Refused("chain_unclosed") when the chain was never closed."""
+        if self.ended is None:
+            raise Refused("chain_unclosed", TIP, self.path)
+        return read_file(self.path / TIP, TIP)
 
     def put_snapshot(self, height: int, snapshot: bytes) -> None:
         """Stores the state after a block of the chain; of the older snapshots the newest stays."""

@@ -1,4 +1,4 @@
-"""Checking many signatures at once: a small pool of threads (PyNaCl releases the interpreter's lock while it checks)."""
+"""Checking many signatures at once: a small pool of threads. PyNaCl releases the interpreter's lock while it checks."""
 
 from __future__ import annotations
 

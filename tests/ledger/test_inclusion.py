@@ -1,0 +1,97 @@
+"""Proof files: true ones are believed with nothing else; forged ones are not, however consistent they are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.ledger.world import World, key_of
+from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.identities import SigningKey
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.blocks import Block, Header, Outcome, header_hash, receipts_root
+from wattquorum.ledger.inclusion import check_inclusion, prove_inclusion
+from wattquorum.ledger.tip import Tip, sealed
+from wattquorum.ledger.transactions import Deposit
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+    made.member("g", Side.SELL)
+    payloads = [made.signed("operator", Deposit(made.address("g"), 5, f"x{i}"), ahead=i) for i in range(3)]
+    made.block(payloads)
+    made.block([])
+    made.block([])
+    return made
+
+
+def tip_of(world: World, header: Header, key: SigningKey) -> bytes:
+    return sealed(Tip(header.height, header_hash(header), header.state_digest), world.ledger.chain_id, key)
+
+
+def proof_of(world: World, blocks: list[Block], position: int = 1, key: SigningKey | None = None) -> bytes:
+    later = [block.header for block in blocks[1:]]
+    tip = tip_of(world, blocks[-1].header, key or world.proposer)
+    return prove_inclusion(world.genesis_bytes, blocks[0], later, tip, position)
+
+
+def test_a_proof_is_believed_with_nothing_else(world: World) -> None:
+    blocks = [executed.block for executed in world.executed[-3:]]
+    included = check_inclusion(proof_of(world, blocks))
+    assert included.chain_id == world.ledger.chain_id
+    assert included.received.data == blocks[0].transactions[1]
+    assert included.receipt.outcome is Outcome.DONE
+    assert included.height == blocks[0].header.height
+    assert included.end_hash == world.ledger.tip_hash
+
+
+def test_a_forged_receipt_under_consistent_headers_is_not_believed(world: World) -> None:
+    blocks = [executed.block for executed in world.executed[-3:]]
+    lie = changed(blocks[0].receipts[1], outcome=Outcome.REFUSED, code="balance_short")
+    receipts = (blocks[0].receipts[0], lie, blocks[0].receipts[2])
+    first = changed(
+        blocks[0], receipts=receipts, header=changed(blocks[0].header, receipts_root=receipts_root(receipts))
+    )
+    forged = [first]
+    for block in blocks[1:]:
+        forged.append(changed(block, header=changed(block.header, previous=header_hash(forged[-1].header))))
+    true_tip = tip_of(world, blocks[-1].header, world.proposer)
+    with pytest.raises(Refused) as told:
+        check_inclusion(prove_inclusion(world.genesis_bytes, first, [each.header for each in forged[1:]], true_tip, 1))
+    assert (told.value.code, told.value.field) == ("proof_wrong", "tip")
+    with pytest.raises(Refused) as told:
+        check_inclusion(proof_of(world, forged, key=key_of("somebody else")))
+    assert told.value.code == "chain_altered"
+
+
+def test_a_proof_of_another_genesis_proves_another_chain(world: World) -> None:
+    other = World(parameters={"fee": 7})
+    proof: dict[str, Any] = json.loads(proof_of(world, [executed.block for executed in world.executed[-3:]]))
+    proof["genesis"] = other.genesis_bytes.hex()
+    with pytest.raises(Refused):
+        check_inclusion(json.dumps(proof).encode())
+
+
+@pytest.mark.parametrize("field", ["genesis", "headers", "tip", "transaction", "receipt"])
+def test_any_altered_part_is_found(world: World, field: str) -> None:
+    whole: dict[str, Any] = json.loads(proof_of(world, [executed.block for executed in world.executed[-3:]]))
+    text = whole[field][0] if field == "headers" else whole[field]
+    for place in range(0, len(text), max(1, len(text) // 40)):
+        broken = text[:place] + ("0" if text[place] != "0" else "1") + text[place + 1 :]
+        altered = {**whole, field: [broken, *whole["headers"][1:]] if field == "headers" else broken}
+        with pytest.raises(Refused):
+            check_inclusion(json.dumps(altered).encode())
+
+
+def test_a_path_to_another_place_is_found(world: World) -> None:
+    whole: dict[str, Any] = json.loads(proof_of(world, [executed.block for executed in world.executed[-3:]]))
+    other: dict[str, Any] = json.loads(proof_of(world, [executed.block for executed in world.executed[-3:]], 2))
+    with pytest.raises(Refused):
+        check_inclusion(
+            json.dumps({**whole, "receipt": other["receipt"], "receipt_path": other["receipt_path"]}).encode()
+        )
+    assert encode(world.executed[-3].block.receipts[1]).hex() == whole["receipt"]
