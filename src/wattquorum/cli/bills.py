@@ -43,12 +43,12 @@ def _print(console: Console, member: str, found: Bill, currency: str, *, lines: 
     table = Table(title=title, title_justify="left")
     if lines:
         for heading in ("block", "day", "what for", "with", "contract"):
-            table.add_column(heading)
-        table.add_column("amount", justify="right")
+            table.add_column(heading, no_wrap=True)
+        table.add_column("amount", justify="right", no_wrap=True)
         for line in found.lines:
             table.add_row(
                 str(line.height),
-                format_moment(line.day_start_ms) if line.day_start_ms else "",
+                format_moment(line.day_start_ms)[:13] if line.day_start_ms else "",
                 line.kind.replace("_", " "),
                 line.counterparty_name,
                 line.contract[:8],

@@ -39,9 +39,9 @@ WRITTEN: Final = (CHAIN, RECORDS, PARQUET, REPORT)
 RECORDS_LEFTOVERS: Final = ("market.sqlite-wal", "market.sqlite-shm", "market.sqlite-journal")
 
 FORECASTS: Final = {
-    Kind.WEATHER: "Forecasts are modelled: the measured profile with a day-ahead error of stated size by technology.",
+    Kind.WEATHER: "Forecasts are modelled: the metered profile with a day-ahead error of stated size by technology.",
     Kind.HISTORY: "Forecasts are the mean of a member's own readings so far, with their spread.",
-    Kind.PERFECT: "Forecasts are the measured profile itself: a bound that no member could reach.",
+    Kind.PERFECT: "Forecasts are the metered profile itself: a bound that no member could reach.",
 }
 
 
@@ -161,8 +161,9 @@ def clear(out: Path) -> None:
 def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:
     if options.data is None:
         data = (
-            "Readings are measured profiles of the SimBench data set (rural medium-voltage grid, Germany, June 2016), "
-            "under the Open Database License 1.0. Meter outages are modelled and marked."
+            "Readings are profiles of the benchmark data set SimBench (rural medium-voltage grid, Germany, June 2016; its "
+            "authors made them from measurements and models), under the Open Database License 1.0. The ledger treats "
+            "them as measured. Meter outages are modelled and marked as estimated."
         )
     else:
         data = f"Readings come from {options.data.name}. Meter outages are modelled and marked."
