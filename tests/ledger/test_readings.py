@@ -1,4 +1,4 @@
-"""Readings beside the chain: roots on it, rows checked and kept as long as a day needs them, substitutes (L-11, L-23)."""
+"""Readings beside the chain: roots on it, rows checked and kept while a day needs them, substitutes (L-11, L-23)."""
 
 from __future__ import annotations
 

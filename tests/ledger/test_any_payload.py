@@ -1,0 +1,120 @@
+"""Payloads of every type with values of every kind: whatever a signer says, it is done or refused, and nothing raises.
+
+The values are drawn from the payloads' own types, so that a new transaction is covered by being one.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.ledger.watched import WatchedWorld, snapshot_of
+from tests.ledger.world import HOUR, QUARTER, START, key_of
+from wattquorum.foundation.codec import Meta, Record
+from wattquorum.foundation.vectors import pack_energy, pack_prices
+from wattquorum.ledger.accounts import Role, Side
+from wattquorum.ledger.blocks import Outcome
+from wattquorum.ledger.parameters import RANGES
+from wattquorum.ledger.readings import encode_rows, root_of_rows
+from wattquorum.ledger.state import Table
+from wattquorum.ledger.transactions import PAYLOAD_TYPES, Payload, WithdrawMoney
+
+KWH = 1_000
+FOUR = [KWH] * 4
+END = START + 4 * QUARTER
+TOMORROW = START + 24 * HOUR
+
+
+def lived_in() -> tuple[WatchedWorld, bytes, bytes, bytes]:
+    """A day that is closed, one that is open with an offer and a contract, a payout and a debt."""
+    world = WatchedWorld()
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY)
+    world.member("low", Side.BUY, money=1)
+    world.publish()
+    world.publish(TOMORROW)
+    world.contract("g", "c", FOUR)
+    contract = world.contract("g", "c", FOUR, day=TOMORROW)
+    offer = world.offer("g", Side.SELL, FOUR, day=TOMORROW)
+    payout = world.done("c", WithdrawMoney(5))
+    world.read({"g-sell": [0] * 4, "c-buy": FOUR, "low-buy": FOUR})
+    world.close()
+    return world, contract, offer, payout
+
+
+WORLD, CONTRACT, OFFER, PAYOUT = lived_in()
+ROWS = WORLD.rows({"c-buy": FOUR, "g-sell": FOUR}, version=2)
+((DEBT, _),) = WORLD.debts_of("low")
+ADDRESSES = [WORLD.address(name) for name in ("g", "c", "low", "operator")] + [WORLD.ledger._reserved.grid, bytes(20)]
+KNOWN_BYTES: dict[str, list[bytes]] = {
+    "offer": [OFFER, CONTRACT],
+    "contract": [CONTRACT, OFFER],
+    "payout": [PAYOUT],
+    "debt": [DEBT],
+    "root": [root_of_rows(ROWS)],
+    "key": [key_of("new").public, key_of("g").public],
+    "energy": [pack_energy(FOUR), pack_energy([0] * 4), pack_energy([500] * 4), b"\xff" * 16],
+    "price": [pack_prices([500_000]), b"\xff\xff\xff\x7f"],
+    "feed_in": [pack_prices([400_000])],
+    "grid_price": [pack_prices([750_000])],
+    "over_grid_fee": [pack_prices([40_000])],
+    "partner": [b"", *ADDRESSES],
+}
+NAMES = ["g-sell", "c-buy", "new", "f1", "f2", "ref-1", *(each.name for each in RANGES)]
+NUMBERS = [0, 1, 2, 3, 4, KWH, QUARTER, START, END, TOMORROW, TOMORROW + QUARTER, TOMORROW + 24 * HOUR, 2**63 - 1]
+ROLES = [int(role) for role in Role]
+
+
+def values(hint: Any, name: str) -> st.SearchStrategy[Any]:
+    """What a field of this type may hold."""
+    if typing.get_origin(hint) is typing.Annotated:
+        base, *extras = typing.get_args(hint)
+        meta = next((each for each in extras if isinstance(each, Meta)), Meta())
+        if base is int:
+            low = -(2**63) if meta.ge is None or meta.ge < 0 else 0
+            high = meta.le if meta.le is not None else 2**63 - 1
+            known = [number for number in [*NUMBERS, *ROLES] if low <= number <= high]
+            return st.one_of(st.sampled_from(known), st.integers(int(low), int(high)))
+        if base is bytes:
+            least, most = meta.min_length or 0, min(meta.max_length or 64, 64)
+            known_bytes = KNOWN_BYTES.get(name, []) + (ADDRESSES if most == 20 == least else [])
+            anything = st.binary(min_size=least, max_size=most)
+            return st.one_of(st.sampled_from(known_bytes), anything) if known_bytes else anything
+        return st.sampled_from(NAMES)
+    if typing.get_origin(hint) is tuple:
+        items = typing.get_args(hint)
+        if items[-1] is Ellipsis:
+            return st.lists(values(items[0], name), max_size=3).map(tuple)
+        return st.tuples(*(values(item, name) for item in items))
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return st.one_of(*(values(item, name) for item in typing.get_args(hint)))
+    if isinstance(hint, type) and issubclass(hint, enum.IntEnum):
+        return st.sampled_from(list(hint))
+    if hint is bool:
+        return st.booleans()
+    assert isinstance(hint, type)
+    assert issubclass(hint, Record)
+    return records(hint)
+
+
+def records(kind: type[Record]) -> st.SearchStrategy[Any]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return st.builds(kind, *(values(hints[name], name) for name in kind.__struct_fields__))
+
+
+@settings(max_examples=150)
+@given(st.one_of(*(records(kind) for kind in PAYLOAD_TYPES)), st.sampled_from(["operator", "g", "c", "low"]))
+def test_any_payload_by_anybody_is_done_or_refused(payload: Payload, sender: str) -> None:
+    world, *_ = lived_in()
+    before = snapshot_of(world.ledger.state)
+    receipt = world.do(sender, payload, rows=[encode_rows(ROWS)])
+    assert receipt.outcome is not Outcome.INADMISSIBLE
+    if receipt.outcome is Outcome.REFUSED:
+        place = (Table.ACCOUNT, world.address(sender))
+        after = snapshot_of(world.ledger.state)
+        assert {**after, place: b""} == {**before, place: b""}
