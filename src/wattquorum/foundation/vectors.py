@@ -114,7 +114,7 @@ def check_energies(vector: bytes, intervals: int, field: str) -> Int64s:
 
 
 def check_prices(vector: bytes, intervals: int, field: str) -> Int64s:
-    """The prices of a vector from outside, one for all intervals or one each, checked for +-1,000 per kWh."""
+    """The prices of a vector from outside, checked for +-1,000 per kWh: one for all intervals, or one each."""
     if len(vector) != BYTES_PER_ENTRY:
         check_length(vector, intervals, field)
     array = prices(vector)
@@ -123,4 +123,4 @@ def check_prices(vector: bytes, intervals: int, field: str) -> Int64s:
         raise Refused(
             "out_of_range", field, worst, f"Choose prices from {-PRICE_MAX} to {PRICE_MAX} millionths per kWh."
         )
-    return array if array.size == intervals else np.full(intervals, array[0], dtype=np.int64)
+    return array

@@ -38,8 +38,9 @@ def meterage(context: Context, day: Day, members: Sequence[MemberKey]) -> Metera
     shape = len(members), day.window.intervals
     metered, tested = np.zeros(shape, dtype=np.int64), np.ones(shape, dtype=np.bool_)
     start = day.window.start_ms
-    owners: list[int] = []  # the row of `metered` that a reading belongs to
     rows: list[Row] = []
+    present: list[int] = []  # the members that have readings, and where theirs begin among `rows`
+    first: list[int] = []
     faults: list[tuple[int, Fault]] = []
     for i, (address, side) in enumerate(members):
         meters = counting(context, day, address, side)
@@ -50,14 +51,14 @@ def meterage(context: Context, day: Day, members: Sequence[MemberKey]) -> Metera
             metered[i] = promised_to(context.state, start, address, side, shape[1])
             tested[i] = False
             continue
-        rows.extend(row for row in readings if row is not None)
-        owners.extend([i] * len(meters))
+        if meters:
+            present.append(i)
+            first.append(len(rows))
+            rows.extend(row for row in readings if row is not None)
         faults.extend((i, fault) for meter in meters for fault in faults_at(context, start, meter))
     if rows:
-        first = np.flatnonzero(np.diff(owners, prepend=-1))  # a member's rows stand together
         counted = energies(b"".join([row.energy for row in rows])).reshape(len(rows), shape[1])
         quality = np.frombuffer(b"".join([row.quality for row in rows]), dtype=np.uint8).reshape(counted.shape)
-        present = np.array(owners)[first]
         metered[present] = np.add.reduceat(counted, first, axis=0)
         tested[present] = np.logical_and.reduceat(quality == Quality.MEASURED, first, axis=0)
     for i, fault in faults:

@@ -7,11 +7,13 @@ of a member's contracts, collateral, and the handling fee.
 
 from __future__ import annotations
 
+import numpy as np
+
 from wattquorum.foundation.codec import changed
 from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, MS_PER_HOUR, Energy, Points, Price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
-from wattquorum.foundation.vectors import Int64s, check_energies, check_prices, energies, highest, packed
+from wattquorum.foundation.vectors import Int64s, check_energies, check_prices, energies, highest, packed, prices
 from wattquorum.ledger.accounts import Side, check_active
 from wattquorum.ledger.context import Context, promise_key, promised_to
 from wattquorum.ledger.facts import ContractEnded, ContractMade, OfferMade, OfferWithdrawn
@@ -85,7 +87,6 @@ def accept(context: Context, payload: Accept) -> None:
     for address, field in ((context.sender, "sender"), (found.author, "author")):
         check_active(context.account(address, field), field)
     parameters = context.parameters(day.parameters_version)
-    intervals = day.window.intervals
     energy = energies(found.energy)
     sides = (_side(context, day, seller, Side.SELL, "seller"), _side(context, day, buyer, Side.BUY, "buyer"))
     _promise(context, day, seller, Side.SELL, sides[0], energy)
@@ -95,7 +96,7 @@ def accept(context: Context, payload: Accept) -> None:
         at_stake(Points(side.credit), Points(parameters.collateral_loss), Points(parameters.minimum_credit_loss))
         for side in sides
     ]
-    terms = context.tariffs.of(day).terms(check_prices(found.price, intervals, "price"))
+    terms = context.tariffs.of(day).terms(prices(found.price))
     locks = collateral(energy, terms, parameters.mu, stakes[0], stakes[1], Policy(parameters.policy))
     fee = handling_fee(Energy(int(energy.sum())), Price(parameters.fee))
     lock(context, seller, locks.seller)
@@ -217,7 +218,7 @@ def _make_offer(
     parameters: Parameters = context.parameters(day.parameters_version)
     own = _side(context, day, context.sender, side, "sender")
     promised = check_energies(energy, window.intervals, "energy")
-    if highest(promised) == 0:
+    if not np.count_nonzero(promised):
         raise Refused("promise_empty", "energy", 0)
     asked = check_prices(price, window.intervals, "price")
     if not parameters.band_waived:

@@ -287,9 +287,12 @@ def day_key(day: int) -> bytes:
     return day.to_bytes(DAY_KEY_BYTES, "big")
 
 
+_SIDE_BYTES: Final = {side: bytes((side,)) for side in Side}
+
+
 def side_key(address: bytes, side: Side) -> bytes:
     """The key of one side of a member."""
-    return address + bytes((side,))
+    return address + _SIDE_BYTES[side]
 
 
 def _of_day(key: bytes, _record: Any) -> tuple[bytes, ...]:
