@@ -14,7 +14,7 @@ import numpy as np
 
 from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, Energy, apportion
 from wattquorum.foundation.refusals import Refused
-from wattquorum.foundation.vectors import Int64s
+from wattquorum.foundation.vectors import Int64s, highest, lowest
 
 ENTRIES_PER_CHUNK: Final = 32_768  # the arrays of one chunk stay in a core's cache
 
@@ -40,23 +40,26 @@ def allot_rows(metered: Int64s, promised: Int64s, node_of: Int64s) -> Int64s:
     Refused("energy_negative") or Refused("out_of_range") for energies outside 0..1 GWh.
     """
     for field, energies in (("metered", metered), ("promised", promised)):
-        if energies.size and int(energies.min()) < 0:
-            raise Refused("energy_negative", field, int(energies.min()))
-        if energies.size and int(energies.max()) > ENERGY_PER_INTERVAL_MAX:
-            raise Refused("out_of_range", field, int(energies.max()), "Give at most 1 GWh per interval.")
+        if energies.size and lowest(energies) < 0:
+            raise Refused("energy_negative", field, lowest(energies))
+        if energies.size and highest(energies) > ENERGY_PER_INTERVAL_MAX:
+            raise Refused("out_of_range", field, highest(energies), "Give at most 1 GWh per interval.")
     if not promised.size:
         return promised.copy()
 
-    allotted = np.empty_like(promised)
+    allotted = promised.copy()
     by_node = np.argsort(node_of, kind="stable")
     counts = np.bincount(node_of, minlength=len(metered))
     first = np.cumsum(counts) - counts
+    served = np.flatnonzero(counts)
+    wanted = np.add.reduceat(promised[by_node], first[served], axis=0)
+    short = served[(metered[served] < wanted).any(axis=1)]
     # Nodes with equally many contracts are shared out together, a few at a time: [nodes, contracts, intervals].
-    for contracts in dict.fromkeys(counts.tolist()):
-        nodes = np.flatnonzero(counts == contracts)
+    for contracts in dict.fromkeys(counts[short].tolist()):
+        nodes = short[counts[short] == contracts]
         rows = by_node[first[nodes][:, None] + np.arange(contracts)]
         together = max(1, ENTRIES_PER_CHUNK // max(1, contracts * promised.shape[1]))
-        for i in range(0, len(nodes) if contracts else 0, together):
+        for i in range(0, len(nodes), together):
             chunk = rows[i : i + together]
             allotted[chunk] = _share_out(metered[nodes[i : i + together]], promised[chunk])
     return allotted
@@ -69,8 +72,6 @@ def _share_out(metered: Int64s, promises: Int64s) -> Int64s:
         return np.minimum(promises, metered[:, None])
     wanted = promises.sum(axis=1)
     short = metered < wanted
-    if not short.any():
-        return promises
     # Where the meter counted enough, a share of 1/1 leaves the promise as it is and no remainder.
     available, whole = np.where(short, metered, 1), np.where(short, wanted, 1)
     parts, remainders = np.divmod(promises * available[:, None], whole[:, None])

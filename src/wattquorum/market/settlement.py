@@ -23,7 +23,7 @@ from wattquorum.foundation.quantities import (
     cost,
 )
 from wattquorum.foundation.refusals import Refused
-from wattquorum.foundation.vectors import Int64s
+from wattquorum.foundation.vectors import Int64s, highest, lowest
 from wattquorum.market.terms import Policy, TermRows, Terms
 
 ENTRIES_PER_CHUNK: Final = 16_384  # 128 KiB an array: the arrays of one chunk stay in a core's cache
@@ -137,7 +137,7 @@ class _Scratch:
 
     def __init__(self, rows: int, intervals: int, terms: TermRows) -> None:
         self.buffers = np.empty((5, rows, intervals), dtype=np.int64)
-        self.negative = tuple(bool(prices.size) and int(prices.min()) < 0 for prices in terms)
+        self.negative = tuple(bool(prices.size) and lowest(prices) < 0 for prices in terms)
 
 
 def _settle_chunk(
@@ -253,11 +253,11 @@ def _check_energies(promised: Int64s, generated: Int64s, consumed: Int64s) -> No
     """Keeps every product of an energy and the sum of three prices inside 64 bits."""
     for field, energies in (("promised", promised), ("generated", generated), ("consumed", consumed)):
         if energies.size:
-            _check_energy(field, int(energies.min()), int(energies.max()))
+            _check_energy(field, lowest(energies), highest(energies))
 
 
 def _check_prices(terms: TermRows) -> None:
     for field, prices in zip(TermRows._fields, terms, strict=True):
-        for worst in (int(prices.min()), int(prices.max())) if prices.size else ():
+        for worst in (lowest(prices), highest(prices)) if prices.size else ():
             if abs(worst) > PRICE_MAX:
                 raise Refused("out_of_range", field, worst, f"Choose prices from {-PRICE_MAX} to {PRICE_MAX} per kWh.")
