@@ -368,8 +368,15 @@ class Week:
     def _close(self, day: TradingDay, at: int) -> None:
         """The grid operator settles feeder by feeder, then closes the day."""
         start = day.window.start_ms
-        self._order(at, [(GRID_OPERATOR, ClosePage(start, feeder)) for feeder in self._feeders])
-        self._order(at + SETTLE_MS, [(GRID_OPERATOR, CloseDay(start))])
+        open_pages: Sequence[str] = self._feeders
+        while open_pages:  # a page of many contracts takes several transactions
+            done = self._order(at, [(GRID_OPERATOR, ClosePage(start, feeder)) for feeder in open_pages])
+            closed = self._node.ledger.state.get(Table.DAY, day_key(start)).pages
+            if any(receipt.outcome is not Done.DONE for receipt in done.block.receipts):
+                break
+            open_pages = [feeder for feeder in open_pages if feeder not in closed]
+            at += SETTLE_MS
+        self._order(at, [(GRID_OPERATOR, CloseDay(start))])
 
     def _seal(self, day: TradingDay, at: int) -> None:
         """The day is final and leaves the state."""

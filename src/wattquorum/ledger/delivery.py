@@ -55,9 +55,9 @@ def curtail(context: Context, payload: Curtail) -> None:
         raise Refused("gate_open", "day", payload.day)
     if contract.status not in DELIVERABLE:
         raise Refused("contract_state", "contract", contract.status.name.lower())
-    if day.pages:
-        # The other side's position may stand on a page that is closed, and it rests on the promise as it was.
-        raise Refused("page_closed", "day", payload.day, "Curtail before the day's first page is closed.")
+    if day.status is not DayStatus.OPEN:
+        # The other side's position may be settled already, and it rests on the promise as it was.
+        raise Refused("page_closed", "day", payload.day, "Curtail before the day's first page is settled.")
     now = energies(contract.energy)
     lower = check_energies(payload.energy, day.window.intervals, "energy")
     lowered = now - lower
@@ -96,11 +96,11 @@ def _faulted(context: Context, day: int, contract: Contract, interval: int) -> b
 
 
 def report_fault(context: Context, payload: ReportFault) -> None:
-    """The grid operator records a line fault at meters, before the day's first page is closed (A-15, L-8)."""
+    """The grid operator records a line fault at meters, before the day's first page is settled (A-15, L-8)."""
     context.need(Role.GRID_OPERATOR)
     day = context.day(payload.day)
-    if day.pages:
-        raise Refused("page_closed", "day", payload.day, "Report faults before the day's first page is closed.")
+    if day.status is not DayStatus.OPEN:
+        raise Refused("page_closed", "day", payload.day, "Report faults before the day's first page is settled.")
     if not 0 <= payload.first < payload.end <= day.window.intervals:
         remedy = f"Give intervals inside 0..{day.window.intervals}."
         raise Refused("out_of_range", "first", f"{payload.first}..{payload.end}", remedy)
@@ -159,7 +159,7 @@ def commit_readings(context: Context, payload: CommitReadings) -> None:
         corrected[meter.member, meter.point.side] = None
     for member, side in corrected:
         _check_sum(context, day, member, side)
-    if day.pages:
+    if day.status is not DayStatus.OPEN:
         correct(context, payload.day, tuple(corrected))
 
 

@@ -46,7 +46,7 @@ from wattquorum.market.settlement import MoneyRows, cost_rows, settle_rows
 from wattquorum.market.terms import Policy, TermRows
 
 DELIVERING = (ContractStatus.ACCEPTED, ContractStatus.APPROVED, ContractStatus.SETTLED)
-CONTRACTS_PER_PAGE_MAX = 50_000
+SETTLED_AT_ONCE_MAX = 10_000  # contracts in one transaction
 
 
 class Delivery(NamedTuple):
@@ -63,7 +63,10 @@ class Delivery(NamedTuple):
 
 
 def close_page(context: Context, payload: ClosePage) -> None:
-    """The grid operator settles one feeder's contracts and positions once the day is over (L-14)."""
+    """The grid operator settles one feeder's contracts and positions once the day is over (L-14).
+
+    A page of many contracts takes several such transactions; positions come with the last one, which closes it.
+    """
     context.need(Role.GRID_OPERATOR)
     day = context.day(payload.day)
     if context.now < day.window.end_ms:
@@ -72,23 +75,24 @@ def close_page(context: Context, payload: ClosePage) -> None:
         raise Refused("feeder_unknown", "feeder", payload.feeder)
     if payload.feeder in day.pages:
         raise Refused("page_closed", "feeder", payload.feeder)
-    if not day.pages:
+    if day.status is DayStatus.OPEN:
         _lapse_unapproved(context, day)
     members = _members_on(context, payload.feeder)
     page = [
-        contract_id
+        found
         for address, side in members
         if side is Side.SELL
-        for contract_id, _ in delivering_by(context, payload.day, address, side)
+        for found in delivering_by(context, payload.day, address, side)
     ]
-    if len(page) > CONTRACTS_PER_PAGE_MAX:
-        remedy = f"A page holds at most {CONTRACTS_PER_PAGE_MAX} contracts; use more feeders."
-        raise Refused("out_of_range", "feeder", len(page), remedy)
-    _settle_contracts(context, day, page)  # each for the first time: nothing is left to clear
-    _settle_positions(context, day, members)
-    pages = tuple(sorted((*day.pages, payload.feeder)))
-    context.state.put(Table.DAY, day_key(payload.day), changed(day, pages=pages))
-    context.tell(PageClosed(payload.day, payload.feeder, len(page)))
+    unsettled = sorted(each for each, contract in page if contract.status is not ContractStatus.SETTLED)
+    # Each for the first time: nothing is left to clear.
+    _settle_contracts(context, day, unsettled[:SETTLED_AT_ONCE_MAX])
+    pages = day.pages
+    if len(unsettled) <= SETTLED_AT_ONCE_MAX:
+        _settle_positions(context, day, members)
+        pages = tuple(sorted((*pages, payload.feeder)))
+        context.tell(PageClosed(payload.day, payload.feeder, len(page)))
+    context.state.put(Table.DAY, day_key(payload.day), changed(day, status=DayStatus.SETTLING, pages=pages))
 
 
 def _members_on(context: Context, feeder: str) -> list[MemberKey]:

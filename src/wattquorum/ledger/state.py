@@ -47,7 +47,8 @@ class DayStatus(IntEnum):
     """Where a delivery day stands."""
 
     OPEN = 1
-    CLOSED = 2
+    SETTLING = 2  # from the first settlement on: promises and faults stand
+    CLOSED = 3
 
 
 class Chain(Record, frozen=True):
