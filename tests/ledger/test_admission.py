@@ -338,7 +338,7 @@ def test_an_entry_that_no_proposer_signed_or_that_is_not_later_changes_nothing(w
     key = key_of("not a proposer") if which == "proposer" else at.proposer
     time = at.now if which == "time" else at.now + 1
     chain = bytes(16) if which == "chain" else at.ledger.chain_id
-    entry = order(key, chain, time, (at.signed("m", PAYLOAD),))
+    entry = order(key, chain, time, at.ledger.applied, (at.signed("m", PAYLOAD),))
     if which == "signature":
         entry = entry.replace((at.now + 1).to_bytes(8, "big"), (at.now + 2).to_bytes(8, "big"))
     if which == "trailing":

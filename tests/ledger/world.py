@@ -123,7 +123,9 @@ class World:
 
     def block(self, transactions: Sequence[bytes], rows: Sequence[bytes] = (), *, at: int | None = None) -> Executed:
         self.now = max(self.now + 1, at if at is not None else 0)
-        entry = order(self.proposer, self.ledger.chain_id, self.now, tuple(transactions), tuple(rows))
+        entry = order(
+            self.proposer, self.ledger.chain_id, self.now, self.ledger.applied, tuple(transactions), tuple(rows)
+        )
         executed = self.ledger.execute(entry, verify_each)
         self.entries.append(entry)
         self.executed.append(executed)

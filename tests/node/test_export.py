@@ -64,7 +64,7 @@ def test_refused_and_unreadable_transactions_are_told_too(tmp_path: Path) -> Non
         ledger.execute(entry, verify_each)
     assert ledger.tip is not None
     forbidden = world.signed("c", world.offer_payload(Side.BUY, [1] * 4))
-    entry = order(world.proposer, ledger.chain_id, ledger.tip.time_ms + 1, (b"noise", forbidden))
+    entry = order(world.proposer, ledger.chain_id, ledger.tip.time_ms + 1, ledger.applied, (b"noise", forbidden))
     path = stored(tmp_path / "chain")
     with ChainFolder(path, writing=True) as folder:
         folder.append([ledger.execute(entry, verify_each)])

@@ -42,20 +42,21 @@ def audit(
     """
     with _bar("blocks") as step, threads() as verify, ChainFolder(chain) as folder:
         audited = audit_folder(folder, verify, lambda _: step(folder.height))
-        ended = folder.ended.height if folder.ended else 0
+        chain_id = folder.chain_id.hex()
     if expect is not None and expect.lower() not in (audited.digest.hex(), audited.tip_hash.hex()):
         raise Refused("chain_truncated", "digest", audited.digest, f"The chain was expected to end with {expect}.")
     console = Console(highlight=False)
-    console.print(f"[green]sound[/]: {audited.height} blocks, {audited.transactions} transactions, chain {chain}")
+    console.print(f"[green]sound[/]: {audited.height} blocks, {audited.transactions} transactions, {chain}")
+    console.print(f"chain  {chain_id}  (compare it with the chain that you know)")
     if audited.replayed_from > 1:
         console.print(
             f"Blocks 1 to {audited.replayed_from - 1} were checked for integrity only: rows of readings were deleted, "
             "and the replay began at a snapshot whose root the chain commits to."
         )
-    if ended < audited.height:
+    if audited.vouched < audited.height:
         console.print(
-            f"The chain was last closed at block {ended}: that blocks after {audited.height} are missing could not be "
-            "found. Compare the digest with another copy, or give it with --expect."
+            f"Nothing that was signed names what follows block {audited.vouched}: that the chain ends here is not "
+            "proved. Compare the digest with another copy, or give it with --expect."
         )
     console.print(f"digest {audited.digest.hex()}\nblock  {audited.tip_hash.hex()}")
 

@@ -161,9 +161,9 @@ def clear(out: Path) -> None:
 def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:
     if options.data is None:
         data = (
-            "Readings are profiles of the benchmark data set SimBench (rural medium-voltage grid, Germany, June 2016; its "
-            "authors made them from measurements and models), under the Open Database License 1.0. The ledger treats "
-            "them as measured. Meter outages are modelled and marked as estimated."
+            "Readings are profiles of the benchmark data set SimBench (rural medium-voltage grid, Germany, June 2016), "
+            "which its authors made from measurements and models; Open Database License 1.0. The ledger treats them as "
+            "measured. Meter outages are modelled and marked as estimated."
         )
     else:
         data = f"Readings come from {options.data.name}. Meter outages are modelled and marked."

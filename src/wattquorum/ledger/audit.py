@@ -3,7 +3,8 @@
 The auditor believes nothing but the genesis (whose hash is the chain's id). It decodes every block strictly, checks
 its place, its proposer's signature and its roots, executes its transactions with the rows that stand beside it, and
 compares the block that comes out with the one that was stored, header field by header field; an auditor's own books
-check that money and energy are conserved. Where rows were deleted after their retention, it starts from a snapshot
+check that money and energy are conserved. Every proposal names the block that its proposer had executed, so that no
+block before it can be left out or replaced. Where rows were deleted after their retention, it starts from a snapshot
 whose root the chain commits to, and says which blocks it could only check for integrity.
 """
 
@@ -19,10 +20,10 @@ from wattquorum.ledger.accounts import reserved
 from wattquorum.ledger.blocks import (
     Block,
     Header,
-    Ordered,
+    Proposed,
     decode_block,
     header_hash,
-    proposal_check,
+    ordered_of,
     read_rows,
     receipts_root,
     transactions_root,
@@ -56,6 +57,7 @@ class Audited(NamedTuple):
     replayed_from: int  # the first block that was executed; later than 1 where rows were deleted
     transactions: int
     roots: tuple[bytes, ...]  # rows that the replayed blocks commit to
+    vouched: int  # up to this height a proposer has signed what the chain is, directly or by a later proposal
 
 
 def audit(
@@ -65,18 +67,19 @@ def audit(
     taken: Mapping[int, bytes],
     verify: Verifier,
     on_block: Callable[[Executed], None] | None = None,
+    signed: int = 0,
 ) -> Audited:
     """Audits a chain of encoded blocks, in order.
 
-    `rows` gives the attachment of a root, or None when it was deleted; `taken` are snapshots by height. Raises
-    AuditFault at the first thing that is wrong. `on_block` is told of every block that was executed, for progress and
-    for readers.
+    `rows` gives the attachment of a root, or None when it was deleted; `taken` are snapshots by height; at height
+    `signed` a signed tip names the block. Raises AuditFault at the first thing that is wrong. `on_block` is told of
+    every block that was executed, for progress and for readers.
     """
     try:
         ledger = Ledger(genesis_bytes)
     except Refused as refused:
         raise AuditFault("genesis", refused) from None
-    return _Replay(ledger, rows, dict(taken), verify, on_block).run(blocks)
+    return _Replay(ledger, rows, dict(taken), verify, on_block, signed).run(blocks)
 
 
 class _Replay:
@@ -85,6 +88,7 @@ class _Replay:
     __slots__ = (
         "books",
         "from_height",
+        "hashes",
         "ledger",
         "on_block",
         "roots",
@@ -94,6 +98,7 @@ class _Replay:
         "tip",
         "total",
         "verify",
+        "vouched",
     )
 
     def __init__(
@@ -103,6 +108,7 @@ class _Replay:
         taken: dict[int, bytes],
         verify: Verifier,
         on_block: Callable[[Executed], None] | None,
+        signed: int,
     ) -> None:
         self.ledger: Ledger = ledger
         self.rows = rows
@@ -115,6 +121,8 @@ class _Replay:
         self.tip: Header | None = None
         self.from_height = 1
         self.total = 0
+        self.hashes = [ledger.tip_hash]  # by height, the genesis's first
+        self.vouched = signed
         self.roots: list[bytes] = []
 
     def run(self, blocks: Iterable[bytes]) -> Audited:
@@ -133,6 +141,7 @@ class _Replay:
                 else:
                     self._execute(block, data, attachments)
                 self.tip = block.header
+                self.hashes.append(header_hash(block.header))
                 if height in self.taken:
                     skipping = self._check_snapshot(height, skipping)
                 self.total += len(block.transactions)
@@ -141,6 +150,11 @@ class _Replay:
         if skipping:
             reason = Refused("snapshot_missing", "rows", "deleted", "A snapshot after the deleted rows is needed.")
             raise AuditFault(f"block {self.from_height}", reason)
+        if self.vouched < self.from_height - 1:
+            reason = Refused(
+                "snapshot_wrong", "height", self.from_height - 1, "No proposer has signed anything over it."
+            )
+            raise AuditFault(f"snapshot {self.from_height - 1}", reason)
         for height in sorted(self.taken):
             raise AuditFault(
                 f"snapshot {height}", Refused("snapshot_wrong", "height", height, "No block has this height.")
@@ -152,14 +166,18 @@ class _Replay:
             self.from_height,
             self.total,
             tuple(self.roots),
+            self.vouched,
         )
 
     def _check_header(self, header: Header, height: int) -> None:
-        previous = header_hash(self.tip) if self.tip else self.ledger.tip_hash if height == 1 else b""
         if header.height != height:
             raise altered("height", header.height, f"Height {height} was expected.")
-        if header.previous != previous:
+        if header.previous != self.hashes[-1]:
             raise altered("previous", header.previous, "The header does not follow the block before it.")
+        applied = header.applied
+        if applied.height >= height or applied.hash != self.hashes[applied.height]:
+            raise altered("applied", applied.hash, f"The proposer had executed another block {applied.height}.")
+        self.vouched = max(self.vouched, applied.height)
         if self.tip and header.time_ms <= self.tip.time_ms:
             raise altered("time_ms", header.time_ms, "Times must rise.")
 
@@ -174,15 +192,9 @@ class _Replay:
         header = block.header
         if header.proposer not in self.ledger.proposers:
             raise altered("proposer", header.proposer, "It is not one of the genesis's proposers.")
-        check = proposal_check(
-            self.ledger.chain_id,
-            header.time_ms,
-            header.evidence,
-            header.transactions_root,
-            header.proposer,
-            header.proposal_signature,
-        )
-        if not all(self.verify([check])):
+        chain_id, root = self.ledger.chain_id, header.transactions_root
+        proposed = Proposed(chain_id, header.time_ms, header.applied, header.evidence, root)
+        if not all(self.verify([proposed.check(header.proposer, header.proposal_signature)])):
             raise altered("proposal_signature", header.proposal_signature, "It is not the proposer's.")
 
     def _attachments(self, block: Block) -> tuple[list[bytes], bool]:
@@ -205,16 +217,7 @@ class _Replay:
         return list(found.values()), missing
 
     def _execute(self, block: Block, data: bytes, attachments: list[bytes]) -> None:
-        header = block.header
-        ordered = Ordered(
-            header.time_ms,
-            header.proposer,
-            header.proposal_signature,
-            header.evidence,
-            block.transactions,
-            tuple(attachments),
-        )
-        executed = self.ledger.execute_ordered(ordered, self.verify)
+        executed = self.ledger.execute_ordered(ordered_of(block, attachments), self.verify)
         if executed.data != data:
             raise _difference(executed.block, block)
         for facts, receipt in zip(executed.facts, block.receipts, strict=True):

@@ -1,12 +1,15 @@
 """Blocks: what was ordered, what became of it, and the header that commits to both.
 
-A proposer orders transactions and signs what nobody can recompute: chain, time, evidence and the transactions' root.
+A proposer orders transactions and signs what nobody can recompute: chain, time, evidence, the transactions' root, and
+which block it had executed last, by height and hash. That last part ties a proposal to its place: blocks that are taken
+out, put in or altered afterwards no longer have the hashes that later proposals were signed over.
 The rest of the header follows from executing: height, previous hash, epoch, receipts root, the state digest and, at
 an epoch's end, the root of the whole state. Every transaction of a block has a receipt, admissible or not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Annotated, Final
 
@@ -18,10 +21,18 @@ from wattquorum.ledger.transactions import Key, Signature
 PROPOSAL_PURPOSE: Final = "proposal"
 
 
+class Applied(Record, frozen=True):
+    """The last block that a proposer had executed when it proposed: its height and hash; 0 and the genesis's hash."""
+
+    height: Unsigned
+    hash: Digest
+
+
 class Ordered(Record, frozen=True):
     """What a proposer orders: the entry that a consensus engine carries as opaque bytes."""
 
     time_ms: Unsigned
+    applied: Applied
     proposer: Key
     signature: Signature
     evidence: bytes
@@ -62,6 +73,7 @@ class Header(Record, frozen=True):
     height: Unsigned
     previous: Digest
     time_ms: Unsigned
+    applied: Applied  # what the proposer had executed
     epoch: Unsigned
     proposer: Key
     proposal_signature: Signature
@@ -110,28 +122,44 @@ def receipts_root(receipts: tuple[Receipt, ...]) -> bytes:
     return root_of([encode(receipt) for receipt in receipts])
 
 
-class _Proposed(Record, frozen=True):
+class Proposed(Record, frozen=True):
+    """What a proposer signs."""
+
     chain: bytes
-    time_ms: int
+    time_ms: Unsigned
+    applied: Applied
     evidence: bytes
     transactions_root: bytes
 
+    def check(self, key: bytes, signature: bytes) -> Signed:
+        """What must hold for the proposal to be the key's."""
+        return Signed(key, signed_bytes(PROPOSAL_PURPOSE, encode(self)), signature)
 
-def proposal_check(chain_id: bytes, time_ms: int, evidence: bytes, root: bytes, key: bytes, signature: bytes) -> Signed:
-    """What must hold for a proposal to be its proposer's."""
-    message = encode(_Proposed(chain_id, time_ms, evidence, root))
-    return Signed(key, signed_bytes(PROPOSAL_PURPOSE, message), signature)
+
+def ordered_of(block: Block, attachments: Iterable[bytes]) -> Ordered:
+    """The entry that a block was made from, with the attachments that stand beside it."""
+    header = block.header
+    return Ordered(
+        header.time_ms,
+        header.applied,
+        header.proposer,
+        header.proposal_signature,
+        header.evidence,
+        block.transactions,
+        tuple(attachments),
+    )
 
 
 def order(
     key: SigningKey,
     chain_id: bytes,
     time_ms: int,
+    applied: Applied,
     transactions: tuple[bytes, ...],
     attachments: tuple[bytes, ...] = (),
     evidence: bytes = b"",
 ) -> bytes:
     """A signed entry for the consensus engine."""
-    message = encode(_Proposed(chain_id, time_ms, evidence, transactions_root(transactions)))
-    signature = key.sign(PROPOSAL_PURPOSE, message)
-    return encode(Ordered(time_ms, key.public, signature, evidence, transactions, attachments))
+    proposed = Proposed(chain_id, time_ms, applied, evidence, transactions_root(transactions))
+    signature = key.sign(PROPOSAL_PURPOSE, encode(proposed))
+    return encode(Ordered(time_ms, applied, key.public, signature, evidence, transactions, attachments))

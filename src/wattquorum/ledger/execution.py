@@ -17,14 +17,15 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import closing, delivery, membership, money, negotiation, settling
 from wattquorum.ledger.accounts import Account, reserved
 from wattquorum.ledger.blocks import (
+    Applied,
     Block,
     Header,
     Ordered,
     Outcome,
+    Proposed,
     Receipt,
     decode_ordered,
     header_hash,
-    proposal_check,
     receipts_root,
     transactions_root,
 )
@@ -66,6 +67,7 @@ from wattquorum.ledger.transactions import (
 )
 
 BLOCK_TRANSACTIONS_MAX: Final = 20_000
+APPLIED_LAG_MAX: Final = 1_024  # blocks that a proposer may have ordered beyond the last one it executed
 
 RULES: Final[dict[type, Callable[[Context, Any], None]]] = {
     Register: membership.register,
@@ -108,6 +110,7 @@ class Ledger:
     """The replicated state machine: state, rows beside it, and the tip of its chain."""
 
     __slots__ = (
+        "_hashes",
         "_reserved",
         "_tariffs",
         "chain_id",
@@ -131,7 +134,19 @@ class Ledger:
         self.shelf = Shelf()
         self.tip: Header | None = None
         self._reserved = reserved(self.chain_id)
+        self._hashes = {0: genesis_hash(genesis_bytes)}  # of the last blocks, by height
         self._tariffs = Tariffs()
+
+    def stand_at(self, header: Header) -> None:
+        """Moves the tip; the hashes of the last blocks are kept for what later proposals name."""
+        self.tip = header
+        self._hashes[header.height] = header_hash(header)
+        self._hashes.pop(header.height - APPLIED_LAG_MAX - 1, None)
+
+    @property
+    def applied(self) -> Applied:
+        """What a proposal made now says that its proposer has executed."""
+        return Applied(self.height, self.tip_hash)
 
     @property
     def height(self) -> int:
@@ -141,7 +156,7 @@ class Ledger:
     @property
     def tip_hash(self) -> bytes:
         """What the next block names as its predecessor."""
-        return header_hash(self.tip) if self.tip else genesis_hash(self.genesis_bytes)
+        return self._hashes[self.height]
 
     @property
     def digest(self) -> bytes:
@@ -174,9 +189,8 @@ class Ledger:
         received = [_receive(data) for data in ordered.transactions]
         keys = [self._key_of(each) for each in received]
         root = transactions_root(ordered.transactions)
-        checks = [
-            proposal_check(self.chain_id, ordered.time_ms, ordered.evidence, root, ordered.proposer, ordered.signature)
-        ]
+        proposed = Proposed(self.chain_id, ordered.time_ms, ordered.applied, ordered.evidence, root)
+        checks = [proposed.check(ordered.proposer, ordered.signature)]
         checks.extend(
             each.check(key) for each, key in zip(received, keys, strict=True) if isinstance(each, Received) and key
         )
@@ -206,7 +220,7 @@ class Ledger:
                 done.append(each.body.payload)
         block = self._sealed(ordered, root, tuple(receipts), context.parameters())
         self.state.commit()
-        self.tip = block.header
+        self.stand_at(block.header)
         if any(isinstance(payload, SealDay) for payload in done):
             self.shelf.keep(rows_in_use(self.state))
         elif beside:
@@ -272,6 +286,7 @@ class Ledger:
             self.height + 1,
             self.tip_hash,
             ordered.time_ms,
+            ordered.applied,
             chain.epoch,
             ordered.proposer,
             ordered.signature,
@@ -291,6 +306,12 @@ class Ledger:
             raise Refused(
                 "out_of_range", "transactions", len(ordered.transactions), f"At most {BLOCK_TRANSACTIONS_MAX}."
             )
+        if not self.height - APPLIED_LAG_MAX <= ordered.applied.height <= self.height:
+            remedy = f"Name a block from {max(0, self.height - APPLIED_LAG_MAX)} to {self.height}."
+            raise Refused("out_of_range", "applied.height", ordered.applied.height, remedy)
+        known = self._hashes.get(ordered.applied.height, ordered.applied.hash)
+        if known != ordered.applied.hash:
+            raise Refused("diverged", "applied.hash", ordered.applied.hash, "The proposer executed another chain.")
         before = self.tip.time_ms if self.tip else self.genesis.created_ms
         if ordered.time_ms <= before:
             raise Refused("out_of_range", "time_ms", ordered.time_ms, f"A block's time lies above {before}.")

@@ -55,7 +55,7 @@ def restore(genesis_bytes: bytes, data: bytes) -> Ledger:
     ledger.state = restored(snapshot.entries)
     if not snapshot.header.state_root or ledger.state.root() != snapshot.header.state_root:
         raise Refused("snapshot_wrong", "state_root", snapshot.header.state_root)
-    ledger.tip = snapshot.header
+    ledger.stand_at(snapshot.header)
     return ledger
 
 

@@ -20,7 +20,8 @@ def audit_folder(folder: ChainFolder, verify: Verifier, on_block: Callable[[Exec
     """Audits an open chain folder; raises AuditFault at the first thing that is wrong."""
     blocks = (data for _, data in folder.read())
     snapshots = {height: folder.snapshot(height) for height in folder.snapshots()}
-    audited = audit(folder.genesis_bytes, blocks, folder.rows, snapshots, verify, on_block)
+    signed = folder.ended.height if folder.ended else 0
+    audited = audit(folder.genesis_bytes, blocks, folder.rows, snapshots, verify, on_block, signed)
     for file in folder.files():
         if file.unfinished:
             remedy = "Open the chain for writing once, as a node does: it removes what an interrupted write left."

@@ -30,12 +30,13 @@ FOLDERS: Final = (BLOCKS, ROWS, SNAPSHOTS)
 
 Kind = Literal["genesis", "tip", "blocks", "rows", "snapshot"]
 
+_HEIGHT: Final = r"(?:\d{8}|[1-9]\d{8,17})"  # one height, one name
 _KINDS: Final[tuple[tuple[str, re.Pattern[str], Kind], ...]] = (
     ("", re.compile(r"genesis\.json"), "genesis"),
     ("", re.compile(r"tip\.json"), "tip"),
-    (BLOCKS, re.compile(r"\d{8,18}\.blocks", re.ASCII), "blocks"),
+    (BLOCKS, re.compile(_HEIGHT + r"\.blocks", re.ASCII), "blocks"),
     (ROWS, re.compile(r"[0-9a-f]{64}\.rows"), "rows"),
-    (SNAPSHOTS, re.compile(r"\d{8,18}\.snapshot", re.ASCII), "snapshot"),
+    (SNAPSHOTS, re.compile(_HEIGHT + r"\.snapshot", re.ASCII), "snapshot"),
 )
 
 

@@ -218,13 +218,18 @@ class ChainFolder:
         remove_files(self.path / ROWS, [rows_name(root) for root in pruned])
         return pruned
 
+    def sign_tip(self, key: SigningKey) -> None:
+        """Signs where the chain ends, with a proposer's key: nothing up to there can be taken out unseen."""
+        self._writable()
+        if self.tip is not None:
+            self.ended = Tip(self.tip.height, self.tip_hash, self.tip.state_digest)
+            write_files(self.path, {TIP: sealed(self.ended, self.chain_id, key)})
+
     def close(self, key: SigningKey | None = None) -> None:
         """Lets the folder go. With a proposer's key it is signed first where the chain ends, so that a cut is found."""
         try:
-            if key is not None and self.tip is not None:
-                self._writable()
-                ended = Tip(self.tip.height, self.tip_hash, self.tip.state_digest)
-                write_files(self.path, {TIP: sealed(ended, self.chain_id, key)})
+            if key is not None:
+                self.sign_tip(key)
         finally:
             self._release()
 

@@ -18,6 +18,7 @@ from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
+from wattquorum.ledger.blocks import decode_block
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.replica.pool import Dropped, Limits
@@ -113,6 +114,7 @@ class LoneNode:
             self._write_blocks(now)
         if self._snapshot is not None:
             self.folder.put_snapshot(*self._snapshot)
+            self.folder.sign_tip(self._key)
             self._snapshot = None
         done = Done(tuple(self._finished), tuple(self._dropped), tuple(self._reads), work.deadline)
         self._finished, self._dropped, self._reads = [], [], []
@@ -137,10 +139,15 @@ class LoneNode:
 def ledger_of(folder: ChainFolder, verify: Verifier) -> Ledger:
     """The ledger at the tip of a folder: its newest snapshot and every block after it, executed and compared.
 
-    Raises Refused: snapshot_wrong, rows_missing or chain_altered.
+    A snapshot that no proposer vouches for, by the signed tip or a later proposal, is passed over. Raises Refused:
+    snapshot_wrong, rows_missing or chain_altered.
     """
-    taken = folder.snapshots()
-    height = taken[-1] if taken else 0
-    snapshot = folder.snapshot(height) if height else None
-    blocks = (data for _, data in folder.read(max(height, 1)))
-    return recovered(folder.genesis_bytes, snapshot, blocks, folder.rows, verify)
+    signed = folder.ended.height if folder.ended else 0
+    for height in reversed(folder.snapshots()):
+        vouched = max([signed, *(decode_block(data).header.applied.height for _, data in folder.read(height))])
+        if vouched >= height:
+            blocks = (data for _, data in folder.read(height))
+            snapshot = folder.snapshot(height)
+            return recovered(folder.genesis_bytes, snapshot, blocks, folder.rows, verify, signed)
+    blocks = (data for _, data in folder.read())
+    return recovered(folder.genesis_bytes, None, blocks, folder.rows, verify)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
-from wattquorum.ledger.blocks import Block, Ordered, decode_block, read_rows
+from wattquorum.ledger.blocks import Block, Ordered, decode_block, ordered_of, read_rows
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.transactions import CommitReadings, Received
 
@@ -20,21 +20,26 @@ Rows = Callable[[bytes], bytes | None]
 
 
 def recovered(
-    genesis_bytes: bytes, snapshot: bytes | None, blocks: Iterable[bytes], rows: Rows, verify: Verifier
+    genesis_bytes: bytes, snapshot: bytes | None, blocks: Iterable[bytes], rows: Rows, verify: Verifier, signed: int = 0
 ) -> Ledger:
     """The ledger after the last of `blocks`.
 
     `blocks` are the encoded blocks of one chain, in order: from the first, or from the one that the snapshot was
-    taken after. `rows` gives the rows of a root, or None. Raises Refused: snapshot_wrong, rows_missing, chain_altered
-    with the height as value, or what a genesis is refused for.
+    taken after. `rows` gives the rows of a root, or None. A snapshot is gone on from only if a proposer vouches for
+    its block: by a tip signed at height `signed`, or by a later proposal. Raises Refused: snapshot_wrong,
+    rows_missing, chain_altered with the height as value, or what a genesis is refused for.
     """
     rest = iter(blocks)
     ledger = Ledger(genesis_bytes) if snapshot is None else _restored(genesis_bytes, snapshot, next(rest, b""), rows)
+    begun = ledger.height
     for data in rest:
         block = decode_block(data)
+        signed = max(signed, block.header.applied.height)
         executed = ledger.execute_ordered(_ordered(block, rows), verify)
         if executed.data != data:
             raise Refused("chain_altered", "block", block.header.height, "Executing it again gives another block.")
+    if signed < begun:
+        raise Refused("snapshot_wrong", "height", begun, "No proposer has signed anything over its block.")
     return ledger
 
 
@@ -62,12 +67,4 @@ def _ordered(block: Block, rows: Rows) -> Ordered:
                     "rows_missing", f"block {block.header.height}", payload.root, "Begin at a later snapshot."
                 )
             attachments[payload.root] = found
-    header = block.header
-    return Ordered(
-        header.time_ms,
-        header.proposer,
-        header.proposal_signature,
-        header.evidence,
-        block.transactions,
-        tuple(attachments.values()),
-    )
+    return ordered_of(block, attachments.values())

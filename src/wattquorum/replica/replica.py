@@ -66,6 +66,7 @@ class Replica:
             self._key,
             self.ledger.chain_id,
             self._last_ms,
+            self.ledger.applied,
             tuple(pending.received.data for pending in taken),
             tuple(pending.attachment for pending in taken if pending.attachment is not None),
         )
