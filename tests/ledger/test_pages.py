@@ -1,4 +1,4 @@
-"""Pages of many contracts: closed in parts, with the same outcome, and settling has begun with the first part (L-14)."""
+"""Pages of many contracts: closed in parts, with the same outcome; settling begins with the first part (L-14)."""
 
 from __future__ import annotations
 

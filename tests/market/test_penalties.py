@@ -105,19 +105,34 @@ def test_the_fine_is_its_product_rounded_once_toward_zero(mu: int, lost: Points,
 def test_a_fine_is_divided_among_contracts_by_what_each_missed() -> None:
     # 50 over shortfalls of 150, 50 and 0 kWh: 37.50, 12.50 and nothing.
     missed = [Energy(150 * KWH), Energy(50 * KWH), Energy(0)]
-    assert apportion_fine(Money(50 * CNY), missed, [b"a", b"b", b"c"]) == [37_500_000, 12_500_000, 0]
+    caps = [Money(50 * CNY)] * 3
+    assert apportion_fine(Money(50 * CNY), missed, caps, [b"a", b"b", b"c"]) == [37_500_000, 12_500_000, 0]
 
 
 def test_the_last_unit_of_a_fine_goes_by_contract_id() -> None:
-    assert apportion_fine(Money(10), [Energy(7)] * 3, [b"c", b"a", b"b"]) == [3, 4, 3]
+    assert apportion_fine(Money(10), [Energy(7)] * 3, [Money(10)] * 3, [b"c", b"a", b"b"]) == [3, 4, 3]
 
 
-@given(amounts, st.lists(energies, min_size=1, max_size=6))
-def test_the_parts_of_a_fine_add_up_to_it(total: Money, missed: list[Energy]) -> None:
-    parts = apportion_fine(total, missed, [bytes([i]) for i in range(len(missed))])
-    assert sum(parts) == total
+def test_what_exceeds_a_contracts_collateral_goes_to_the_others_by_ascending_id() -> None:
+    # 100 over shortfalls 8, 2, 0 are 80, 20, 0. c holds 30: of the 50 that are left a takes 15, up to its 15, b 35.
+    missed, keys = [Energy(8), Energy(2), Energy(0)], [b"c", b"b", b"a"]
+    assert apportion_fine(Money(100), missed, [Money(30), Money(60), Money(15)], keys) == [30, 55, 15]
+    # Where all are full the rest is dropped.
+    assert apportion_fine(Money(100), missed, [Money(30), Money(20), Money(15)], keys) == [30, 20, 15]
+
+
+@given(amounts, st.lists(st.tuples(energies, amounts), min_size=1, max_size=6))
+def test_the_parts_of_a_fine_add_up_to_it_or_to_all_the_collateral(
+    total: Money, contracts: list[tuple[Energy, Money]]
+) -> None:
+    missed, caps = [each for each, _ in contracts], [cap for _, cap in contracts]
+    keys = [bytes([i]) for i in range(len(missed))]
+    parts = apportion_fine(total, missed, caps, keys)
+    assert sum(parts) == min(total, sum(caps))
+    assert all(0 <= part <= cap for part, cap in zip(parts, caps, strict=True))
     if any(missed):
-        assert all(part == 0 for part, each in zip(parts, missed, strict=True) if each == 0)
+        wide = apportion_fine(total, missed, [total] * len(missed), keys)
+        assert all(part == 0 for part, each in zip(wide, missed, strict=True) if each == 0)
 
 
 # Shares -------------------------------------------------------------------------------------------------------------

@@ -86,6 +86,7 @@ def test_splitting_leaves_default_fine_and_credit_as_they_were(day: Day, credit:
             continue
         after = credit_after_default(credit, Energy(promised - missed), promised, Points(1_000_000))
         due = fine(5_000, fine_points(after.loss, Points(1_000_000)), promised)
-        assert sum(apportion_fine(due, shortfalls, [bytes([i]) for i in range(len(shortfalls))])) == due
+        keys = [bytes([i]) for i in range(len(shortfalls))]
+        assert sum(apportion_fine(due, shortfalls, [due] * len(shortfalls), keys)) == due
         seen.append((missed, due, after.credit))
     assert seen[0] == seen[1]

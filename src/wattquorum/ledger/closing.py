@@ -231,7 +231,7 @@ def _defaulted(context: Context, day: int, contract: Contract, side: Side) -> bo
 
 
 def _charge(context: Context, day: int, parameters: Parameters, key: MemberKey, own: Sums) -> None:
-    """Writes a member's fines onto its contracts, by shortfall, each capped by what its collateral left (L-5, L-7)."""
+    """Writes a member's fine onto its contracts, by shortfall, capped by what all their collateral left (L-5, L-7)."""
     address, side = key
     judged: MemberDay = context.state.get(Table.MEMBER_DAY, day_key(day) + side_key(address, side))
     settled = {each: context.state.get(Table.SETTLED, day_key(day) + each) for each in own.contracts}
@@ -241,11 +241,11 @@ def _charge(context: Context, day: int, parameters: Parameters, key: MemberKey, 
     shortfalls = [
         Energy(each.seller_shortfall if side is Side.SELL else each.buyer_shortfall) for each in settled.values()
     ]
-    parts = apportion_fine(total, shortfalls, own.contracts)
+    caps = [Money(fine_cap(context.contract(day, each), settled[each], side)) for each in own.contracts]
+    parts = apportion_fine(total, shortfalls, caps, own.contracts)
     for contract_id, part in zip(own.contracts, parts, strict=True):
         before: Settled = settled[contract_id]
-        contract = context.contract(day, contract_id)
-        amount = min(int(part), fine_cap(contract, before, side))
+        amount = int(part)
         old = before.seller_fine if side is Side.SELL else before.buyer_fine
         if amount != old:
             field = "seller_fine" if side is Side.SELL else "buyer_fine"
@@ -266,7 +266,8 @@ def _distribution(context: Context, day: int) -> Distribution:
     """Who gets how much of which fine (A-19): a pure function of the day's judgements and fines.
 
     Performing members are those that promised something on the day and defaulted on neither side; with two sides the
-    mean of their credits counts [chosen].
+    mean of their credits counts [chosen]. A contract's fine goes to none of its two sides' owners [chosen], or who has
+    two accounts would pay itself.
     """
     earned: dict[bytes, list[int]] = {}
     defaulted: dict[bytes, None] = {}
@@ -279,6 +280,7 @@ def _distribution(context: Context, day: int) -> Distribution:
     performers = [
         (address, Points(sum(points) // len(points))) for address, points in earned.items() if address not in defaulted
     ]
+    owner_of = {address: context.account(address).owner for address, _ in performers}
     shared: Distribution = {}
     for contract_id, contract in delivering(context, day):
         settled: Settled | None = context.state.get(Table.SETTLED, day_key(day) + contract_id)
@@ -286,7 +288,8 @@ def _distribution(context: Context, day: int) -> Distribution:
             continue
         for side, amount in ((Side.SELL, settled.seller_fine), (Side.BUY, settled.buyer_fine)):
             if amount:
-                others = [each for each in performers if each[0] not in (contract.seller, contract.buyer)]
+                owners = [context.account(address).owner for address in (contract.seller, contract.buyer)]
+                others = [each for each in performers if owner_of[each[0]] not in owners]
                 parts = share_fine(Money(amount), others) or [(context.reserved.community, Money(amount))]
                 shared[contract_id, side] = dict(parts)
     return shared

@@ -2,9 +2,10 @@
 
 They stand apart from settlement because they look at a whole day, and from credit because they only need to know how
 much credit was lost; compensation, the part of A-18 that makes the partner whole, is settled with the interval. The
-fine of a day is computed once on a node's sums per role, `mu * dC * P`, and then divided among its contracts by
-shortfall, so that splitting a contract into ten changes nothing. The shape of A-18 is deduced; the tolerance, the
-minimum loss of credit and the division are chosen; that performing nodes share the fine is stated.
+fine of a day is computed once on a node's sums per role, `mu * dC * P`, capped once by what the collateral of all its
+contracts leaves, and then divided among its contracts by shortfall, so that splitting a contract into ten changes
+nothing. The shape of A-18 is deduced; the tolerance, the minimum loss of credit, the cap and the division are chosen;
+that performing nodes share the fine is stated.
 """
 
 from __future__ import annotations
@@ -63,9 +64,22 @@ def fine(mu: int, points: Points, promised: Energy) -> Money:
     return Money(toward_zero(mu * points * promised, MILLION * WH_PER_KWH))
 
 
-def apportion_fine(total: Money, shortfalls: Sequence[Energy], contract_ids: Sequence[bytes]) -> list[Money]:
-    """A day's fine divided among the node's contracts by shortfall, largest remainder first, ties by id (L-5)."""
-    return [Money(part) for part in apportion(total, shortfalls, contract_ids)]
+def apportion_fine(
+    total: Money, shortfalls: Sequence[Energy], caps: Sequence[Money], contract_ids: Sequence[bytes]
+) -> list[Money]:
+    """A day's fine divided among the node's contracts (L-5, L-7).
+
+    By shortfall, largest remainder first, ties by id. `caps` are what each contract's collateral leaves, at least 0:
+    what exceeds one goes to the others by ascending id, up to theirs, and only what exceeds them all is dropped. So the
+    sum is min(total, sum of caps), however a promise was cut into contracts.
+    """
+    parts = [min(part, cap) for part, cap in zip(apportion(total, shortfalls, contract_ids), caps, strict=True)]
+    over = total - sum(parts)
+    for i in sorted(range(len(parts)), key=contract_ids.__getitem__):
+        more = min(over, caps[i] - parts[i])
+        parts[i] += more
+        over -= more
+    return [Money(part) for part in parts]
 
 
 def share_fine(amount: Money, performers: Sequence[tuple[bytes, Points]]) -> list[tuple[bytes, Money]]:
