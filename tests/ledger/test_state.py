@@ -52,7 +52,7 @@ def puts(draw: st.DrawFn) -> tuple[Table, bytes, Any]:
                 (Table.PROMISE, day + key, Promise(bytes(4))),
                 (Table.READING, day + key, ReadingSet(bytes(32), number % 7, 1)),
                 (Table.FAULT, day + meter + bytes((0, 1, 0, 2)), Fault(1, 2, str(number))),
-                (Table.DEBT, key, Debt(debtor, PEOPLE[0], number, 3, 0, b"")),
+                (Table.DEBT, key, Debt(debtor, PEOPLE[0], number, 3, 0, b"", True)),
             ]
         )
     )

@@ -48,11 +48,20 @@ def clear(context: Context, day: int, dues: Sequence[Due]) -> None:
             locked[each.payer] = locked.get(each.payer, 0) - lock
             tell_moved(context, each.kind, each.payer, each.payee, amount, day, each.contract)
         if each.amount > amount:
-            owe(context, Debt(each.payer, each.payee, each.amount - amount, each.kind, day, each.contract))
+            bars = not _gives_back_a_share(context, day, each)
+            owe(context, Debt(each.payer, each.payee, each.amount - amount, each.kind, day, each.contract, bars))
     for address, change in free.items():
         account = context.account(address)
         put = changed(account, balance=account.balance + change, locked=account.locked + locked.get(address, 0))
         context.put_account(address, put)
+
+
+def _gives_back_a_share(context: Context, day: int, each: Due) -> bool:
+    """Whether a due takes back a fine's share, by somebody else's correction, from who had no part in the contract."""
+    if each.kind is not Kind.SHARE:
+        return False
+    contract = context.contract(day, each.contract)
+    return each.payer not in (contract.seller, contract.buyer)
 
 
 def _use_locks(context: Context, day: int, dues: Sequence[Due]) -> list[int]:

@@ -22,7 +22,7 @@ from wattquorum.ledger.clearing import Due, clear, due
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import CreditDecayed, DayClosed, DaySealed, FineCharged, MemberJudged
 from wattquorum.ledger.metering import MemberKey
-from wattquorum.ledger.money import unlock
+from wattquorum.ledger.money import pay_debts, unlock
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.settling import (
     deliveries,
@@ -96,8 +96,12 @@ def close_day(context: Context, payload: CloseDay) -> None:
         _charge(context, payload.day, parameters, key, sums[key])
     dues += _shares(context, payload.day, {}, _distribution(context, payload.day))
     clear(context, payload.day, dues)
+    released: dict[bytes, None] = {}
     for contract_id, contract in delivering(context, payload.day):
         _release(context, payload.day, contract_id, contract)
+        released[contract.seller] = released[contract.buyer] = None
+    for address in sorted(released):
+        pay_debts(context, address)
     chain = context.chain()
     context.state.put(Table.CHAIN, b"", changed(chain, days_closed=chain.days_closed + 1))
     context.state.put(Table.DAY, day_key(payload.day), changed(day, status=DayStatus.CLOSED))

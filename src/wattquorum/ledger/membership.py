@@ -27,7 +27,7 @@ from wattquorum.ledger.facts import (
     StatusChanged,
 )
 from wattquorum.ledger.genesis import version_key
-from wattquorum.ledger.money import has_debt
+from wattquorum.ledger.money import is_barred
 from wattquorum.ledger.parameters import with_changes
 from wattquorum.ledger.state import (
     Day,
@@ -124,7 +124,7 @@ def set_status(context: Context, payload: SetStatus) -> None:
     account = context.account(payload.member, "member")
     if not account.key or account.status not in (Status.ACTIVE, Status.SUSPENDED):
         raise Refused("account_inactive", "member", account.name, "Only active or suspended members can be changed.")
-    owes = payload.status is Status.ACTIVE and has_debt(context, payload.member)
+    owes = payload.status is Status.ACTIVE and is_barred(context, payload.member)
     status = Status.INDEBTED if owes else payload.status
     context.change_account(payload.member, status=status)
     context.tell(StatusChanged(payload.member, status, payload.reason))

@@ -2,7 +2,7 @@
 
 Everything here keeps one law: the balances of all accounts, locked collateral and the four reserved accounts
 included, add up to zero. No balance but the grid's and the outside's goes below zero; what a payer lacks becomes a
-recorded debt to the payee and suspends the payer, and nobody else's balance is touched.
+recorded debt to the payee and bars the payer, and nobody else's balance is touched.
 """
 
 from __future__ import annotations
@@ -91,18 +91,18 @@ def pay(
         _move(context, payer, payee, paid, from_lock)
         tell_moved(context, kind, payer, payee, paid, day, contract)
     if amount > paid:
-        owe(context, Debt(payer, payee, amount - paid, kind, day, contract))
+        owe(context, Debt(payer, payee, amount - paid, kind, day, contract, bars=True))
     return from_lock
 
 
 def owe(context: Context, debt: Debt) -> None:
-    """Records a debt and suspends the debtor until it is paid (L-7)."""
-    # A transaction that records debts drops none, so that the number of open ones tells its debts apart.
+    """Records a debt; one that bars keeps the debtor from trading until it is paid (L-7)."""
+    # A transaction records all its debts before it drops any, so that the number of open ones tells its debts apart.
     key = tagged_hash("debt", context.hash, context.state.count(Table.DEBT).to_bytes(8, "big"))[:16]
     context.state.put(Table.DEBT, key, debt)
     context.tell(DebtRecorded(key, debt.debtor, debt.creditor, debt.amount, Kind(debt.kind), debt.day, debt.contract))
     account = context.account(debt.debtor)
-    if account.status is Status.ACTIVE and account.key:
+    if debt.bars and account.status is Status.ACTIVE and account.key:
         context.change_account(debt.debtor, status=Status.INDEBTED)
         context.tell(StatusChanged(debt.debtor, Status.INDEBTED, "a debt was recorded"))
 
@@ -110,6 +110,24 @@ def owe(context: Context, debt: Debt) -> None:
 def has_debt(context: Context, address: bytes) -> bool:
     """Whether an account owes anything."""
     return bool(context.state.listed(Table.DEBT, address))
+
+
+def is_barred(context: Context, address: bytes) -> bool:
+    """Whether an account owes anything that keeps it from trading."""
+    return any(context.state.get(Table.DEBT, key).bars for key in context.state.listed(Table.DEBT, address))
+
+
+def pay_debts(context: Context, address: bytes) -> None:
+    """Pays what an account owes from its free money, as far as it goes: earlier days first, then by id (L-7)."""
+    debts = [(context.state.get(Table.DEBT, key), key) for key in context.state.listed(Table.DEBT, address)]
+    for debt, key in sorted(debts, key=_by_day):
+        amount = min(debt.amount, available(context, address))
+        if amount > 0:
+            _pay_debt(context, key, debt, amount)
+
+
+def _by_day(each: tuple[Debt, bytes]) -> tuple[int, bytes]:
+    return each[0].day, each[1]
 
 
 def deposit(context: Context, payload: Deposit) -> None:
@@ -181,13 +199,18 @@ def settle_debt(context: Context, payload: SettleDebt) -> None:
         raise Refused("debt_unknown", "debt", payload.debt)
     if not 0 < payload.amount <= debt.amount:
         raise Refused("out_of_range", "amount", payload.amount, f"Pay from 1 to {debt.amount} millionths.")
-    post(context, Kind.DEBT_PAYMENT, debt.debtor, debt.creditor, payload.amount, debt.day, debt.contract)
-    left = debt.amount - payload.amount
+    _pay_debt(context, payload.debt, debt, payload.amount)
+
+
+def _pay_debt(context: Context, key: bytes, debt: Debt, amount: int) -> None:
+    """Pays a part of a debt or all of it; the last one that bars makes an indebted account active again."""
+    post(context, Kind.DEBT_PAYMENT, debt.debtor, debt.creditor, amount, debt.day, debt.contract)
+    left = debt.amount - amount
     if left:
-        context.state.put(Table.DEBT, payload.debt, changed(debt, amount=left))
+        context.state.put(Table.DEBT, key, changed(debt, amount=left))
     else:
-        context.state.drop(Table.DEBT, payload.debt)
-    context.tell(DebtRecorded(payload.debt, debt.debtor, debt.creditor, left, Kind(debt.kind), debt.day, debt.contract))
-    if context.account(debt.debtor).status is Status.INDEBTED and not has_debt(context, debt.debtor):
+        context.state.drop(Table.DEBT, key)
+    context.tell(DebtRecorded(key, debt.debtor, debt.creditor, left, Kind(debt.kind), debt.day, debt.contract))
+    if context.account(debt.debtor).status is Status.INDEBTED and not is_barred(context, debt.debtor):
         context.change_account(debt.debtor, status=Status.ACTIVE)
         context.tell(StatusChanged(debt.debtor, Status.ACTIVE, "all debts are paid"))

@@ -212,6 +212,7 @@ class Debt(Record, frozen=True):
     kind: Unsigned
     day: Unsigned
     contract: bytes
+    bars: bool  # from trading, until it is paid; not where a correction took back a share of somebody else's fine
 
 
 class Payout(Record, frozen=True):

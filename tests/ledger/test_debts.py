@@ -1,0 +1,124 @@
+"""Debts: paid from collateral that becomes free, and which of them bar their debtor (L-7, L-11)."""
+
+from __future__ import annotations
+
+from tests.ledger.watched import WatchedWorld
+from tests.ledger.world import HOUR, START
+from wattquorum.foundation.quantities import MILLION
+from wattquorum.foundation.transfers import Kind
+from wattquorum.ledger.accounts import Side, Status
+from wattquorum.ledger.blocks import Outcome
+from wattquorum.ledger.facts import Moved, StatusChanged
+from wattquorum.ledger.transactions import CloseDay, ClosePage, SetStatus, SettleDebt, WithdrawMoney
+
+KWH, MWH = 1_000, 1_000_000
+DAY = 24 * HOUR
+
+
+def statuses(world: WatchedWorld, name: str) -> list[Status]:
+    told = [fact for fact in world.facts(StatusChanged) if isinstance(fact, StatusChanged)]
+    return [fact.status for fact in told if fact.address == world.address(name)]
+
+
+def overdrawn(money: int, *, suspended: bool = False) -> WatchedWorld:
+    """c has all but 905 - 900 of its money locked for 1 MWh, and used 20 kWh beyond it: 15.00 for the grid."""
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY, money=money)
+    world.publish()
+    world.approve(world.contract("g", "c", [MWH, 0, 0, 0]))
+    if suspended:
+        world.done("operator", SetStatus(world.address("c"), Status.SUSPENDED, "papers"))
+    world.read({"g-sell": [MWH, 0, 0, 0], "c-buy": [MWH, 20 * KWH, 0, 0]})
+    world.done("operator", ClosePage(START, "f1"))
+    return world
+
+
+def test_collateral_that_becomes_free_pays_what_its_owner_owes() -> None:
+    # Of 905.00 it locked 900.000004 and paid 5.00 - 4 units of 15.00; it bought 1 MWh at .54.
+    world = overdrawn(905 * MILLION)
+    ((_, owed),) = world.debts_of("c")
+    assert (owed.amount, world.account("c").status) == (10 * MILLION + 4, Status.INDEBTED)
+    world.done("operator", CloseDay(START))
+    assert world.debts_of("c") == []
+    assert world.account("c").balance == (905 - 540 - 15) * MILLION
+    assert statuses(world, "c") == [Status.INDEBTED, Status.ACTIVE]
+    paid = [(f.amount, f.day) for f in world.facts(Moved) if isinstance(f, Moved) and f.kind is Kind.DEBT_PAYMENT]
+    assert paid == [(10 * MILLION + 4, START)]
+
+
+def test_a_suspended_debtor_pays_and_stays_suspended() -> None:
+    world = overdrawn(905 * MILLION, suspended=True)
+    world.done("operator", CloseDay(START))
+    assert world.debts_of("c") == []
+    assert world.account("c").status is Status.SUSPENDED
+
+
+def test_what_becomes_free_pays_earlier_days_first_as_far_as_it_goes() -> None:
+    # c owes 375.00 for 500 kWh of each of two days without contracts, and bought 1 MWh for the third: its 900.000004
+    # of collateral give back 360.000004 after the payment of 540.00.
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY, money=900 * MILLION + 4)
+    days = [world.publish(START + i * DAY) for i in range(3)]
+    contract = world.contract("g", "c", [MWH, 0, 0, 0], day=days[2])
+    for day in days[:2]:
+        world.read({"g-sell": [0] * 4, "c-buy": [500 * KWH, 0, 0, 0]}, day=day)
+    world.approve(contract, day=days[2])
+    for day in (days[1], days[0]):  # the later day is closed first
+        world.close(day=day)
+    assert [owed.amount for _, owed in world.debts_of("c")] == [375 * MILLION] * 2
+    world.read({"g-sell": [MWH, 0, 0, 0], "c-buy": [MWH, 0, 0, 0]}, day=days[2])
+    world.close(day=days[2])
+    left = {owed.day: owed.amount for _, owed in world.debts_of("c")}
+    assert left == {days[0]: 15 * MILLION - 4, days[1]: 375 * MILLION}
+    assert (world.account("c").balance, world.account("c").status) == (0, Status.INDEBTED)
+
+
+def given_back() -> WatchedWorld:
+    """p got 25.00 of g's fine and took all its money; then a correction shows that g had kept its promise."""
+    world = WatchedWorld(parameters={"fee": 0})
+    for name, *sides in (("g", Side.SELL), ("c", Side.BUY), ("p", Side.SELL, Side.BUY), ("q", Side.BUY)):
+        world.member(name, *sides)
+    world.publish()
+    promised = [MWH, 0, 0, 0]
+    world.approve(world.contract("g", "c", promised), world.contract("p", "q", promised))
+    kept = dict.fromkeys(("c-buy", "p-sell", "q-buy"), promised)
+    world.read({**kept, "g-sell": [800 * KWH, 0, 0, 0], "p-buy": [0] * 4})
+    world.close()
+    world.done("p", WithdrawMoney(world.account("p").balance))
+    assert world.read({"g-sell": promised}, version=2).outcome is Outcome.DONE
+    return world
+
+
+def test_who_must_give_back_a_share_of_somebody_elses_fine_owes_it_and_is_not_barred() -> None:
+    world = given_back()
+    ((_, owed),) = world.debts_of("p")
+    assert (owed.amount, owed.creditor, owed.kind) == (25 * MILLION, world.address("g"), Kind.SHARE)
+    assert world.account("p").status is Status.ACTIVE
+    assert statuses(world, "p") == []
+    world.deposit("p", 1_000 * MILLION)
+    tomorrow = world.publish(START + DAY)
+    world.contract("p", "q", [KWH] * 4, day=tomorrow)
+
+
+def test_a_debt_that_bars_nobody_does_not_keep_a_member_from_being_reinstated() -> None:
+    world = given_back()
+    world.done("operator", SetStatus(world.address("p"), Status.SUSPENDED, "papers"))
+    world.done("operator", SetStatus(world.address("p"), Status.ACTIVE, ""))
+    assert world.account("p").status is Status.ACTIVE
+
+
+def test_who_owes_both_is_active_again_once_the_debt_that_bars_is_paid() -> None:
+    # Tomorrow p uses 1 kWh from the grid without a cent: .75 that bar it, beside the 25.00 that do not.
+    world = given_back()
+    tomorrow = world.publish(START + DAY)
+    meters = ("g-sell", "c-buy", "p-sell", "q-buy")
+    world.read({**dict.fromkeys(meters, [0] * 4), "p-buy": [KWH, 0, 0, 0]}, day=tomorrow)
+    world.close(day=tomorrow)
+    assert world.account("p").status is Status.INDEBTED
+    world.deposit("p", MILLION)
+    ((barring, _),) = [(key, owed) for key, owed in world.debts_of("p") if owed.kind is not Kind.SHARE]
+    world.done("p", SettleDebt(barring, 750_000))
+    assert world.account("p").status is Status.ACTIVE
+    assert [owed.amount for _, owed in world.debts_of("p")] == [25 * MILLION]
