@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from tests.ledger.watched import WatchedWorld, snapshot_of
 from tests.ledger.world import HOUR, key_of
-from wattquorum.foundation.codec import encode
+from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import SigningKey, address_of, verify_each
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Side
-from wattquorum.ledger.blocks import Outcome, order
+from wattquorum.ledger.blocks import Applied, Outcome, decode_ordered, order
+from wattquorum.ledger.execution import APPLIED_LAG_MAX
 from wattquorum.ledger.membership import ROTATION_PURPOSE
 from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import (
@@ -357,6 +358,46 @@ def test_an_entry_that_no_proposer_signed_or_that_is_not_later_changes_nothing(w
     assert snapshot_of(at.ledger.state) == before
     assert at.ledger.tip is tip
     assert at.ledger.state.changes() == []
+
+
+def test_a_proposal_names_a_block_that_is_there_and_not_too_long_ago() -> None:
+    at = world()
+    tip, height = at.ledger.applied, at.ledger.height
+
+    def proposed(applied: Applied) -> bytes:
+        return order(at.proposer, at.ledger.chain_id, at.now + 1, applied, (at.signed("m", PAYLOAD),))
+
+    for applied, code in (
+        (Applied(height, bytes(32)), "diverged"),
+        (Applied(height - 1, tip.hash), "diverged"),
+        (Applied(height + 1, tip.hash), "out_of_range"),
+    ):
+        before = snapshot_of(at.ledger.state)
+        with pytest.raises(Refused) as caught:
+            at.ledger.execute(proposed(applied), verify_each)
+        assert caught.value.code == code
+        assert snapshot_of(at.ledger.state) == before
+    entry = proposed(tip)
+    for _ in range(APPLIED_LAG_MAX + 1):
+        at.block([])
+    late = order(at.proposer, at.ledger.chain_id, at.now + 1, tip, ())
+    with pytest.raises(Refused) as caught:
+        at.ledger.execute(late, verify_each)
+    assert (caught.value.code, caught.value.field) == ("out_of_range", "applied.height")
+    # The signature covers what was executed: the same entry for another block is nobody's.
+    moved = changed(decode_ordered(entry), applied=at.ledger.applied, time_ms=at.now + 1)
+    with pytest.raises(Refused) as caught:
+        at.ledger.execute_ordered(moved, verify_each)
+    assert caught.value.code == "signature_forged"
+
+
+def test_a_proposer_may_lag_behind_as_far_as_the_bound() -> None:
+    at = world()
+    applied = at.ledger.applied
+    for _ in range(APPLIED_LAG_MAX):
+        at.ledger.execute(order(at.proposer, at.ledger.chain_id, at.now + 1, applied, ()), verify_each)
+        at.now += 1
+    assert at.ledger.height == applied.height + APPLIED_LAG_MAX
 
 
 # Fuzzing

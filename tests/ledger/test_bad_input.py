@@ -565,6 +565,11 @@ def adding_a_meter_to_nobody(world: WatchedWorld) -> Attempt:
     return Attempt("operator", AddMeter(NOBODY, point("a")), NOBODY)
 
 
+@refused("out_of_range", "member")
+def adding_a_meter_to_the_grid_account(world: WatchedWorld) -> Attempt:
+    return Attempt("operator", AddMeter(world.ledger._reserved.grid, point("a")), "grid")
+
+
 @refused("out_of_range", "limit_w")
 def a_meter_that_carries_nothing(world: WatchedWorld) -> Attempt:
     return Attempt("operator", AddMeter(world.address("g"), point("a", limit_w=0)), 0)
@@ -1138,6 +1143,12 @@ def disputing_somebody_elses_contract(world: WatchedWorld) -> Attempt:
     return Attempt("p", Dispute(START, contract, ""), world.address("p"))
 
 
+@refused("role_missing", "sender")
+def disputing_as_no_member(world: WatchedWorld) -> Attempt:
+    closed(world)
+    return Attempt("operator", Dispute(START, b"", ""), "operator")
+
+
 @refused("contract_unknown", "contract")
 def disputing_half_a_contracts_id(world: WatchedWorld) -> Attempt:
     contract = world.contract("g", "c", FOUR)
@@ -1308,6 +1319,7 @@ ELSEWHERE = {
     "transaction_oversized": "inadmissible: test_admission",
     "encoding_noncanonical": "inadmissible, or an unreadable genesis: test_admission",
     "encoding_unreadable": "inadmissible, or an unreadable genesis: test_admission",
+    "diverged": "not a transaction's but an entry's: test_admission",
     "snapshot_wrong": "not a transaction's: test_snapshots",
     "snapshot_missing": "not a transaction's but an audit's",
     "chain_altered": "not a transaction's but an audit's",

@@ -5,14 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.ledger.watched import WatchedWorld
-from tests.ledger.world import FEED_IN, HOUR, QUARTER, START
-from wattquorum.foundation.quantities import MILLION
+from tests.ledger.world import FEED_IN, HOUR, QUARTER, START, World
+from wattquorum.foundation.intervals import Window
+from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, MILLION, POWER_MAX, PRICE_MAX
 from wattquorum.foundation.transfers import Kind
+from wattquorum.foundation.vectors import pack_prices
 from wattquorum.ledger.accounts import Side, Status
-from wattquorum.ledger.facts import ContractSettled, CreditDecayed, DebtRecorded, MemberJudged, Moved, StatusChanged
+from wattquorum.ledger.facts import (
+    ContractSettled,
+    CreditDecayed,
+    DebtRecorded,
+    DisputeFiled,
+    MemberJudged,
+    Moved,
+    StatusChanged,
+)
 from wattquorum.ledger.readings import Quality
 from wattquorum.ledger.state import Chain, Settled, Table, day_key
-from wattquorum.ledger.transactions import CloseDay, ClosePage, SealDay, SettleDebt
+from wattquorum.ledger.transactions import (
+    CloseDay,
+    ClosePage,
+    Dispute,
+    Propose,
+    PublishDay,
+    SealDay,
+    SetParameters,
+    SettleDebt,
+)
 from wattquorum.market.terms import Policy
 
 KWH, MWH, POINT = 1_000, 1_000_000, 1_000_000
@@ -187,6 +206,28 @@ def test_a_fine_is_capped_by_what_collateral_left() -> None:
     assert gain(world, "g") == -1_040_004
     assert world.debts_of("g") == []
     assert world.side("g", Side.SELL).credit == 0
+
+
+def test_a_buyers_fine_is_capped_by_what_energy_fee_and_compensation_left() -> None:
+    # C = 100, mu = .05: the lock is 3.00 for energy, .40 for compensation, .05 * 10 * 4 = 2.00 for the fine, 4 units.
+    # c takes 1 of 4 kWh and pays .50 + .04 + 3 * .10; of the fine of .05 * 75 * 4 = 15.00 only 4.560004 are covered.
+    world, (contract,) = market([("g", "c", 4 * KWH)], {"c-buy": KWH}, initial_credit=100 * POINT, mu=50_000)
+    assert settled_of(world, contract).buyer_fine == 4_560_004
+    assert gain(world, "c") == -5_400_004
+    assert world.debts_of("c") == []
+
+
+def test_a_prosumer_takes_part_in_shares_with_the_mean_of_its_two_credits() -> None:
+    # As above from C = 0: p earns 3.333333 selling 1 of 6 MWh and 6.666666 buying 2, on average 4.999999; y 6.666666,
+    # x 3.333333. d's fine of 15.00 over 14.999998 points: 4.999999, 6.666666 and 3.333333, and the two units that are
+    # left go to the largest remainders, those of y and p.
+    world, (contract, _, _) = market(
+        [("d", "e", 3 * MWH), ("p", "x", MWH), ("y", "p", 2 * MWH)], {"d-sell": 0}, initial_credit=0
+    )
+    assert settled_of(world, contract).seller_fine == 15 * MILLION
+    assert gain(world, "p") == 500 * MILLION - 1_080 * MILLION + 5_000_000
+    assert gain(world, "y") == 1_000 * MILLION + 6_666_667
+    assert gain(world, "x") == -540 * MILLION + 3_333_333
 
 
 def test_a_fine_is_divided_among_contracts_by_shortfall() -> None:
@@ -381,6 +422,54 @@ def test_the_grid_pays_until_its_credit_limit_and_owes_the_rest() -> None:
     assert world.ledger.state.count(Table.DEBT) == 0
 
 
+def test_a_credit_limit_that_is_lowered_takes_nothing_back_and_pays_nothing_more() -> None:
+    # The grid stands at -1.60 when its limit becomes 0: what it owes for the next day is recorded, and what comes in
+    # then fills the hole first.
+    world = World(parameters={"grid_credit_limit": 2 * MILLION, "fee": 0, "notice_blocks": 0})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY)
+    days = [world.publish(START + i * DAY) for i in range(2)]
+    world.read({"g-sell": FOUR, "c-buy": [0] * 4})
+    world.close()
+    grid = world.ledger._reserved.grid
+    assert world.balance_of(grid) == -4 * FEED_IN
+    world.done("operator", Propose(SetParameters((("grid_credit_limit", 0),), world.ledger.height + 1)))
+    world.read({"g-sell": FOUR, "c-buy": [0] * 4}, day=days[1])
+    world.close(day=days[1])
+    assert world.balance_of(grid) == -4 * FEED_IN
+    ((debt, owed),) = list(world.ledger.state.items(Table.DEBT))
+    assert (owed.debtor, owed.amount) == (grid, 4 * FEED_IN)
+    # A correction that brings the grid 1.50: it stays below its limit and still pays nothing.
+    world.read({"c-buy": [KWH, KWH, 0, 0]}, day=days[1], version=2)
+    assert world.balance_of(grid) == -100_000
+    assert world.do("operator", SettleDebt(debt, 1)).code == "balance_short"
+    assert world.money_in_all() == 0
+
+
+def test_the_greatest_contract_at_the_greatest_price_stays_inside_64_bits() -> None:
+    # 100 intervals of 1 GWh at 998 per kWh, between 0 and 1,000, and nothing is delivered: c buys 10**11 Wh at 1,000,
+    # and compensation makes it whole: 10**8 kWh for 998 each. 100 points are lost, and fined with 1 each per kWh.
+    world = WatchedWorld(parameters={"fee": 0, "mu": MILLION, "initial_credit": 100 * POINT}, intervals=100)
+    for name, side in (("g", Side.SELL), ("c", Side.BUY)):
+        world.member(name, side, limit_w=POWER_MAX, money=2 * 10**18)
+    window = Window(START, START + 100 * QUARTER, QUARTER)
+    prices = [pack_prices([value]) for value in (-PRICE_MAX, PRICE_MAX, 0)]
+    end = window.end_ms
+    deadlines = (START - 1, end, end, end + HOUR)
+    world.done("operator", Propose(PublishDay(window, ("f1",), prices[0], prices[1], prices[2], *deadlines)))
+    contract = world.contract("g", "c", [ENERGY_PER_INTERVAL_MAX] * 100, 998 * MILLION)
+    lock = world.account("g").locked
+    # A negative feed-in price is what g may have to pay for selling: 1,000 on every kWh, and 2 of compensation.
+    assert lock == 10**8 * (1_000 + 2) * MILLION + 10 * 10**8 * MILLION + 400
+    world.read({"g-sell": [0] * 100, "c-buy": [ENERGY_PER_INTERVAL_MAX] * 100})
+    world.close()
+    found = settled_of(world, contract)
+    assert found.grid_purchase == 10**8 * 1_000 * MILLION
+    assert found.seller_compensation == 10**8 * 2 * MILLION
+    assert found.seller_fine == 10**8 * 100 * MILLION
+    assert world.account("c").balance == 2 * 10**18 - 10**8 * 998 * MILLION
+
+
 # Sealing
 
 
@@ -402,6 +491,20 @@ def test_a_sealed_day_leaves_the_state_and_its_money_where_it_is() -> None:
     assert [world.ledger.state.count(table) for table in tables] == [0] * len(tables)
     assert {name: world.account(name).balance for name in "gcab"} == before
     assert world.side("g", Side.SELL).credit == 0
+
+
+def test_a_day_can_be_disputed_from_its_close_on_also_when_it_is_sealed() -> None:
+    world, (contract, other) = market([("g", "c", MWH), ("a", "b", MWH)], {"g-sell": 0})
+    world.done("c", Dispute(START, contract, "the meter was changed that day"))
+    assert world.do("c", Dispute(START, other, "not mine")).code == "role_missing"
+    before = {name: world.account(name).balance for name in "gcab"}
+    world.done("operator", SealDay(START), at=FINAL)
+    world.done("c", Dispute(START, contract, "still"))
+    assert world.do("operator", Dispute(START, b"", "no member")).code == "role_missing"
+    assert world.do("c", Dispute(START + DAY, b"", "no day")).code == "day_unknown"
+    told = [(fact.member, fact.contract) for fact in world.facts(DisputeFiled) if isinstance(fact, DisputeFiled)]
+    assert told == [(world.address("c"), contract)] * 2
+    assert {name: world.account(name).balance for name in "gcab"} == before
 
 
 def test_a_day_is_published_closed_and_sealed_while_others_are_open() -> None:
