@@ -303,10 +303,13 @@ class RandomMarket:
         if missing:
             self.world.block([], at=day + self.intervals * QUARTER + HOUR)
         for feeder in feeders:
-            self.attempt("operator", ClosePage(day, feeder))
-            self.live_on()
-            if chance.random() < 0.4:
-                self.correct(day)
+            # A page may take several parts, and readings may be corrected between them.
+            while feeder not in self.world.ledger.state.get(Table.DAY, day.to_bytes(8, "big")).pages:
+                receipt = self.attempt("operator", ClosePage(day, feeder))
+                assert receipt.outcome is Outcome.DONE, receipt
+                self.live_on()
+                if chance.random() < 0.4:
+                    self.correct(day)
             contracts = self.live_contracts(day)
             if contracts and chance.random() < 0.3:
                 self.curtail(day, chance.choice(contracts), 0)

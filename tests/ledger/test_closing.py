@@ -329,6 +329,21 @@ def test_estimated_readings_alone_change_no_standing() -> None:
     assert community(world) == 0
 
 
+def test_a_member_that_was_not_tested_is_no_part_of_its_side() -> None:
+    # g promises 1 MWh, h promises 3 and is only estimated. g is alone on its side: 1 * 1 / (15 * 1) of the 50 missing
+    # points; were h counted as a second member, it would be twice as much.
+    world = WatchedWorld(parameters={"fee": 0, "max_share": MILLION}, intervals=1)
+    for name, side in (("g", Side.SELL), ("h", Side.SELL), ("c", Side.BUY)):
+        world.member(name, side, limit_w=40 * MWH)
+    world.publish()
+    world.approve(world.contract("g", "c", [MWH]), world.contract("h", "c", [3 * MWH]))
+    quality: dict[str, Sequence[Quality]] = {"h-sell": [Quality.ESTIMATED]}
+    world.read({"g-sell": [MWH], "h-sell": [3 * MWH], "c-buy": [4 * MWH]}, quality=quality)
+    world.close()
+    assert world.side("g", Side.SELL).credit == 53_333_333
+    assert world.side("h", Side.SELL).credit == 50 * POINT
+
+
 # Debts
 
 

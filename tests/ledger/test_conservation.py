@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ledger.random_market import RandomMarket
 from wattquorum.foundation.codec import changed
 from wattquorum.foundation.identities import verify_each
+from wattquorum.ledger import settling
 from wattquorum.ledger.accounts import Account
 from wattquorum.ledger.audit import audit
 from wattquorum.ledger.blocks import decode_ordered
@@ -27,7 +29,9 @@ chances = st.randoms(use_true_random=False)
 @given(chances)
 def test_money_energy_and_promises_are_conserved_at_every_block_of_a_random_market(chance: Random) -> None:
     market = RandomMarket(chance)
-    market.live()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settling, "SETTLED_AT_ONCE_MAX", chance.choice([1, 2, 10_000]))
+        market.live()
     days: list[tuple[bytes, Day]] = list(market.world.ledger.state.items(Table.DAY))
     assert all(day.status is DayStatus.CLOSED for _, day in days)
     accounts: list[tuple[bytes, Account]] = list(market.world.ledger.state.items(Table.ACCOUNT))

@@ -152,6 +152,21 @@ def test_credit_stays_within_its_bounds_however_late_a_correction_comes() -> Non
     assert world.side("g", Side.SELL).credit == 0
 
 
+def test_credit_that_has_reached_100_stays_there_when_an_old_default_is_taken_back() -> None:
+    # Day one: 50 -> 40. Day two, as the only measure of its side: 40 -> 100. Then day one was no default at all.
+    world = pair([MWH], reference_side=1, max_share=MILLION)
+    tomorrow = world.publish(START + DAY)
+    world.approve(world.contract("g", "c", [MWH], day=tomorrow), day=tomorrow)
+    reading(world, {"g-sell": [800 * KWH], "c-buy": [MWH], "a-sell": [MWH], "b-buy": [MWH]})
+    world.close()
+    assert world.side("g", Side.SELL).credit == 40 * POINT
+    world.read({"g-sell": [MWH], "c-buy": [MWH], "a-sell": [0], "b-buy": [0]}, day=tomorrow)
+    world.close(day=tomorrow)
+    assert world.side("g", Side.SELL).credit == 100 * POINT
+    reading(world, {"g-sell": [MWH]}, version=2)
+    assert world.side("g", Side.SELL).credit == 100 * POINT
+
+
 def test_versions_follow_each_other_and_the_last_one_counts() -> None:
     world = pair([MWH])
     reading(world, {"g-sell": [MWH], "c-buy": [MWH], "a-sell": [MWH], "b-buy": [MWH]})
