@@ -1215,9 +1215,11 @@ def settling_a_debt_that_does_not_exist(world: WatchedWorld) -> Attempt:
     return Attempt("c", SettleDebt(NOTHING, 1), NOTHING)
 
 
-def indebted(world: WatchedWorld) -> bytes:
+def indebted(world: WatchedWorld, *, leaving: bool = False) -> bytes:
     """`low` used 4 kWh that it did not contract: it owes 3.00 and has 1.00."""
     world.member("low", Side.BUY, money=MILLION)
+    if leaving:
+        world.done("low", Leave())
     world.read({**ALL, "low-buy": FOUR})
     world.done("operator", ClosePage(START, "f1"))
     ((debt, owed),) = world.debts_of("low")
@@ -1257,9 +1259,56 @@ def withdrawing_money_on_leaving_with_a_contract(world: WatchedWorld) -> Attempt
 
 @refused("obligations_open", "sender")
 def withdrawing_money_on_leaving_with_a_debt(world: WatchedWorld) -> Attempt:
-    indebted(world)
-    world.done("low", Leave())
+    indebted(world, leaving=True)
+    world.done("operator", ClosePage(START, "f2"), at=END + 24 * HOUR)
+    world.done("operator", CloseDay(START))
+    world.done("operator", SealDay(START), at=FINAL)
     return Attempt("low", WithdrawMoney(1), "low")
+
+
+@refused("obligations_open", "sender")
+def withdrawing_money_on_leaving_with_a_payout_under_way(world: WatchedWorld) -> Attempt:
+    world.member("auditor", money=2)
+    world.done("auditor", Leave())
+    world.done("auditor", WithdrawMoney(1))
+    return Attempt("auditor", WithdrawMoney(1), "auditor")
+
+
+@refused("obligations_open", "sender")
+def withdrawing_money_on_leaving_with_a_meter_on_an_open_day(world: WatchedWorld) -> Attempt:
+    world.done("p", Leave())
+    return Attempt("p", WithdrawMoney(1), "p")
+
+
+@refused("account_inactive", "sender")
+def leaving_while_suspended(world: WatchedWorld) -> Attempt:
+    suspended(world, "c")
+    return Attempt("c", Leave(), "c is suspended")
+
+
+@refused("account_inactive", "sender")
+def leaving_in_debt(world: WatchedWorld) -> Attempt:
+    indebted(world)
+    return Attempt("low", Leave(), "low is indebted")
+
+
+@refused("account_inactive", "member")
+def adding_a_meter_to_an_account_that_leaves(world: WatchedWorld) -> Attempt:
+    world.done("p", Leave())
+    return Attempt("operator", AddMeter(world.address("p"), point("more")), "p")
+
+
+@refused("account_inactive", "member")
+def reinstating_a_debtor(world: WatchedWorld) -> Attempt:
+    indebted(world)
+    return Attempt("operator", SetStatus(world.address("low"), Status.ACTIVE, ""), "low")
+
+
+@refused("promise_exceeds_limit", "energy")
+def a_promise_above_the_meters_that_count_on_the_day(world: WatchedWorld) -> Attempt:
+    # 40 kW at f1 count; another 40 kW hang on a feeder that the day does not have.
+    world.done("operator", AddMeter(world.address("g"), point("far", limit_w=40 * KWH, feeder="f9")))
+    return Attempt("g", selling(world, energy=pack_energy([1, 1, 10_001, 1])), 10_001)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.make.__name__)

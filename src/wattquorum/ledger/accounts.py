@@ -40,7 +40,7 @@ class Status(IntEnum):
     ACTIVE = 1
     SUSPENDED = 2  # by a registrar
     INDEBTED = 3  # until its debts are paid (L-7)
-    LEAVING = 4  # no new contracts; frozen until everything is final (L-24)
+    LEAVING = 4  # by its own decision, for good: no new contracts; frozen until everything is final (L-24)
 
 
 class Side(IntEnum):
@@ -62,6 +62,7 @@ class Account(Record, frozen=True):
     name: Name
     owner: Name  # legal owner: nobody trades with itself (L-12)
     joined_ms: Unsigned
+    left_ms: Unsigned  # when it decided to leave; 0 if it did not
 
     def has(self, role: Role) -> bool:
         """Whether the account holds a role."""

@@ -165,8 +165,9 @@ def commit_readings(context: Context, payload: CommitReadings) -> None:
 
 def _check_row(context: Context, day: Day, payload: CommitReadings, row: Row) -> Meter:
     meter: Meter | None = context.state.get(Table.METER, row.meter.encode("ascii"))
-    if meter is None or meter.point.feeder != payload.feeder or not meter.counts_on(day):
-        remedy = f"Name meters of feeder {payload.feeder} that were registered before the day began."
+    here = meter is not None and meter.point.feeder == payload.feeder
+    if meter is None or not here or not meter.counts_on(day, context.account(meter.member)):
+        remedy = f"Name meters of feeder {payload.feeder} that count on the day."
         raise Refused("meter_unknown", "meter", row.meter, remedy)
     intervals = day.window.intervals
     if len(row.energy) != 4 * intervals or len(row.quality) != intervals:

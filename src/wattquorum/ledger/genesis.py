@@ -116,7 +116,7 @@ def first_state(genesis: Genesis, chain_id: bytes) -> tuple[State, list[Fact]]:
     special = reserved(chain_id)
     for name in special.__struct_fields__:
         address = getattr(special, name)
-        state.put(Table.ACCOUNT, address, Account(b"", Status.ACTIVE, 0, 0, 0, 0, name, name, genesis.created_ms))
+        state.put(Table.ACCOUNT, address, Account(b"", Status.ACTIVE, 0, 0, 0, 0, name, name, genesis.created_ms, 0))
         facts.append(AccountOpened(address, name, name))
     for founder in genesis.founders:
         key = bytes.fromhex(founder.key)
@@ -124,7 +124,7 @@ def first_state(genesis: Genesis, chain_id: bytes) -> tuple[State, list[Fact]]:
         for role in founder.roles:
             roles |= Role[role]
         address = address_of(chain_id, key)
-        account = Account(key, Status.ACTIVE, int(roles), 0, 0, 0, founder.name, founder.owner, genesis.created_ms)
+        account = Account(key, Status.ACTIVE, int(roles), 0, 0, 0, founder.name, founder.owner, genesis.created_ms, 0)
         state.put(Table.ACCOUNT, address, account)
         facts.append(AccountOpened(address, founder.name, founder.owner))
         facts.append(RoleChanged(address, int(roles)))

@@ -13,7 +13,7 @@ from wattquorum.foundation.intervals import check_window
 from wattquorum.foundation.quantities import POWER_MAX
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import check_prices
-from wattquorum.ledger.accounts import GRANTABLE, Account, Role, Side, Status
+from wattquorum.ledger.accounts import GRANTABLE, Account, Role, Side, Status, check_active
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import (
     AccountOpened,
@@ -71,7 +71,7 @@ def register(context: Context, payload: Register) -> None:
     address = address_of(context.chain_id, payload.key)
     if context.state.get(Table.ACCOUNT, address) is not None:
         raise Refused("account_exists", "key", payload.name)
-    account = Account(payload.key, Status.ACTIVE, 0, 0, 0, 0, payload.name, payload.owner, context.now)
+    account = Account(payload.key, Status.ACTIVE, 0, 0, 0, 0, payload.name, payload.owner, context.now, 0)
     context.state.put(Table.ACCOUNT, address, account)
     context.tell(AccountOpened(address, payload.name, payload.owner))
     for point in payload.meters:
@@ -84,6 +84,8 @@ def add_meter(context: Context, payload: AddMeter) -> None:
     member = context.account(payload.member, "member")
     if not member.key:
         raise Refused("out_of_range", "member", member.name, "Reserved accounts have no meters.")
+    if member.left_ms:
+        raise Refused("account_inactive", "member", member.name, "It leaves; register a new account.")
     _add_meter(context, payload.member, payload.meter)
 
 
@@ -117,15 +119,22 @@ def _add_meter(context: Context, address: bytes, point: MeterPoint) -> None:
 
 
 def set_status(context: Context, payload: SetStatus) -> None:
-    """A registrar suspends or reinstates a member; who owes something stays barred until it has paid (L-7, L-24)."""
+    """A registrar suspends an account or reinstates it.
+
+    Who owes something is barred until it has paid (L-7), and who had decided to leave goes on leaving (L-24).
+    """
     context.need(Role.REGISTRAR)
     if payload.status not in (Status.ACTIVE, Status.SUSPENDED):
         raise Refused("out_of_range", "status", payload.status.name, "Choose active or suspended.")
     account = context.account(payload.member, "member")
-    if not account.key or account.status not in (Status.ACTIVE, Status.SUSPENDED):
-        raise Refused("account_inactive", "member", account.name, "Only active or suspended members can be changed.")
-    owes = payload.status is Status.ACTIVE and is_barred(context, payload.member)
-    status = Status.INDEBTED if owes else payload.status
+    reinstated = payload.status is Status.ACTIVE
+    if not account.key or (reinstated and account.status not in (Status.ACTIVE, Status.SUSPENDED)):
+        raise Refused("account_inactive", "member", account.name, "Only suspended accounts are reinstated.")
+    status: Status = payload.status
+    if reinstated and account.left_ms:
+        status = Status.LEAVING
+    elif reinstated and is_barred(context, payload.member):
+        status = Status.INDEBTED
     context.change_account(payload.member, status=status)
     context.tell(StatusChanged(payload.member, status, payload.reason))
 
@@ -140,11 +149,9 @@ def rotate_key(context: Context, payload: RotateKey) -> None:
 
 
 def leave(context: Context, _: Leave) -> None:
-    """A member stops trading; its money is free once everything of its is final (L-24)."""
-    account = context.account(context.sender)
-    if account.status is Status.LEAVING:
-        raise Refused("account_inactive", "sender", f"{account.name} is {account.status.name.lower()}")
-    context.change_account(context.sender, status=Status.LEAVING)
+    """A member stops trading for good; its money is free once everything of its is final (L-24)."""
+    check_active(context.account(context.sender), "sender")
+    context.change_account(context.sender, status=Status.LEAVING, left_ms=context.now)
     context.tell(StatusChanged(context.sender, Status.LEAVING, "the member leaves"))
 
 
@@ -268,6 +275,7 @@ def _publish_day(context: Context, action: PublishDay) -> None:
         action.substitute_ms,
         action.final_ms,
         version,
+        context.now,
         DayStatus.OPEN,
         (),
     )

@@ -74,13 +74,21 @@ def _reading(context: Context, day: int, meter: str) -> Row | None:
 
 def counting(context: Context, day: Day, address: bytes, side: Side) -> list[str]:
     """The side's meters whose readings belong to a day; later ones must not hold up a page that began without them."""
+    return [meter.point.meter for meter in _counting(context, day, address, side)]
+
+
+def limit_on(context: Context, day: Day, address: bytes, side: Side) -> int:
+    """What the side's meters that count on a day can carry together [W] (L-10)."""
+    return sum(meter.point.limit_w for meter in _counting(context, day, address, side))
+
+
+def _counting(context: Context, day: Day, address: bytes, side: Side) -> list[Meter]:
     member = context.side(address, side)
-    found = []
-    for name in member.meters if member else ():
-        meter: Meter = context.state.get(Table.METER, name.encode("ascii"))
-        if meter.counts_on(day):
-            found.append(name)
-    return found
+    if member is None:
+        return []
+    owner = context.account(address)
+    meters: list[Meter] = [context.state.get(Table.METER, name.encode("ascii")) for name in member.meters]
+    return [meter for meter in meters if meter.counts_on(day, owner)]
 
 
 def rows_in_use(state: State) -> list[bytes]:

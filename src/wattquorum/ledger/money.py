@@ -12,10 +12,11 @@ from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.quantities import MONEY_MAX, Money
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind, Transfer
-from wattquorum.ledger.accounts import Role, Status, check_active
+from wattquorum.ledger.accounts import Role, Side, Status, check_active
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import DebtRecorded, Moved, StatusChanged
-from wattquorum.ledger.state import Debt, Payout, Reference, Table
+from wattquorum.ledger.metering import counting
+from wattquorum.ledger.state import Debt, Payout, Reference, Table, side_key
 from wattquorum.ledger.transactions import Deposit, PayOut, SettleDebt, WithdrawMoney, identifier
 
 
@@ -161,16 +162,18 @@ def withdraw_money(context: Context, payload: WithdrawMoney) -> None:
 
 
 def check_settled(context: Context) -> None:
-    """Refuses a leaving member's withdrawal while anything of its is open (L-24)."""
-    account = context.account(context.sender)
-    days = [day.window.start_ms for _, day in context.state.items(Table.DAY)]
-    traded = any(
-        context.sender in (contract.seller, contract.buyer)
-        for day in days
-        for key in context.state.of_day(Table.CONTRACT, day)
-        if (contract := context.state.get(Table.CONTRACT, key))
+    """Refuses a leaving member's withdrawal while anything of its is open (L-24).
+
+    Open is a day in the state on which its meters count or it has a contract, locked money, a debt, a payout.
+    """
+    state, address = context.state, context.sender
+    account = context.account(address)
+    counts = any(
+        counting(context, day, address, side) or state.listed(Table.CONTRACT, key + side_key(address, side))
+        for key, day in state.items(Table.DAY)
+        for side in Side
     )
-    if account.locked or traded or has_debt(context, context.sender):
+    if account.locked or counts or has_debt(context, address) or state.listed(Table.PAYOUT, address):
         raise Refused("obligations_open", "sender", account.name)
 
 

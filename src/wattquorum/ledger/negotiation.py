@@ -17,6 +17,7 @@ from wattquorum.foundation.vectors import Int64s, check_energies, check_prices, 
 from wattquorum.ledger.accounts import Side, check_active
 from wattquorum.ledger.context import Context, promise_key, promised_to
 from wattquorum.ledger.facts import ContractEnded, ContractMade, OfferMade, OfferWithdrawn
+from wattquorum.ledger.metering import limit_on
 from wattquorum.ledger.money import lock, post, unlock
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.state import (
@@ -89,8 +90,8 @@ def accept(context: Context, payload: Accept) -> None:
     parameters = context.parameters(day.parameters_version)
     energy = energies(found.energy)
     sides = (_side(context, day, seller, Side.SELL, "seller"), _side(context, day, buyer, Side.BUY, "buyer"))
-    _promise(context, day, seller, Side.SELL, sides[0], energy)
-    _promise(context, day, buyer, Side.BUY, sides[1], energy)
+    _promise(context, day, seller, Side.SELL, energy)
+    _promise(context, day, buyer, Side.BUY, energy)
 
     stakes = [
         at_stake(Points(side.credit), Points(parameters.collateral_loss), Points(parameters.minimum_credit_loss))
@@ -216,7 +217,7 @@ def _make_offer(
 ) -> None:
     window = day.window
     parameters: Parameters = context.parameters(day.parameters_version)
-    own = _side(context, day, context.sender, side, "sender")
+    _side(context, day, context.sender, side, "sender")
     promised = check_energies(energy, window.intervals, "energy")
     if not np.count_nonzero(promised):
         raise Refused("promise_empty", "energy", 0)
@@ -226,7 +227,7 @@ def _make_offer(
     if valid_until_ms < context.now:
         raise Refused("window_past", "valid_until_ms", valid_until_ms)
     before = promised_to(context.state, window.start_ms, context.sender, side, window.intervals)
-    _check_limit(before + promised, own, day)
+    _check_limit(context, day, context.sender, side, before + promised)
     made = OpenOffer(context.sender, side, partner, energy, price, valid_until_ms, answers, OfferStatus.OPEN)
     offer_id = identifier(context.hash)
     context.state.put(Table.OFFER, day_key(window.start_ms) + offer_id, made)
@@ -235,9 +236,13 @@ def _make_offer(
     )
 
 
-def _check_limit(promised: Int64s, side: MemberSide, day: Day) -> None:
-    """P_max over all of a member's contracts: sum of promises <= limit x length in every interval (A-4, L-10)."""
-    limit = min(side.limit_w * day.window.length_ms // MS_PER_HOUR, ENERGY_PER_INTERVAL_MAX)
+def _check_limit(context: Context, day: Day, address: bytes, side: Side, promised: Int64s) -> None:
+    """P_max over all of a member's contracts: sum of promises <= limit x length in every interval (A-4, L-10).
+
+    The limit is that of the meters that count on the day: others cannot show that a promise was kept.
+    """
+    limit_w = limit_on(context, day, address, side)
+    limit = min(limit_w * day.window.length_ms // MS_PER_HOUR, ENERGY_PER_INTERVAL_MAX)
     most = highest(promised)
     if most > limit:
         interval = int(promised.argmax())
@@ -245,8 +250,8 @@ def _check_limit(promised: Int64s, side: MemberSide, day: Day) -> None:
         raise Refused("promise_exceeds_limit", "energy", most, remedy)
 
 
-def _promise(context: Context, day: Day, address: bytes, side: Side, own: MemberSide, energy: Int64s) -> None:
+def _promise(context: Context, day: Day, address: bytes, side: Side, energy: Int64s) -> None:
     start = day.window.start_ms
     promised = promised_to(context.state, start, address, side, energy.size) + energy
-    _check_limit(promised, own, day)
+    _check_limit(context, day, address, side, promised)
     context.state.put(Table.PROMISE, promise_key(start, address, side), Promise(packed(promised)))

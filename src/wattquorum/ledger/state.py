@@ -78,15 +78,20 @@ class MemberSide(Record, frozen=True):
 
 
 class Meter(Record, frozen=True):
-    """A registered meter point, whose it is, and since when: it counts on days that begin from then on."""
+    """A registered meter point, whose it is, and since when."""
 
     member: Address
     point: MeterPoint
     since_ms: Unsigned
 
-    def counts_on(self, day: Day) -> bool:
-        """Whether its readings belong to a day: registered before it began, and on one of its feeders."""
-        return self.since_ms <= day.window.start_ms and self.point.feeder in day.feeders
+    def counts_on(self, day: Day, owner: Account) -> bool:
+        """Whether its readings belong to a day.
+
+        It was registered before the day began, on one of the day's feeders, and its owner had not left when the day
+        was published (L-24).
+        """
+        joined = self.since_ms <= day.window.start_ms and self.point.feeder in day.feeders
+        return joined and (not owner.left_ms or day.published_ms <= owner.left_ms)
 
 
 class Proposal(Record, frozen=True):
@@ -109,6 +114,7 @@ class Day(Record, frozen=True):
     substitute_ms: Unsigned
     final_ms: Unsigned
     parameters_version: Unsigned
+    published_ms: Unsigned
     status: DayStatus
     pages: tuple[str, ...]  # feeders whose page is closed, ascending
 
@@ -318,8 +324,12 @@ def _of_debt(_key: bytes, debt: Debt) -> tuple[bytes, ...]:
     return (debt.debtor,)
 
 
-# Under which places an entry is listed: a day, a member's side on a day, a meter on a day, a feeder, a debtor. An
-# entry keeps its places for as long as it is there, however its record changes.
+def _of_payout(_key: bytes, payout: Payout) -> tuple[bytes, ...]:
+    return (payout.member,)
+
+
+# Under which places an entry is listed: a day, a member's side on a day, a meter on a day, a feeder, a debtor,
+# who asked for a payout. An entry keeps its places for as long as it is there, however its record changes.
 _PLACES: Final[dict[Table, Callable[[bytes, Any], tuple[bytes, ...]]]] = {
     Table.OFFER: _of_day,
     Table.CONTRACT: _of_contract,
@@ -329,6 +339,7 @@ _PLACES: Final[dict[Table, Callable[[bytes, Any], tuple[bytes, ...]]]] = {
     Table.SIDE: _of_side,
     Table.MEMBER_DAY: _of_day,
     Table.DEBT: _of_debt,
+    Table.PAYOUT: _of_payout,
     Table.SETTLED: _of_day,
     Table.POSITION: _of_day,
 }
@@ -395,7 +406,7 @@ class State:
         """The keys of a table's entries at a place, ascending.
 
         Places: a day; a day and one side of a member (contracts), or a meter (faults); a feeder (members' sides); a
-        debtor (debts).
+        debtor (debts); a member (payouts).
         """
         return sorted(self._index[table].get(place, ()))
 
