@@ -16,7 +16,7 @@ from wattquorum.foundation.vectors import energy_list, pack_energy
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.blocks import Outcome, Receipt, decode_ordered, read_rows
 from wattquorum.ledger.execution import Ledger
-from wattquorum.ledger.facts import ContractSettled, MemberJudged
+from wattquorum.ledger.facts import ContractSettled, MemberJudged, PositionSettled
 from wattquorum.ledger.readings import Row, Shelf, decode_rows, encode_rows, root_of_rows
 from wattquorum.ledger.state import ReadingSet, Table, day_key
 from wattquorum.ledger.transactions import AddMeter, ClosePage, CommitReadings, MeterPoint, SealDay
@@ -239,29 +239,63 @@ def judged(world: WatchedWorld) -> dict[Side, MemberJudged]:
     return {fact.side: fact for fact in world.facts(MemberJudged) if isinstance(fact, MemberJudged)}
 
 
-def test_missing_readings_count_as_promised_and_untested_once_substitution_is_due() -> None:
+def test_a_seller_whose_meter_is_silent_is_paid_for_nothing_and_not_tested() -> None:
     world = traded()
     commit(world, [row("c-buy")])
     assert world.do("operator", ClosePage(START, "f1"), at=SUBSTITUTE - 1).code == "readings_missing"
     world.close()
-    assert world.account("g").balance == MONEY + 2 * MILLION
+    # c bought its 4 kWh from the grid at .75; g compensates .21 for each, and loses no credit.
+    assert world.account("g").balance == MONEY - 840_000
+    assert world.account("c").balance == MONEY - 3 * MILLION + 840_000
     fact = judged(world)[Side.SELL]
     assert (fact.promised, fact.defaulted, fact.traded) == (0, False, 0)
     assert world.side("g", Side.SELL).credit == 50 * MILLION
 
 
-def test_one_missing_meter_of_a_side_substitutes_the_side() -> None:
-    world = WatchedWorld(parameters={"fee": 0})
-    world.member("g", Side.SELL)
-    world.member("c", Side.BUY)
-    world.done("operator", AddMeter(world.address("g"), MeterPoint("g-2", Side.SELL, "f1", KWH, "pv", MILLION)))
-    world.publish()
-    world.contract("g", "c", FOUR)
-    commit(world, [row("c-buy"), row("g-sell", [0] * 4)])
+def test_a_buyer_whose_meter_is_silent_pays_what_it_promised_and_is_not_tested() -> None:
+    world = traded()
+    commit(world, [row("g-sell")])
     world.block([], at=SUBSTITUTE)
     world.close()
     assert world.account("g").balance == MONEY + 2 * MILLION
-    assert judged(world)[Side.SELL].promised == 0
+    assert world.account("c").balance == MONEY - 4 * 540_000
+    fact = judged(world)[Side.BUY]
+    assert (fact.promised, fact.defaulted, fact.traded) == (0, False, 0)
+
+
+@pytest.mark.parametrize("silent", ["g-sell", "c-buy"])
+@pytest.mark.parametrize("kept", [0, KWH // 2, KWH])
+def test_nobody_earns_more_on_a_contract_by_a_silent_meter(silent: str, kept: int) -> None:
+    # Whoever is silent had kept nothing, half or all of its promise. Fines apart, which need a tested default, it never
+    # has more than if it had been read.
+    earned = []
+    for read in (True, False):
+        world = traded()
+        rows = [row(meter, [kept if meter == silent else KWH] * 4) for meter in ("c-buy", "g-sell")]
+        commit(world, [each for each in rows if read or each.meter != silent])
+        world.block([], at=SUBSTITUTE)
+        world.close()
+        fine = world.balance_of(world.ledger._reserved.community)
+        earned.append(world.account(silent[0]).balance + fine)
+    assert earned[1] <= earned[0]
+
+
+def test_a_side_with_one_silent_meter_counts_its_others_and_is_not_tested() -> None:
+    # g-2 is silent: g delivered what g-sell counted. c-2 is silent: c used what c-buy counted, and no less than 1 kWh.
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY)
+    for name, side in (("g", Side.SELL), ("c", Side.BUY)):
+        world.done("operator", AddMeter(world.address(name), MeterPoint(f"{name}-2", side, "f1", KWH, "pv", MILLION)))
+    world.publish()
+    world.contract("g", "c", FOUR)
+    commit(world, [row("c-buy", [0, 500, 1_000, 1_500]), row("g-sell", [0, 500, 1_000, 1_500])])
+    world.block([], at=SUBSTITUTE)
+    world.close()
+    told = {fact.side: fact for fact in world.facts(PositionSettled) if isinstance(fact, PositionSettled)}
+    assert energy_list(told[Side.SELL].metered) == [0, 500, 1_000, 1_500]
+    assert energy_list(told[Side.BUY].metered) == [1_000, 1_000, 1_000, 1_500]
+    assert [judged(world)[side].promised for side in Side] == [0, 0]
 
 
 def test_the_first_reading_that_comes_after_a_substitute_corrects_it() -> None:
@@ -270,7 +304,7 @@ def test_the_first_reading_that_comes_after_a_substitute_corrects_it() -> None:
     world.block([], at=SUBSTITUTE)
     world.close()
     assert commit(world, [row("g-sell", [0] * 4)]).outcome is Outcome.DONE
-    # Nothing was delivered: compensation 4 * .21, credit 50 -> 0, fine .005 * 50 * 4 = 1.00 capped at .200016.
+    # Nothing was delivered: compensation 4 * .21 stands, credit 50 -> 0, fine .005 * 50 * 4 = 1.00 capped at .200016.
     assert world.account("g").balance == MONEY - 840_000 - 200_016
     assert world.side("g", Side.SELL).credit == 0
     replayed(world)

@@ -186,7 +186,7 @@ class Watcher:
         assert {side: traded + grid[side] for side in Side} == metered
 
     def _check_readings(self, state: State, day: Day, member: bytes, side: Side, counted: Sequence[int]) -> None:
-        """What counts for a member is what its meters said, or its promise where one of them said nothing."""
+        """What counts for a member is what its meters said; where one is silent a buyer used no less than promised."""
         start = day.window.start_ms
         own = [
             meter.point.meter
@@ -197,11 +197,12 @@ class Watcher:
             and meter.point.feeder in day.feeders
         ]
         rows = [self.readings.get((start, name)) for name in own]
-        if None in rows:
-            promise = state.get(Table.PROMISE, day_key(start) + member + bytes((side,)))
-            assert counted == (energy_list(promise.energy) if promise else [0] * day.window.intervals)
-        else:
-            assert counted == [sum(column) for column in zip(*(row for row in rows if row is not None), strict=True)]
+        nothing = [0] * day.window.intervals
+        expected = [sum(column) for column in zip(nothing, *(row for row in rows if row is not None), strict=True)]
+        promise = state.get(Table.PROMISE, day_key(start) + member + bytes((side,)))
+        if None in rows and side is Side.BUY and promise:
+            expected = [max(each) for each in zip(expected, energy_list(promise.energy), strict=True)]
+        assert counted == expected
 
 
 def check_money(world: World) -> None:

@@ -1,8 +1,9 @@
 """What the meters say about a member's day, and which intervals count for the default test (L-8, L-11).
 
 Settlement reads energies and a mask: an interval is tested when all of the side's readings in it were measured and no
-line fault is on record at its meters. Where readings are still missing once substitution is due, the member counts as
-having delivered what it promised, untested.
+line fault is on record at its meters. A meter whose readings are still missing once substitution is due is silent: one
+for injection counts as nothing, one for withdrawal as what was promised, and its side is not tested. So nobody is paid
+for energy that no meter has seen.
 """
 
 from __future__ import annotations
@@ -34,13 +35,18 @@ class Meterage(NamedTuple):
 
 
 def meterage(context: Context, day: Day, members: Sequence[MemberKey]) -> Meterage:
-    """Sums over each side's meters that count on the day; Refused("readings_missing") before substitution is due."""
+    """Sums over each side's meters that count on the day; Refused("readings_missing") before substitution is due.
+
+    With a silent meter, an injection is what the side's other meters counted, a withdrawal that too, but in no interval
+    less than what was promised.
+    """
     shape = len(members), day.window.intervals
     metered, tested = np.zeros(shape, dtype=np.int64), np.ones(shape, dtype=np.bool_)
     start = day.window.start_ms
     rows: list[Row] = []
     present: list[int] = []  # the members that have readings, and where theirs begin among `rows`
     first: list[int] = []
+    silent: list[int] = []  # the members of which a meter has none
     faults: list[tuple[int, Fault]] = []
     for i, (address, side) in enumerate(members):
         meters = counting(context, day, address, side)
@@ -48,13 +54,12 @@ def meterage(context: Context, day: Day, members: Sequence[MemberKey]) -> Metera
         if None in readings:
             if context.now < day.substitute_ms:
                 raise Refused("readings_missing", "meter", meters[readings.index(None)])
-            metered[i] = promised_to(context.state, start, address, side, shape[1])
-            tested[i] = False
-            continue
-        if meters:
+            silent.append(i)
+        known = [row for row in readings if row is not None]
+        if known:
             present.append(i)
             first.append(len(rows))
-            rows.extend(row for row in readings if row is not None)
+            rows.extend(known)
         faults.extend((i, fault) for meter in meters for fault in faults_at(context, start, meter))
     if rows:
         counted = energies(b"".join([row.energy for row in rows])).reshape(len(rows), shape[1])
@@ -63,6 +68,11 @@ def meterage(context: Context, day: Day, members: Sequence[MemberKey]) -> Metera
         tested[present] = np.logical_and.reduceat(quality == Quality.MEASURED, first, axis=0)
     for i, fault in faults:
         tested[i, fault.first : fault.end] = False
+    for i in silent:
+        tested[i] = False
+        address, side = members[i]
+        if side is Side.BUY:
+            np.maximum(metered[i], promised_to(context.state, start, address, side, shape[1]), out=metered[i])
     return Meterage(metered, tested)
 
 

@@ -103,7 +103,7 @@ class Trail(NamedTuple):
     intervals: list[AnyRow]  # of that revision: allotment and money
     fines: list[AnyRow]  # in force when it was posted
     reading_sets: list[AnyRow]  # the versions that counted, with root and place on the chain
-    readings: list[AnyRow]  # their intervals; none for a side whose readings were substituted by its promise
+    readings: list[AnyRow]  # their intervals; none for a side whose meters were silent
 
 
 def trail(engine: Engine, height: int, sequence: int) -> Trail:
