@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from wattquorum.foundation.codec import changed, encode
-from wattquorum.foundation.identities import Verifier, is_signed, tagged_hash
+from wattquorum.foundation.identities import Signed, Verifier, is_signed, tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import closing, delivery, membership, money, negotiation, settling
@@ -106,6 +106,16 @@ class Executed(NamedTuple):
     rows: tuple[bytes, ...]  # attachments that its commitments read, refused ones included: a replay needs them
 
 
+class Prepared(NamedTuple):
+    """An entry with the signatures that executing it asks for."""
+
+    ordered: Ordered
+    root: bytes  # of its transactions
+    received: tuple[Received | Refused, ...]
+    keys: tuple[bytes, ...]  # the senders' when this was prepared; empty where there was none
+    checks: tuple[Signed, ...]  # the proposer's, then those of the transactions whose sender had a key
+
+
 class Ledger:
     """The replicated state machine: state, rows beside it, and the tip of its chain."""
 
@@ -185,22 +195,33 @@ class Ledger:
 
     def execute_ordered(self, ordered: Ordered, verify: Verifier) -> Executed:
         """As `execute`, for an entry that is decoded already."""
-        self._check_order(ordered)
-        received = [_receive(data) for data in ordered.transactions]
-        keys = [self._key_of(each) for each in received]
+        prepared = self.prepare(ordered)
+        return self.execute_prepared(prepared, verify(prepared.checks))
+
+    def prepare(self, ordered: Ordered) -> Prepared:
+        """What has to be checked before an entry is executed; nothing is changed.
+
+        It may be prepared before the entries ahead of it are executed, so that its signatures are checked meanwhile:
+        where a sender's key is another one by then, or the first, that signature is checked again.
+        """
+        received = tuple(_receive(data) for data in ordered.transactions)
+        keys = tuple(self._key_of(each) for each in received)
         root = transactions_root(ordered.transactions)
         proposed = Proposed(self.chain_id, ordered.time_ms, ordered.applied, ordered.evidence, root)
         checks = [proposed.check(ordered.proposer, ordered.signature)]
         checks.extend(
             each.check(key) for each, key in zip(received, keys, strict=True) if isinstance(each, Received) and key
         )
-        verdicts = iter(verify(checks))
-        if not next(verdicts):
+        return Prepared(ordered, root, received, keys, tuple(checks))
+
+    def execute_prepared(self, prepared: Prepared, verdicts: Sequence[bool]) -> Executed:
+        """Executes an entry whose signatures were checked, with one verdict for each of its checks; as `execute`."""
+        ordered, root, received, keys, _ = prepared
+        self._check_order(ordered)
+        left = iter(verdicts)
+        if not next(left):
             raise Refused("signature_forged", "proposal_signature", ordered.signature)
-        signed = [
-            key if isinstance(each, Received) and key and next(verdicts) else b""
-            for each, key in zip(received, keys, strict=True)
-        ]
+        signed = [key if key and next(left) else b"" for key in keys]
         return self._apply(ordered, root, received, signed)
 
     def _apply(
