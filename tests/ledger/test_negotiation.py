@@ -265,6 +265,14 @@ def test_the_gate_is_the_first_moment_at_which_nothing_can_be_traded(world: Watc
     world.done("g", WithdrawOffer(START, second))
 
 
+def test_an_offer_is_valid_up_to_its_last_moment_and_no_longer(world: WatchedWorld) -> None:
+    until = world.now + 10
+    payload = changed(world.offer_payload(Side.SELL, FOUR), valid_until_ms=until)
+    first, second = world.done("g", payload), world.done("g", payload)
+    assert world.do("c", Accept(START, first), at=until).outcome is Outcome.DONE
+    assert world.do("c", Accept(START, second), at=until + 1).code == "offer_closed"
+
+
 def test_offers_for_two_days_share_no_promise(world: WatchedWorld) -> None:
     tomorrow = world.publish(START + 4 * QUARTER)
     world.member("small", Side.SELL, limit_w=4 * KWH)
