@@ -11,17 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from wattquorum.foundation.codec import changed
-from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.quantities import Millis, Price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Transfer
-from wattquorum.foundation.vectors import Int64s, energies, prices
+from wattquorum.foundation.vectors import Int64s, energies, highest, lowest, prices
 from wattquorum.ledger.accounts import Account, Reserved, Role, Side
 from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import Row, Shelf
 from wattquorum.ledger.state import Chain, Contract, Day, MemberSide, State, Table, day_key, side_key, version_in_force
-from wattquorum.market.terms import TermRows
+from wattquorum.market.terms import TermRows, check_band
 
 
 class DayTariff(NamedTuple):
@@ -31,10 +31,17 @@ class DayTariff(NamedTuple):
     feed_in: Int64s
     grid_price: Int64s
     over_grid_fee: Int64s
+    feed_in_max: int  # the highest feed-in price of the day
+    alternative_min: int  # the lowest that a consumer pays for not trading: grid price without the over-grid fee
 
     def terms(self, price: Int64s) -> TermRows:
         """The terms of a contract at this price under this tariff."""
         return TermRows(price, self.feed_in, self.grid_price, self.over_grid_fee)
+
+    def check_band(self, price: Int64s, fee: Price) -> None:
+        """Refuses a price outside the band (L-6); interval by interval only if it misses the day's narrowest band."""
+        if lowest(price) - fee <= self.feed_in_max or highest(price) + fee >= self.alternative_min:
+            check_band(self.terms(price), fee)
 
 
 def expanded(vector: bytes, intervals: int) -> Int64s:
@@ -56,12 +63,10 @@ class Tariffs:
         known = self._days.get(day.window.start_ms)
         if known is None or known.day.feed_in is not day.feed_in:
             count = day.window.intervals
-            known = DayTariff(
-                day,
-                expanded(day.feed_in, count),
-                expanded(day.grid_price, count),
-                expanded(day.over_grid_fee, count),
+            feed_in, grid_price, fee = (
+                expanded(vector, count) for vector in (day.feed_in, day.grid_price, day.over_grid_fee)
             )
+            known = DayTariff(day, feed_in, grid_price, fee, highest(feed_in), lowest(grid_price - fee))
             self._days[day.window.start_ms] = known
         return known
 

@@ -34,7 +34,7 @@ from wattquorum.ledger.state import (
 from wattquorum.ledger.transactions import Accept, Cancel, Counter, Offer, WithdrawOffer, identifier
 from wattquorum.market.collateral import at_stake, collateral
 from wattquorum.market.fees import handling_fee
-from wattquorum.market.terms import Policy, check_band
+from wattquorum.market.terms import Policy
 
 
 def offer(context: Context, payload: Offer) -> None:
@@ -223,7 +223,7 @@ def _make_offer(
         raise Refused("promise_empty", "energy", 0)
     asked = check_prices(price, window.intervals, "price")
     if not parameters.band_waived:
-        check_band(context.tariffs.of(day).terms(asked), Price(parameters.fee))
+        context.tariffs.of(day).check_band(asked, Price(parameters.fee))
     if valid_until_ms < context.now:
         raise Refused("window_past", "valid_until_ms", valid_until_ms)
     before = promised_to(context.state, window.start_ms, context.sender, side, window.intervals)
