@@ -178,6 +178,15 @@ def test_where_silence_lapses_what_was_approved_or_curtailed_stands() -> None:
     assert gains(world) == (2_500_000, -5 * 540_000)
 
 
+def test_where_silence_lapses_a_curtailment_after_delivery_has_begun_saves_nothing() -> None:
+    world, contract = traded(silence=int(Silence.LAPSE))
+    world.done("operator", ReportFault(START, ("g-sell",), 0, 1, "storm"), at=START)
+    curtail(world, contract, [KWH - 1, KWH, KWH, KWH], at=START)
+    settle(world, FOUR, FOUR)
+    assert contract_of(world, contract).status is ContractStatus.LAPSED
+    assert gains(world) == (4 * 400_000, -4 * 750_000)  # all of both fees is back too
+
+
 def test_contracts_of_every_page_lapse_before_the_first_page_is_settled() -> None:
     # d's contract stands on page f2, c's position on page f1: c must not buy under a promise that lapses later.
     world = WatchedWorld(parameters={"silence": int(Silence.LAPSE), "fee": 0})

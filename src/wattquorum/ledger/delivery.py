@@ -76,7 +76,11 @@ def curtail(context: Context, payload: Curtail) -> None:
         lower_promise(context, payload.day, address, side, lowered)
         community = context.reserved.community
         post(context, Kind.HANDLING_FEE_REFUND, community, address, refund, payload.day, payload.contract)
-    left = changed(contract, energy=payload.energy, status=ContractStatus.APPROVED)
+    # Once delivery has begun it is too late to approve: what silence lapses is not saved by a curtailment.
+    status = ContractStatus.APPROVED if context.now < day.window.start_ms else contract.status
+    if status is not contract.status:
+        context.tell(ContractApproved(payload.contract, payload.day))
+    left = changed(contract, energy=payload.energy, status=status)
     if not lower.any():
         unlock(context, contract.seller, contract.seller_lock)
         unlock(context, contract.buyer, contract.buyer_lock)
@@ -180,7 +184,8 @@ def _check_row(context: Context, day: Day, payload: CommitReadings, row: Row) ->
     absurd = min(limit * parameters.plausibility // MILLION, ENERGY_PER_INTERVAL_MAX)
     if highest(metered) > absurd:
         remedy = f"At most {absurd} Wh are plausible in interval {int(metered.argmax())}."
-        raise Refused("energy_absurd", row.meter, highest(metered), remedy)
+        # Receipts are public and readings are not (L-23): the value shown is the limit.
+        raise Refused("energy_absurd", row.meter, absurd, remedy)
     before: ReadingSet | None = context.state.get(Table.READING, day_key(payload.day) + row.meter.encode("ascii"))
     expected = before.version + 1 if before else 1
     if row.version != expected:
@@ -199,7 +204,8 @@ def _check_sum(context: Context, day: Day, address: bytes, side: Side) -> None:
         if reading is not None:
             total += energies(context.shelf.get(reading.root)[reading.position].energy)
     if int(total.max()) > ENERGY_PER_INTERVAL_MAX:
-        raise Refused("energy_absurd", "meters", int(total.max()), "All meters of a side together count at most 1 GWh.")
+        remedy = "All meters of a side together count at most 1 GWh."
+        raise Refused("energy_absurd", "meters", ENERGY_PER_INTERVAL_MAX, remedy)
 
 
 def dispute(context: Context, payload: Dispute) -> None:

@@ -295,7 +295,6 @@ def _(fact: told.ContractCurtailed, block: BlockEntries) -> None:
         {"contract": contract},
         energy_wh=int(energy.sum()),
         versions=version,
-        status="approved",
     )
     _add_version(block, fact.day, contract, version, energy, fact.refund, fact.reason)
 
