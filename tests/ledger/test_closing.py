@@ -9,7 +9,7 @@ from tests.ledger.world import FEED_IN, HOUR, QUARTER, START, World
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, MILLION, POWER_MAX, PRICE_MAX
 from wattquorum.foundation.transfers import Kind
-from wattquorum.foundation.vectors import pack_prices
+from wattquorum.foundation.vectors import pack_energy, pack_prices
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.facts import (
     ContractSettled,
@@ -25,6 +25,7 @@ from wattquorum.ledger.state import Chain, Settled, Table, day_key
 from wattquorum.ledger.transactions import (
     CloseDay,
     ClosePage,
+    Curtail,
     Dispute,
     Propose,
     PublishDay,
@@ -228,6 +229,21 @@ def test_a_prosumer_takes_part_in_shares_with_the_mean_of_its_two_credits() -> N
     assert gain(world, "p") == 500 * MILLION - 1_080 * MILLION + 5_000_000
     assert gain(world, "y") == 1_000 * MILLION + 6_666_667
     assert gain(world, "x") == -540 * MILLION + 3_333_333
+
+
+def test_a_contract_that_was_curtailed_to_nothing_bears_no_fine_of_another() -> None:
+    # As above, with a second contract of the same size: its collateral went back when it was curtailed to nothing, so
+    # that nothing of the 2.00 spills over to it.
+    world = WatchedWorld(parameters={"fee": 0, "initial_credit": 100 * POINT}, intervals=1)
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY)
+    world.publish()
+    contract, other = world.contract("g", "c", [4 * KWH]), world.contract("g", "c", [4 * KWH])
+    world.done("operator", Curtail(START, other, pack_energy([0]), "congestion"), at=START - HOUR)
+    world.read({"g-sell": [0], "c-buy": [4 * KWH]})
+    world.close()
+    assert [settled_of(world, each).seller_fine for each in (contract, other)] == [200_004, 0]
+    assert gain(world, "g") == -1_040_004
 
 
 def test_a_fine_is_divided_among_contracts_by_shortfall() -> None:
@@ -435,6 +451,17 @@ def test_the_grid_pays_until_its_credit_limit_and_owes_the_rest() -> None:
     world.done("operator", SettleDebt(debt, 600_000))
     assert gain(world, "g") == 1_600_000
     assert world.ledger.state.count(Table.DEBT) == 0
+
+
+def test_where_the_grid_cannot_pay_everybody_the_smaller_address_comes_first() -> None:
+    world = WatchedWorld(parameters={"grid_credit_limit": 2 * MILLION, "fee": 0})
+    for name in "ghi":
+        world.member(name, Side.SELL)
+    world.publish()
+    world.read({f"{name}-sell": FOUR for name in "ghi"})
+    world.close()
+    # Three times 1.60 against 2.00.
+    assert [gain(world, name) for name in sorted("ghi", key=world.address)] == [1_600_000, 400_000, 0]
 
 
 def test_a_credit_limit_that_is_lowered_takes_nothing_back_and_pays_nothing_more() -> None:

@@ -263,6 +263,19 @@ def test_a_correction_the_other_way_round_takes_from_both_what_they_have_and_no_
     assert after[c] - before[c] == 0
 
 
+def test_what_cannot_be_paid_is_what_comes_last_in_the_order_of_payment() -> None:
+    # g delivered nothing, not 4 kWh, and has 2.50: it pays the energy back, 2.00, and .50 of the compensation of .84;
+    # the rest of that and the fine of .200016, half of it each to a and b, stay owed.
+    world = pair(FOUR)
+    reading(world, {"g-sell": FOUR, "c-buy": FOUR, "a-sell": FOUR, "b-buy": FOUR})
+    world.close()
+    world.done("g", WithdrawMoney(world.account("g").balance - 2_500_000))
+    reading(world, {"g-sell": [0] * 4}, version=2)
+    owed = sorted((debt.kind, debt.amount) for _, debt in world.debts_of("g"))
+    assert owed == [(Kind.COMPENSATION, 340_000), (Kind.SHARE, 100_008), (Kind.SHARE, 100_008)]
+    assert world.account("g").balance == 0
+
+
 def test_what_a_correction_pays_to_a_debtor_is_its_money_until_it_settles() -> None:
     # low seemed to use 8 kWh beyond any contract (6.00) and has 1.00; it used 4. The grid gives 3.00 back.
     world = WatchedWorld(parameters={"fee": 0})
