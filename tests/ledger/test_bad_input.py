@@ -1305,6 +1305,43 @@ def reinstating_a_debtor(world: WatchedWorld) -> Attempt:
     return Attempt("operator", SetStatus(world.address("low"), Status.ACTIVE, ""), "low")
 
 
+@refused("role_held", "sender")
+def leaving_with_a_role(world: WatchedWorld) -> Attempt:
+    return Attempt("operator", Leave(), "operator")
+
+
+@refused("role_held", "member")
+def suspending_a_cashier(world: WatchedWorld) -> Attempt:
+    world.done("operator", Propose(GrantRole(world.address("c"), int(Role.CASHIER))))
+    return Attempt("operator", SetStatus(world.address("c"), Status.SUSPENDED, "mine alone"), "c")
+
+
+@refused("account_inactive", "sender")
+def acting_in_a_role_while_suspended(world: WatchedWorld) -> Attempt:
+    suspended(world, "c")
+    world.done("operator", Propose(GrantRole(world.address("c"), int(Role.CASHIER))))
+    return Attempt("c", Deposit(world.address("c"), 1, "for-me"), "c is suspended")
+
+
+@refused("account_inactive", "sender")
+def committing_to_rows_while_in_debt(world: WatchedWorld) -> Attempt:
+    indebted(world)
+    world.done("operator", Propose(GrantRole(world.address("low"), int(Role.METER_OPERATOR))))
+    rows = [row("g-sell", version=2)]
+    payload = CommitReadings(START, "f1", root_of_rows(rows), 1)
+    return Attempt("low", payload, "low is indebted", (encode_rows(rows),))
+
+
+@refused("account_exists", "name")
+def registering_a_second_grid(world: WatchedWorld) -> Attempt:
+    return Attempt("operator", Register(key_of("grid").public, "grid", "grid", ()), "grid")
+
+
+@refused("account_exists", "name")
+def registering_a_name_that_differs_in_capitals_alone(world: WatchedWorld) -> Attempt:
+    return Attempt("operator", Register(key_of("another g").public, "G", "another", ()), "G")
+
+
 @refused("promise_exceeds_limit", "energy")
 def a_promise_above_the_meters_that_count_on_the_day(world: WatchedWorld) -> Attempt:
     # 40 kW at f1 count; another 40 kW hang on a feeder that the day does not have.
@@ -1345,6 +1382,39 @@ def test_a_governor_cannot_approve_twice() -> None:
     world = WatchedWorld(governors=("a", "b", "c"), approvals_needed=2)
     proposal = world.done("a", Propose(GrantRole(world.address("operator"), int(Role.ISSUER))))
     check_refused(world, Attempt("a", Approve(proposal), proposal), "already_approved", "proposal")
+
+
+def test_a_proposal_expires() -> None:
+    world = WatchedWorld(governors=("a", "b", "c"), approvals_needed=2, parameters={"proposal_ms": HOUR})
+    first, second = (
+        world.done("a", Propose(GrantRole(world.address("operator"), int(role))))
+        for role in (Role.ISSUER, Role.REGISTRY)
+    )
+    at = world.now + HOUR
+    check_refused(world, Attempt("b", Approve(first), first, at=at), "proposal_expired", "proposal")
+    world.block([world.signed("b", Approve(second))], at=at)
+    assert not world.account("operator").has(Role.REGISTRY)
+
+
+def test_a_member_makes_so_many_offers_for_a_day_and_no_more() -> None:
+    # Withdrawn and countered ones count, each day by itself, and an acceptance is no offer.
+    world = WatchedWorld(parameters={"offers_max": 3})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY)
+    world.publish()
+    tomorrow = world.publish(START + 24 * HOUR)
+    withdrawn = world.offer("g", Side.SELL, FOUR)
+    world.done("g", WithdrawOffer(START, withdrawn))
+    asked = world.offer("c", Side.BUY, FOUR, partner="g")
+    countered = world.done("g", Counter(START, asked, pack_energy(FOUR), pack_prices([600_000]), START))
+    world.done("c", Accept(START, countered))
+    public = world.offer("c", Side.BUY, FOUR)
+    world.offer("g", Side.SELL, FOUR)
+    check_refused(world, Attempt("g", selling(world), START), "offers_too_many", "day")
+    again = Counter(START, public, pack_energy(FOUR), pack_prices([600_000]), START)
+    check_refused(world, Attempt("g", again, START), "offers_too_many", "day")
+    world.done("g", Accept(START, public))
+    world.offer("g", Side.SELL, FOUR, day=tomorrow)
 
 
 def test_only_the_grid_operator_pays_the_grids_debts() -> None:
@@ -1389,5 +1459,10 @@ def codes_in_the_ledger() -> set[str]:
 
 
 def test_every_code_that_the_ledger_can_raise_is_exercised() -> None:
-    exercised = {case.code for case in CASES} | {"already_approved", "role_missing"}
+    exercised = {case.code for case in CASES} | {
+        "already_approved",
+        "role_missing",
+        "proposal_expired",
+        "offers_too_many",
+    }
     assert codes_in_the_ledger() - exercised == set(ELSEWHERE)

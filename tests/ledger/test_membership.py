@@ -211,6 +211,24 @@ def test_an_approval_whose_action_fails_is_lost_and_the_proposal_stays_open() ->
     assert not world.account("a").has(Role.GOVERNOR)
 
 
+def test_a_proposal_can_be_decided_until_it_expires_and_leaves_the_state_with_the_next_one() -> None:
+    world = board(needed=2)
+    action = GrantRole(world.address("m"), int(Role.AUDITOR))
+    lasting = 30 * 24 * HOUR
+    first = world.done("a", Propose(action))
+    kept = proposal_of(world, first)
+    assert kept is not None
+    assert kept.expires_ms == world.now + lasting
+    late = world.done("a", Propose(GrantRole(world.address("m"), int(Role.ISSUER))))
+    world.done("b", Approve(first), at=kept.expires_ms)
+    assert world.account("m").has(Role.AUDITOR)
+    assert world.do("b", Approve(late), at=world.now + 10).code == "proposal_expired"
+    assert proposal_of(world, late) is not None  # a refusal changes nothing
+    another = world.done("a", Propose(action))
+    assert [key for key, _ in world.ledger.state.items(Table.PROPOSAL)] == [another]
+    assert world.do("b", Approve(late)).code == "proposal_unknown"
+
+
 def test_standing_and_money_give_no_vote() -> None:
     world = board(needed=2)
     world.deposit("m", 10**15)

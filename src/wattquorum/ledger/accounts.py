@@ -68,6 +68,10 @@ class Account(Record, frozen=True):
         """Whether the account holds a role."""
         return bool(self.roles & role)
 
+    def holds_office(self) -> bool:
+        """Whether the account holds a role that governors grant."""
+        return bool(self.roles & ~MEMBER)
+
 
 class Reserved(Record, frozen=True):
     """The addresses without a key."""
@@ -89,6 +93,6 @@ def reserved(chain_id: bytes) -> Reserved:
 
 
 def check_active(account: Account, field: str) -> None:
-    """Refuses what only an active account may do: new offers and contracts, and money out."""
+    """Refuses what only an active account may do: new offers and contracts, money out, acting in a role."""
     if account.status is not Status.ACTIVE:
         raise Refused("account_inactive", field, f"{account.name} is {account.status.name.lower()}")

@@ -59,7 +59,7 @@ class Receipt(Record, frozen=True):
     transfers: bytes  # H over the transfers it posted; empty when there were none
 
 
-WITHOUT_ROWS: Final = ("role_missing", "rows_missing")
+WITHOUT_ROWS: Final = ("role_missing", "account_inactive", "rows_missing")
 
 
 def read_rows(receipt: Receipt) -> bool:

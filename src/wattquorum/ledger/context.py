@@ -15,7 +15,7 @@ from wattquorum.foundation.quantities import Millis, Price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Transfer
 from wattquorum.foundation.vectors import Int64s, energies, highest, lowest, prices
-from wattquorum.ledger.accounts import Account, Reserved, Role, Side
+from wattquorum.ledger.accounts import Account, Reserved, Role, Side, check_active
 from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.parameters import Parameters
@@ -129,10 +129,11 @@ class Context:
         self.put_account(address, changed(self.account(address), **fields))
 
     def need(self, role: Role) -> Account:
-        """The sender's account; Refused("role_missing") without the role."""
+        """The sender's account; Refused without the role (role_missing) or while not active (account_inactive)."""
         account = self.account(self.sender, "sender")
         if not account.has(role):
             raise Refused("role_missing", "sender", account.name, f"It needs the role {(role.name or '').lower()}.")
+        check_active(account, "sender")
         return account
 
     def chain(self) -> Chain:

@@ -125,7 +125,7 @@ def commit_readings(context: Context, payload: CommitReadings) -> None:
     """The meter operator commits to rows; they are checked against the root and the meters before they count."""
     context.need(Role.METER_OPERATOR)
     # Before anything else, so that a receipt tells whether a replay needs the rows: it does unless its code is
-    # role_missing or rows_missing.
+    # one of WITHOUT_ROWS.
     rows = context.rows_beside(payload.root)
     day = context.day(payload.day)
     if context.now < day.window.end_ms:

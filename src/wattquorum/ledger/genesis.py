@@ -12,7 +12,7 @@ from typing import Final
 from wattquorum.foundation.codec import Name, Named, Unsigned, from_json, to_named_json
 from wattquorum.foundation.identities import CHAIN_ID_BYTES, KEY_BYTES, address_of, tagged_hash
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.accounts import GRANTABLE, Account, Role, Status, reserved
+from wattquorum.ledger.accounts import GRANTABLE, Account, Reserved, Role, Status, reserved
 from wattquorum.ledger.facts import AccountOpened, Fact, ParametersChanged, RoleChanged
 from wattquorum.ledger.parameters import DEFAULTS, Parameters, check, with_changes
 from wattquorum.ledger.state import Chain, State, Table
@@ -59,6 +59,10 @@ def decode_genesis(data: bytes) -> Genesis:
     keys = [_key(founder.key, "genesis.founders.key") for founder in genesis.founders]
     if len(set(keys)) != len(keys):
         raise Refused("account_exists", "genesis.founders.key", "twice the same", "Give every founder its own key.")
+    names = [*Reserved.__struct_fields__, *(founder.name.lower() for founder in genesis.founders)]
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise Refused("account_exists", "genesis.founders.name", twice[0], "Give every founder a name of its own.")
     governors = sum("GOVERNOR" in founder.roles for founder in genesis.founders)
     if not 1 <= genesis.approvals_needed <= governors:
         raise Refused("out_of_range", "genesis.approvals_needed", genesis.approvals_needed, f"Choose 1..{governors}.")

@@ -71,6 +71,9 @@ def register(context: Context, payload: Register) -> None:
     address = address_of(context.chain_id, payload.key)
     if context.state.get(Table.ACCOUNT, address) is not None:
         raise Refused("account_exists", "key", payload.name)
+    if context.state.count_at(Table.ACCOUNT, payload.name.lower().encode("ascii")):
+        # Bills and reports show names; another grid or a second mill would pass for the first.
+        raise Refused("account_exists", "name", payload.name, "Choose a name that no account has.")
     account = Account(payload.key, Status.ACTIVE, 0, 0, 0, 0, payload.name, payload.owner, context.now, 0)
     context.state.put(Table.ACCOUNT, address, account)
     context.tell(AccountOpened(address, payload.name, payload.owner))
@@ -130,6 +133,8 @@ def set_status(context: Context, payload: SetStatus) -> None:
     reinstated = payload.status is Status.ACTIVE
     if not account.key or (reinstated and account.status not in (Status.ACTIVE, Status.SUSPENDED)):
         raise Refused("account_inactive", "member", account.name, "Only suspended accounts are reinstated.")
+    if not reinstated and account.holds_office():
+        raise Refused("role_held", "member", account.name, "Governors take its roles back first.")
     status: Status = payload.status
     if reinstated and account.left_ms:
         status = Status.LEAVING
@@ -150,7 +155,10 @@ def rotate_key(context: Context, payload: RotateKey) -> None:
 
 def leave(context: Context, _: Leave) -> None:
     """A member stops trading for good; its money is free once everything of its is final (L-24)."""
-    check_active(context.account(context.sender), "sender")
+    account = context.account(context.sender)
+    check_active(account, "sender")
+    if account.holds_office():
+        raise Refused("role_held", "sender", account.name, "Governors take its roles back first.")
     context.change_account(context.sender, status=Status.LEAVING, left_ms=context.now)
     context.tell(StatusChanged(context.sender, Status.LEAVING, "the member leaves"))
 
@@ -159,10 +167,17 @@ def leave(context: Context, _: Leave) -> None:
 
 
 def propose(context: Context, payload: Propose) -> None:
-    """A governor proposes an action and approves it; where one approval is enough, it is executed."""
+    """A governor proposes an action and approves it; where one approval is enough, it is executed.
+
+    Proposals that have expired leave the state with the next one that is made.
+    """
     context.need(Role.GOVERNOR)
+    for key, old in list(context.state.items(Table.PROPOSAL)):
+        if old.expires_ms < context.now:
+            context.state.drop(Table.PROPOSAL, key)
     proposal = identifier(context.hash)
-    context.state.put(Table.PROPOSAL, proposal, Proposal(payload.action, ()))
+    expires = context.now + context.parameters().proposal_ms
+    context.state.put(Table.PROPOSAL, proposal, Proposal(payload.action, (), expires))
     context.tell(ActionProposed(proposal, context.sender, type(payload.action).__name__))
     _approve(context, proposal)
 
@@ -177,6 +192,8 @@ def _approve(context: Context, key: bytes) -> None:
     proposal: Proposal | None = context.state.get(Table.PROPOSAL, key)
     if proposal is None:
         raise Refused("proposal_unknown", "proposal", key)
+    if proposal.expires_ms < context.now:
+        raise Refused("proposal_expired", "proposal", key)
     if context.sender in proposal.approvals:
         raise Refused("already_approved", "proposal", key)
     # An approval of a governor that lost the role in between does not count.

@@ -226,6 +226,10 @@ def _make_offer(
         context.tariffs.of(day).check_band(asked, Price(parameters.fee))
     if valid_until_ms < context.now:
         raise Refused("window_past", "valid_until_ms", valid_until_ms)
+    # Offers stay in the state until the day is sealed, whatever became of them: all of them count.
+    if context.state.count_at(Table.OFFER, day_key(window.start_ms) + context.sender) >= parameters.offers_max:
+        remedy = f"At most {parameters.offers_max} offers and counter-offers for one day."
+        raise Refused("offers_too_many", "day", window.start_ms, remedy)
     before = promised_to(context.state, window.start_ms, context.sender, side, window.intervals)
     _check_limit(context, day, context.sender, side, before + promised)
     made = OpenOffer(context.sender, side, partner, energy, price, valid_until_ms, answers, OfferStatus.OPEN)

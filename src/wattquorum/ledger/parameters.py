@@ -48,6 +48,8 @@ class Parameters(Record, frozen=True):
     expiry_blocks_max: int
     pending_max: int
     notice_blocks: int
+    offers_max: int
+    proposal_ms: int
 
 
 class Range(NamedTuple):
@@ -103,6 +105,8 @@ RANGES: Final = (
     ),
     Range("pending_max", "transactions", 1, MILLION, 1_000, "pending transactions per sender (L-26)"),
     Range("notice_blocks", "blocks", 0, MILLION, 100, "notice before new parameters are in force (L-25)"),
+    Range("offers_max", "offers", 1, MILLION, 1_000, "offers that a member makes for one day (L-6)"),
+    Range("proposal_ms", "ms", 3_600_000, 365 * 86_400_000, 30 * 86_400_000, "how long a proposal is open (L-25)"),
 )
 
 BY_NAME: Final = {each.name: each for each in RANGES}

@@ -99,6 +99,7 @@ class Proposal(Record, frozen=True):
 
     action: Action
     approvals: tuple[Address, ...]
+    expires_ms: Unsigned
 
 
 class Day(Record, frozen=True):
@@ -307,6 +308,15 @@ def _of_day(key: bytes, _record: Any) -> tuple[bytes, ...]:
     return (key[:DAY_KEY_BYTES],)
 
 
+def _of_account(_key: bytes, account: Account) -> tuple[bytes, ...]:
+    return (account.name.lower().encode("ascii"),)
+
+
+def _of_offer(key: bytes, offer: OpenOffer) -> tuple[bytes, ...]:
+    day = key[:DAY_KEY_BYTES]
+    return day, day + offer.author
+
+
 def _of_contract(key: bytes, contract: Contract) -> tuple[bytes, ...]:
     day = key[:DAY_KEY_BYTES]
     return day, day + side_key(contract.seller, Side.SELL), day + side_key(contract.buyer, Side.BUY)
@@ -328,10 +338,11 @@ def _of_payout(_key: bytes, payout: Payout) -> tuple[bytes, ...]:
     return (payout.member,)
 
 
-# Under which places an entry is listed: a day, a member's side on a day, a meter on a day, a feeder, a debtor,
-# who asked for a payout. An entry keeps its places for as long as it is there, however its record changes.
+# Under which places an entry is listed: a day, a member or its side on a day, a meter on a day, a feeder, a debtor,
+# who asked for a payout, a name. An entry keeps its places for as long as it is there, however its record changes.
 _PLACES: Final[dict[Table, Callable[[bytes, Any], tuple[bytes, ...]]]] = {
-    Table.OFFER: _of_day,
+    Table.ACCOUNT: _of_account,
+    Table.OFFER: _of_offer,
     Table.CONTRACT: _of_contract,
     Table.PROMISE: _of_day,
     Table.READING: _of_day,
@@ -405,10 +416,14 @@ class State:
     def listed(self, table: Table, place: bytes) -> list[bytes]:
         """The keys of a table's entries at a place, ascending.
 
-        Places: a day; a day and one side of a member (contracts), or a meter (faults); a feeder (members' sides); a
-        debtor (debts); a member (payouts).
+        Places: a day; a day and a member (offers), one side of a member (contracts), or a meter (faults); a feeder
+        (members' sides); a debtor (debts); a member (payouts); a name in small letters (accounts).
         """
         return sorted(self._index[table].get(place, ()))
+
+    def count_at(self, table: Table, place: bytes) -> int:
+        """How many of a table's entries are listed at a place."""
+        return len(self._index[table].get(place, ()))
 
     def of_day(self, table: Table, day: int) -> list[bytes]:
         """The keys of a table that belong to a delivery day, ascending."""
