@@ -25,7 +25,7 @@ from wattquorum.ledger.state import Day, DayStatus, Table
 chances = st.randoms(use_true_random=False)
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(chances)
 def test_money_energy_and_promises_are_conserved_at_every_block_of_a_random_market(chance: Random) -> None:
     market = RandomMarket(chance)
