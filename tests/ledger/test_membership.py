@@ -12,6 +12,7 @@ from wattquorum.foundation.codec import changed
 from wattquorum.foundation.identities import SigningKey
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.quantities import MILLION
+from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import pack_prices
 from wattquorum.ledger.accounts import Role, Side, Status
 from wattquorum.ledger.blocks import Outcome, Receipt
@@ -95,6 +96,13 @@ def test_a_refused_registration_leaves_none_of_its_meters() -> None:
     assert receipt.code == "meter_known"
     assert world.ledger.state.get(Table.METER, b"new") is None
     assert world.ledger.account(world.address("n")) is None
+
+
+@pytest.mark.parametrize("name", ["grid", "Outside", "OPERATOR"])
+def test_a_genesis_gives_every_founder_a_name_of_its_own(name: str) -> None:
+    with pytest.raises(Refused) as refused:
+        WatchedWorld(governors=("operator", name))
+    assert (refused.value.code, refused.value.field) == ("account_exists", "genesis.founders.name")
 
 
 # Keys

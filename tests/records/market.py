@@ -72,6 +72,7 @@ def _found(world: World) -> None:
     world.member("yard", Side.SELL, Side.BUY)
     world.member("clerk", money=0)
     operator = "operator"
+    world.done(operator, SetStatus(world.address("clerk"), Status.SUSPENDED, "on leave"))
     world.done(operator, Propose(GrantRole(world.address("clerk"), int(Role.AUDITOR))))
     spare = MeterPoint("mill-2", Side.SELL, "f1", 5 * MILLION, "hydro", 1_000_000)
     world.done(operator, AddMeter(world.address("mill"), spare))
@@ -80,7 +81,6 @@ def _found(world: World) -> None:
     world.done("farm", RotateKey(new.public, proof))
     world.keys["farm"] = new
     world.done(operator, Propose(RecoverKey(world.address("clerk"), key_of("clerk, found again").public)))
-    world.done(operator, SetStatus(world.address("clerk"), Status.SUSPENDED, "on leave"))
     world.publish(FIRST, feeders=("f1", "f2"))
     world.done(
         operator, Propose(SetParameters((("fee", 2_000), ("initial_credit", 60 * MILLION)), world.ledger.height + 3))
@@ -148,7 +148,7 @@ def _trade_and_deliver_second_day(world: World) -> None:
     world.publish(SECOND, feeders=("f1", "f2"), gate_ms=SECOND - HOUR)
     world.contract("mill", "bakery", [400] * INTERVALS, 550_000, day=SECOND)
     world.contract("yard", "forge", [90, 0, 90, 0, 90, 0, 90, 0], 600_000, day=SECOND)
-    # The dam's meter is silent, so that its promise stands in for it; the readings of f2 are late.
+    # The dam's meter is silent, so that it counts as nothing; the readings of f2 are late.
     world.contract("dam", "forge", [120] * INTERVALS, 470_000, day=SECOND)
     world.read(
         {
