@@ -96,7 +96,7 @@ def _payable(context: Context, dues: Sequence[Due], from_lock: Sequence[int]) ->
     for each, locked in zip(dues, from_lock, strict=True):
         room[each.payer] -= each.amount - locked
         room[each.payee] += each.amount
-    lacking = True
+    lacking = any(left < 0 for left in room.values())
     while lacking:
         lacking = False
         for i in reversed(range(len(dues))):

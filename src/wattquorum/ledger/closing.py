@@ -112,19 +112,19 @@ def close_day(context: Context, payload: CloseDay) -> None:
 
 def _day_sums(context: Context, day: int) -> dict[MemberKey, Sums]:
     """Every member's sums per side, over its settled contracts."""
-    sums: dict[MemberKey, Sums] = {}
+    by_member: dict[MemberKey, list[tuple[bytes, int, int]]] = {}
     for contract_id, contract in delivering(context, day):
         settled: Settled | None = context.state.get(Table.SETTLED, day_key(day) + contract_id)
         if settled is None:
             raise Refused("page_open", "contract", contract_id)
-        for address, side, promised, shortfall in (
-            (contract.seller, Side.SELL, settled.seller_tested, settled.seller_shortfall),
-            (contract.buyer, Side.BUY, settled.buyer_tested, settled.buyer_shortfall),
-        ):
-            before = sums.get((address, side), Sums(0, 0, []))
-            before.contracts.append(contract_id)
-            sums[address, side] = Sums(before.promised + promised, before.shortfall + shortfall, before.contracts)
-    return sums
+        sold = contract_id, settled.seller_tested, settled.seller_shortfall
+        by_member.setdefault((contract.seller, Side.SELL), []).append(sold)
+        bought = contract_id, settled.buyer_tested, settled.buyer_shortfall
+        by_member.setdefault((contract.buyer, Side.BUY), []).append(bought)
+    return {
+        key: Sums(sum(promised for _, promised, _ in own), sum(short for _, _, short in own), [each[0] for each in own])
+        for key, own in by_member.items()
+    }
 
 
 def _side_totals(sums: dict[MemberKey, Sums]) -> dict[Side, SideTotal]:
@@ -242,6 +242,8 @@ def _charge(context: Context, day: int, parameters: Parameters, key: MemberKey, 
     total = Money(0)
     if judged.defaulted and parameters.policy != Policy.OFF:
         total = fine(parameters.mu, Points(judged.fine_points), Energy(judged.promised))
+    elif not any(each.seller_fine if side is Side.SELL else each.buyer_fine for each in settled.values()):
+        return  # nothing to charge and nothing to take back
     shortfalls = [
         Energy(each.seller_shortfall if side is Side.SELL else each.buyer_shortfall) for each in settled.values()
     ]
