@@ -7,13 +7,15 @@ goes on from a state that its own chain does not prove. An audit checks more (se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
-from wattquorum.ledger.blocks import Block, Ordered, decode_block, ordered_of, read_rows
+from wattquorum.ledger.blocks import Block, Header, Ordered, decode_block, ordered_of, read_rows
 from wattquorum.ledger.execution import Ledger
+from wattquorum.ledger.replay import replayed
 from wattquorum.ledger.transactions import CommitReadings, Received
 
 Rows = Callable[[bytes], bytes | None]
@@ -32,12 +34,19 @@ def recovered(
     rest = iter(blocks)
     ledger = Ledger(genesis_bytes) if snapshot is None else _restored(genesis_bytes, snapshot, next(rest, b""), rows)
     begun = ledger.height
-    for data in rest:
-        block = decode_block(data)
-        signed = max(signed, block.header.applied.height)
-        executed = ledger.execute_ordered(_ordered(block, rows), verify)
+    stored: deque[tuple[Header, bytes]] = deque()
+
+    def ordered() -> Iterator[Ordered]:
+        for data in rest:
+            block = decode_block(data)
+            stored.append((block.header, data))
+            yield _ordered(block, rows)
+
+    for executed in replayed(ledger, ordered(), verify):
+        header, data = stored.popleft()
+        signed = max(signed, header.applied.height)
         if executed.data != data:
-            raise Refused("chain_altered", "block", block.header.height, "Executing it again gives another block.")
+            raise Refused("chain_altered", "block", header.height, "Executing it again gives another block.")
     if signed < begun:
         raise Refused("snapshot_wrong", "height", begun, "No proposer has signed anything over its block.")
     return ledger
