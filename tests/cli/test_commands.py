@@ -101,10 +101,19 @@ def test_rows_can_be_forgotten_and_the_chain_stays_sound(traded: Path, tmp_path:
     before = len(list((tmp_path / "chain" / "rows").iterdir()))
     told = wattquorum("forget", tmp_path / "chain", folder=tmp_path).stdout
     assert told.startswith("0 sets of rows"), "the retention of three years has not passed"
-    wattquorum("forget", tmp_path / "chain", "--before", "2030-01-01T00:00:00Z", folder=tmp_path)
-    assert before > len(list((tmp_path / "chain" / "rows").iterdir()))
-    said = wattquorum("audit", tmp_path / "chain", folder=tmp_path).stdout
-    assert "integrity only" in said
+    early = wattquorum("forget", tmp_path / "chain", "--before", "2016-06-30T00:00:00Z", folder=tmp_path, check=2)
+    assert "retention_open" in early.stderr
+    assert before == len(list((tmp_path / "chain" / "rows").iterdir()))
+
+
+def test_rows_that_were_deleted_before_their_time_are_a_fault(traded: Path, tmp_path: Path) -> None:
+    shutil.copytree(traded / "out" / "week" / "chain", tmp_path / "chain")
+    for path in (tmp_path / "chain" / "rows").iterdir():
+        path.unlink()
+    told = wattquorum("audit", tmp_path / "chain", folder=tmp_path, check=1)
+    assert "rows_missing" in told.stderr
+    assert "sound" not in told.stdout
+    wattquorum("records", tmp_path / "chain", "--out", tmp_path / "part.sqlite", folder=tmp_path, check=2)
 
 
 def test_records_can_be_rebuilt_from_the_chain(traded: Path, tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ Exit status: 0 done, 1 the chain or proof is wrong, 2 input was refused, 3 no ro
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Final
 
 import typer
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
 from wattquorum import __version__
 from wattquorum.cli import bills, chains, keys, weeks
@@ -29,6 +31,7 @@ WRONG_CODES: Final = (
     "conservation_broken",
     "file_unknown",
     "proof_wrong",
+    "rows_missing",
     "snapshot_wrong",
 )
 
@@ -81,6 +84,14 @@ def main() -> None:
     except FileFaults as faults:
         errors.print("[bold red]refused:[/] ", end="")
         errors.print(str(faults), markup=False)
+        sys.exit(REFUSED)
+    except OSError as fault:
+        errors.print("[bold red]refused:[/] ", end="")
+        errors.print(f"{fault.filename or 'a file'} cannot be used: {fault.strerror}. Choose another.", markup=False)
+        sys.exit(DISK if fault.errno == errno.ENOSPC else REFUSED)
+    except SQLAlchemyError as fault:
+        errors.print("[bold red]refused:[/] ", end="")
+        errors.print(f"file_unreadable: the database says: {fault.args[0]}. Choose another.", markup=False)
         sys.exit(REFUSED)
     except KeyboardInterrupt:
         errors.print("interrupted")

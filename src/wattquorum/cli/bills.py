@@ -15,7 +15,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.run import RECORDS
 from wattquorum.records.bills import Bill, bill_of
 from wattquorum.records.database import opened, rows_of
-from wattquorum.records.tables import accounts, chain
+from wattquorum.records.tables import accounts, chain, days
 
 
 def bill(
@@ -34,6 +34,9 @@ def bill(
         address = next((each.account for each in known if member in (each.name, each.account)), None)
         if address is None:
             raise Refused("account_unknown", "member", member, "Name an account of these records.")
+        if start is not None and not rows_of(engine, select(days.c.day_start_ms).where(days.c.day_start_ms == start)):
+            known_days = [format_moment(each[0]) for each in rows_of(engine, select(days.c.day_start_ms))]
+            raise Refused("day_unknown", "day", day, f"The records have {', '.join(known_days)}.")
         found = bill_of(engine, address, start)
     _print(Console(highlight=False), member, found, currency, lines=lines)
 

@@ -26,6 +26,7 @@ from wattquorum.node.lone import ledger_of
 from wattquorum.node.verification import threads
 from wattquorum.records.projection import Projection
 
+WITHOUT_ROWS = "Rows of readings were deleted, so that not all blocks can be executed; use records made before."
 ChainPath = Annotated[Path, typer.Argument(help="A chain folder.")]
 
 
@@ -38,7 +39,8 @@ def audit(
     """Recompute a chain and name the first thing that is wrong.
 
     Every signature, root, receipt and digest is recomputed, every transaction executed again, and money and energy
-    are added up independently. Exit status 1 and the first fault, or 0.
+    are added up independently. Exit status 1 and the first fault, or 0. A chain is called sound only if all of it was
+    executed again; if rows were forgotten after their retention, it is called intact.
     """
     with _bar("blocks") as step, threads() as verify, ChainFolder(chain) as folder:
         audited = audit_folder(folder, verify, lambda _: step(folder.height))
@@ -46,12 +48,18 @@ def audit(
     if expect is not None and expect.lower() not in (audited.digest.hex(), audited.tip_hash.hex()):
         raise Refused("chain_truncated", "digest", audited.digest, f"The chain was expected to end with {expect}.")
     console = Console(highlight=False)
-    console.print(f"[green]sound[/]: {audited.height} blocks, {audited.transactions} transactions, {chain}")
+    if audited.forgotten:
+        remedy = "Restore the rows from another copy; until then nobody can replay the chain from its beginning."
+        raise Refused("rows_missing", f"block {audited.forgotten}", "deleted before their retention had passed", remedy)
+    replayed = audited.replayed_from == 1
+    word = "[green]sound[/]" if replayed else "[yellow]intact[/]"
+    console.print(word, end="")
+    console.print(f": {audited.height} blocks, {audited.transactions} transactions, {chain}", markup=False)
     console.print(f"chain  {chain_id}  (compare it with the chain that you know)")
-    if audited.replayed_from > 1:
+    if not replayed:
         console.print(
-            f"Blocks 1 to {audited.replayed_from - 1} were checked for integrity only: rows of readings were deleted, "
-            "and the replay began at a snapshot whose root the chain commits to."
+            f"Blocks 1 to {audited.replayed_from - 1} were checked for integrity and not executed: rows of readings "
+            "were deleted after their retention, and the replay began at a snapshot that a proposer's signature covers."
         )
     if audited.vouched < audited.height:
         console.print(
@@ -91,11 +99,14 @@ def forget(
     """
     with threads() as verify, ChainFolder(chain, writing=True) as folder:
         ledger = ledger_of(folder, verify)
+        days = ledger.parameters.retention_days
+        limit = max(0, (folder.tip.time_ms if folder.tip else 0) - days * MS_PER_DAY)
         if before is not None:
-            limit = int(parse_moment(before, "before"))
-        else:
-            days = ledger.parameters.retention_days
-            limit = (folder.tip.time_ms if folder.tip else 0) - days * MS_PER_DAY
+            wanted = int(parse_moment(before, "before"))
+            if wanted > limit:
+                remedy = f"Rows are kept for {days} days: choose {format_moment(limit)} or earlier."
+                raise Refused("retention_open", "before", before, remedy)
+            limit = wanted
         deleted = forget_rows(folder, limit)
     typer.echo(f"{len(deleted)} sets of rows from before {format_moment(max(limit, 0))} were deleted")
 
@@ -166,6 +177,8 @@ def records(
             step(folder.height)
 
         audited = audit_folder(folder, check, apply)
+        if projection.height < audited.height:
+            raise Refused("records_gap", "blocks", f"{projection.height} of {audited.height}", WITHOUT_ROWS)
     typer.echo(f"records  {out}  ({audited.height} blocks)")
 
 

@@ -31,7 +31,7 @@ def week(
     seed: Annotated[int, typer.Option(min=0, help="Decides keys, forecasts and manners; the same gives the same.")] = 1,
     out: Annotated[Path, typer.Option(help="Where results go; an earlier run's are replaced.")] = Path("out/week"),
     zone: Annotated[str, typer.Option(help="The time zone whose midnights part the days.")] = ZONE,
-    interval: Annotated[int, typer.Option(min=1, max=60, help="Length of the readings' intervals [minutes].")] = 15,
+    interval: Annotated[int, typer.Option(min=1, max=60, help="Length of the readings' intervals in minutes.")] = 15,
 ) -> None:
     """Trade a week of power on a ledger: chain, tables and a report.
 
@@ -54,6 +54,7 @@ def week(
 
         written = run_week(options, verify, progress)
     print_tables(written.records, console)
+    console = Console(highlight=False, markup=False)
     console.print(f"\nchain    {written.chain}  (block {written.height}, id {written.chain_id})")
     console.print(f"digest   {written.digest}")
     console.print(f"tables   {written.records}, {written.parquet}/")

@@ -23,6 +23,7 @@ from wattquorum.lab.report import write_report
 from wattquorum.lab.shipped import ZONE, shipped_members, shipped_week
 from wattquorum.lab.week import Week, WeekPlan, last_days, strategy_of
 from wattquorum.ledger.execution import Executed
+from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.lone import LoneNode
 from wattquorum.records.annotations import MemberInfo, annotate
 from wattquorum.records.meter_files import read_meter_file
@@ -131,6 +132,8 @@ def plan_of(options: RunOptions) -> WeekPlan:
 
 def _readings(options: RunOptions, members: tuple[Member, ...]) -> MeterTable:
     if options.data is None:
+        if options.interval_ms != QUARTER_HOUR:
+            raise Refused("time_misaligned", "interval", options.interval_ms, "The shipped readings have 15 minutes.")
         return shipped_week()
     if options.members is None:
         remedy = "Describe who trades behind your meters in a members file and name it with --members."
@@ -147,6 +150,10 @@ def clear(out: Path) -> None:
         return
     if not out.is_dir():
         raise Refused("folder_exists", "out", out, "Name a folder.")
+    if (out / CHAIN).exists():
+        with ChainFolder(out / CHAIN, writing=True) as folder:  # refuses what is in use and what is no chain
+            if not folder.genesis.demo:
+                raise Refused("folder_exists", "out", out / CHAIN, "It holds a live chain; choose another folder.")
     strange = sorted(entry.name for entry in out.iterdir() if entry.name not in (*WRITTEN, *RECORDS_LEFTOVERS))
     if strange:
         raise Refused("folder_exists", "out", out / strange[0], "Choose an empty folder or that of an earlier run.")

@@ -314,7 +314,16 @@ class Week:
             forecast=self._forecast(trader, day.window, history),
             outcomes=tuple(trader.outcomes.get(start, ())),
         )
-        return trader.strategy.decide(situation, trader.random)
+        try:
+            decided: list[object] = list(trader.strategy.decide(situation, trader.random))
+        except Exception as fault:  # a user's class may raise anything
+            raise Refused("strategy_failed", trader.member.name, f"{trader.strategy.name}: {fault!r}") from fault
+        steps = [step for step in decided if isinstance(step, Step)]
+        for step in decided:
+            if step not in steps:
+                remedy = "decide returns Offer, Counter, Accept and WithdrawOffer."
+                raise Refused("strategy_failed", trader.member.name, f"{trader.strategy.name}: {step!r}", remedy)
+        return steps
 
     def _decide(self, day: TradingDay, at: int) -> None:
         """The grid operator approves what was contracted. Without a power flow it has no reason to curtail."""

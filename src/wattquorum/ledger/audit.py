@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from wattquorum.foundation.identities import Verifier
+from wattquorum.foundation.intervals import MS_PER_DAY
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
 from wattquorum.ledger.accounts import reserved
@@ -57,6 +58,7 @@ class Audited(NamedTuple):
     replayed_from: int  # the first block that was executed; later than 1 where rows were deleted
     transactions: int
     roots: tuple[bytes, ...]  # rows that the replayed blocks commit to
+    forgotten: int  # the last block whose rows were deleted before their retention had passed; 0: none
     vouched: int  # up to this height a proposer has signed what the chain is, directly or by a later proposal
 
 
@@ -90,6 +92,7 @@ class _Replay:
         "from_height",
         "hashes",
         "ledger",
+        "missing",
         "on_block",
         "roots",
         "rows",
@@ -123,6 +126,7 @@ class _Replay:
         self.total = 0
         self.hashes = [ledger.tip_hash]  # by height, the genesis's first
         self.vouched = signed
+        self.missing: list[Header] = []  # of blocks whose rows were deleted
         self.roots: list[bytes] = []
 
     def run(self, blocks: Iterable[bytes]) -> Audited:
@@ -136,6 +140,8 @@ class _Replay:
                 self._check_roots(block)
                 attachments, missing = self._attachments(block)
                 skipping = skipping or missing
+                if missing:
+                    self.missing.append(block.header)
                 if skipping:
                     self._check_proposal(block)
                 else:
@@ -166,8 +172,15 @@ class _Replay:
             self.from_height,
             self.total,
             tuple(self.roots),
+            self._forgotten_early(),
             self.vouched,
         )
+
+    def _forgotten_early(self) -> int:
+        """The last block whose rows are missing although they had to be kept longer (L-23)."""
+        end = self.tip.time_ms if self.tip else 0
+        kept_ms = self.ledger.parameters.retention_days * MS_PER_DAY
+        return max((header.height for header in self.missing if header.time_ms + kept_ms > end), default=0)
 
     def _check_header(self, header: Header, height: int) -> None:
         if header.height != height:
@@ -184,6 +197,8 @@ class _Replay:
     def _check_roots(self, block: Block) -> None:
         if transactions_root(block.transactions) != block.header.transactions_root:
             raise altered("transactions_root", block.header.transactions_root, "The transactions have another root.")
+        if len(block.receipts) != len(block.transactions):
+            raise altered("receipts", len(block.receipts), f"{len(block.transactions)} transactions need as many.")
         if receipts_root(block.receipts) != block.header.receipts_root:
             raise altered("receipts_root", block.header.receipts_root, "The receipts have another root.")
 

@@ -1,0 +1,155 @@
+"""The audit's own checks: blocks that are framed and hashed consistently and yet say what is not so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.ledger.world import World, key_of
+from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.identities import verify_each
+from wattquorum.foundation.quantities import MILLION
+from wattquorum.foundation.refusals import Refused
+from wattquorum.foundation.transfers import Kind
+from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.audit import Audited, AuditFault, audit
+from wattquorum.ledger.blocks import Block, Outcome, Proposed, receipts_root, transactions_root
+from wattquorum.ledger.conservation import Books
+from wattquorum.ledger.facts import Moved
+from wattquorum.ledger.readings import decode_rows, root_of_rows
+from wattquorum.ledger.state import Table
+from wattquorum.ledger.transactions import Deposit
+
+KWH = 1_000
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """A day from offer to closing, and three deposits in a last block of their own."""
+    made = World()
+    made.member("g", Side.SELL)
+    made.member("c", Side.BUY)
+    made.publish()
+    made.approve(made.contract("g", "c", [KWH] * 4))
+    made.read({"g-sell": [800] * 4, "c-buy": [KWH] * 4})
+    made.close()
+    made.block([made.signed("operator", Deposit(made.address("g"), 5, f"x{i}"), ahead=i) for i in range(3)])
+    return made
+
+
+def audited(world: World, last: Block | None = None) -> Audited:
+    """Audits the world's chain, with another last block if one is given."""
+    blocks = [executed.data for executed in world.executed]
+    if last is not None:
+        blocks[-1] = encode(last)
+    rows = {root_of_rows(decode_rows(data)): data for executed in world.executed for data in executed.rows}
+    return audit(world.genesis_bytes, blocks, rows.get, {}, verify_each)
+
+
+def refused(world: World, last: Block) -> Refused:
+    with pytest.raises(AuditFault) as told:
+        audited(world, last)
+    assert told.value.where == f"block {world.ledger.height}"
+    return told.value.reason
+
+
+def with_header(block: Block, **fields: object) -> Block:
+    return changed(block, header=changed(block.header, **fields))
+
+
+def test_an_honest_chain_is_sound(world: World) -> None:
+    found = audited(world)
+    assert found.digest == world.ledger.digest
+    assert (found.height, found.replayed_from, found.forgotten) == (world.ledger.height, 1, 0)
+
+
+OTHER = bytes(31) + b"\x01"
+ALTERED: dict[str, Callable[[Block], Block]] = {
+    "height": lambda b: with_header(b, height=b.header.height + 1),
+    "previous": lambda b: with_header(b, previous=OTHER),
+    "time_ms": lambda b: with_header(b, time_ms=1),
+    "applied": lambda b: with_header(b, applied=changed(b.header.applied, hash=OTHER)),
+    "epoch": lambda b: with_header(b, epoch=b.header.epoch + 1),
+    "transactions_root": lambda b: with_header(b, transactions_root=OTHER),
+    "receipts_root": lambda b: with_header(b, receipts_root=OTHER),
+    "state_digest": lambda b: with_header(b, state_digest=OTHER),
+    "state_root": lambda b: with_header(b, state_root=OTHER),
+    "commit_certificate": lambda b: with_header(b, commit_certificate=b"x"),
+}
+
+
+@pytest.mark.parametrize("field", ALTERED)
+def test_every_field_of_a_header_is_compared(world: World, field: str) -> None:
+    assert refused(world, ALTERED[field](world.executed[-1].block)).field == field
+
+
+@pytest.mark.parametrize("field", ["proposal_signature", "evidence"])
+def test_what_the_proposer_signed_cannot_be_changed(world: World, field: str) -> None:
+    block = world.executed[-1].block
+    value = bytes(64) if field == "proposal_signature" else b"x"
+    assert refused(world, with_header(block, **{field: value})).code == "signature_forged"
+
+
+def test_somebody_else_cannot_propose(world: World) -> None:
+    block, key = world.executed[-1].block, key_of("somebody")
+    header = block.header
+    proposed = Proposed(
+        world.ledger.chain_id, header.time_ms, header.applied, header.evidence, header.transactions_root
+    )
+    signature = key.sign("proposal", encode(proposed))
+    assert refused(world, with_header(block, proposer=key.public, proposal_signature=signature)).code == "role_missing"
+
+
+def test_a_receipt_that_is_not_so_is_found_although_its_root_fits(world: World) -> None:
+    block = world.executed[-1].block
+    lie = changed(block.receipts[1], outcome=Outcome.REFUSED, code="balance_short")
+    receipts = (block.receipts[0], lie, block.receipts[2])
+    forged = changed(with_header(block, receipts_root=receipts_root(receipts)), receipts=receipts)
+    assert refused(world, forged).field == "receipt 1"
+
+
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_a_receipt_too_many_or_too_few_is_a_fault_and_no_crash(world: World, count: int) -> None:
+    block = world.executed[-1].block
+    receipts = (block.receipts * 2)[:count]
+    forged = changed(with_header(block, receipts_root=receipts_root(receipts)), receipts=receipts)
+    assert refused(world, forged).field == "receipts"
+
+
+def test_a_transaction_cannot_be_taken_out(world: World) -> None:
+    block = world.executed[-1].block
+    left, receipts = block.transactions[:2], block.receipts[:2]
+    fitting = with_header(block, transactions_root=transactions_root(left), receipts_root=receipts_root(receipts))
+    forged = changed(fitting, transactions=left, receipts=receipts)
+    assert refused(world, forged).code == "signature_forged"
+
+
+# The auditor's own books
+
+
+def test_the_books_refuse_transfers_that_the_receipt_does_not_name(world: World) -> None:
+    moved = Moved(Kind.DEPOSIT, world.address("c"), world.address("g"), 5, 0, b"")
+    with pytest.raises(Refused) as told:
+        Books().enter([moved], b"")
+    assert told.value.code == "conservation_broken"
+
+
+@pytest.mark.parametrize("field", ["balance", "locked"])
+@pytest.mark.parametrize("change", [1, -1])
+def test_the_books_find_money_that_no_transfer_moved(world: World, field: str, change: int) -> None:
+    state, special = world.ledger.state, world.ledger._reserved
+    books = Books()
+    books.adopt(state)
+    books.check(state, special)
+    mark = state.mark()
+    account = world.account("g")
+    state.put(
+        Table.ACCOUNT, world.address("g"), changed(account, **{field: getattr(account, field) + change * MILLION})
+    )
+    try:
+        with pytest.raises(Refused) as told:
+            books.check(state, special)
+        assert told.value.code == "conservation_broken"
+    finally:
+        state.roll_back(mark)
