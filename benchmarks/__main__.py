@@ -36,7 +36,7 @@ def main() -> None:
         sections.append(section)
     print(f"\nmeasured in {perf_counter() - begun:.0f} s")
     if options.json:
-        options.json.write_text(json.dumps(_told(sections), indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(told(sections), indent=2) + "\n", encoding="utf-8")
 
 
 def _sections(names: tuple[str, ...]) -> Iterator[Section]:
@@ -65,7 +65,7 @@ def _show(section: Section) -> None:
         print(f"  {line.name:<44}{line.value:>10,.1f} {line.unit:<12}{line.note}".rstrip())
 
 
-def _told(sections: list[Section]) -> dict[str, object]:
+def told(sections: list[Section]) -> dict[str, object]:
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
