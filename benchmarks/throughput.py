@@ -9,6 +9,7 @@ type each, of a town's day.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -60,6 +61,8 @@ def rate_of(rounds: Sequence[Round]) -> Rate:
 
 def measured(week: Recorded) -> list[Section]:
     """The week's mix, then each type."""
+    gc.collect()
+    gc.freeze()  # a full collection would walk through everything that was imported to make the week
     with threads() as verify:
         return [_mix(week, verify), _types(verify)]
 

@@ -2,14 +2,14 @@
 
 Blocks of a small community hold a few transactions each, too few to keep the cores of a machine busy with checking.
 Whoever has many entries at hand, such as a node that starts, prepares some of them ahead, has all their signatures
-checked at once, and executes them then. Keys that change on the way are checked again as they are executed, so that
-nothing comes out differently.
+checked at once, and executes them then. Where a sender was not known yet, its block is checked when its turn comes, and
+keys that change on the way are checked again, so that nothing comes out differently.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import compress, islice
 from typing import Final
 
 from wattquorum.foundation.identities import Verifier
@@ -17,7 +17,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Ordered
 from wattquorum.ledger.execution import Executed, Ledger, Prepared
 
-TOGETHER: Final = 512  # signatures to gather before they are checked
+TOGETHER: Final = 512  # transactions to gather before their signatures are checked
 
 
 def replayed(ledger: Ledger, entries: Iterable[Ordered], verify: Verifier) -> Iterator[Executed]:
@@ -30,9 +30,13 @@ def replayed(ledger: Ledger, entries: Iterable[Ordered], verify: Verifier) -> It
         gathered, fault = _gathered(ledger, source)
         if not gathered:
             break
-        verdicts = iter(verify([check for prepared in gathered for check in prepared.checks]))
-        for prepared in gathered:
-            yield ledger.execute_prepared(prepared, list(islice(verdicts, len(prepared.checks))))
+        known = [all(prepared.keys) for prepared in gathered]
+        verdicts = iter(verify([check for prepared in compress(gathered, known) for check in prepared.checks]))
+        for prepared, senders_known in zip(gathered, known, strict=True):
+            if senders_known:
+                yield ledger.execute_prepared(prepared, list(islice(verdicts, len(prepared.checks))))
+            else:
+                yield ledger.execute_ordered(prepared.ordered, verify)
     if fault is not None:
         raise fault
 
@@ -40,12 +44,12 @@ def replayed(ledger: Ledger, entries: Iterable[Ordered], verify: Verifier) -> It
 def _gathered(ledger: Ledger, source: Iterator[Ordered]) -> tuple[list[Prepared], Refused | None]:
     """The next entries, prepared, and what kept from reading on."""
     gathered: list[Prepared] = []
-    signatures = 0
+    transactions = 0
     try:
         for ordered in source:
             gathered.append(ledger.prepare(ordered))
-            signatures += len(gathered[-1].checks)
-            if signatures >= TOGETHER:
+            transactions += len(ordered.transactions)
+            if transactions >= TOGETHER:
                 break
     except Refused as refused:
         return gathered, refused
