@@ -12,7 +12,7 @@ from tests.lab.runs import run
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import length
-from wattquorum.lab.run import RunOptions, plan_of
+from wattquorum.lab.run import RunOptions, clear, plan_of
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.facts import ContractMade, ContractSettled, MemberJudged, OfferMade
 from wattquorum.node.auditing import audit_folder
@@ -158,3 +158,21 @@ def test_members_without_readings_are_refused_by_name(own: RunOptions) -> None:
     with pytest.raises((Refused, FileFaults)) as told:
         plan_of(own)
     assert "meter_unknown" in str(told.value)
+
+
+@pytest.mark.parametrize("body", ["raise ValueError('no wind')", "return [42]", "return None"])
+def test_a_strategy_that_fails_is_named_with_its_member(own: RunOptions, tmp_path: Path, body: str) -> None:
+    broken = STRATEGY.replace("        answers = [", f"        {body}\n        answers = [")
+    (tmp_path / "own.py").write_text(broken, encoding="utf-8")
+    with pytest.raises(Refused) as told:
+        run(plan_of(own), tmp_path / "chain")
+    assert (told.value.code, told.value.field) == ("strategy_failed", "mill")
+
+
+def test_a_new_run_does_not_remove_what_is_no_chain_of_its_own(tmp_path: Path) -> None:
+    kept = tmp_path / "out" / "chain" / "thesis.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("years of work", encoding="utf-8")
+    with pytest.raises(Refused):
+        clear(tmp_path / "out")
+    assert kept.read_text(encoding="utf-8") == "years of work"
