@@ -75,7 +75,9 @@ def set_up() -> None:
             stop(f"no virtual environment could be made (apt install python3-venv).\n{made.stdout}{made.stderr}")
     elif os.path.exists(STAMP):
         os.remove(STAMP)
-    pip("--require-hashes", "--only-binary", ":all:", "--requirement", "requirements.lock")
+    # The lock is complete. Resolving it again would only let a later release in: older pips take `name[extra]`, asked
+    # for by a locked package, for a requirement that the lock does not pin.
+    pip("--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement", "requirements.lock")
     pip("--no-deps", "--no-build-isolation", "--editable", ".")
     with open(STAMP, "w", encoding="utf-8") as file:
         json.dump(wanted, file, indent=1)
