@@ -15,7 +15,7 @@ from wattquorum.ledger.transactions import CloseDay, ClosePage, CommitReadings, 
 from wattquorum.node.verification import threads
 
 MEMBERS, CONTRACTS, FEEDERS = 10_000, 20_000, 50
-DEFAULT_EVERY: Final = 2_000
+DEFAULT_EVERY: Final = 20
 
 
 def measured() -> Section:

@@ -127,6 +127,12 @@ def test_every_kind_of_line_has_a_trail(page: Page, report: Path) -> None:
             else:
                 assert "Bill line:" in trail
                 assert "Account:" in trail
+            if kind == "share":
+                assert "members that performed had together" in trail
+                assert "Fines of the day" in trail
+            if kind == "fine":
+                assert "Reading:" in trail
+                assert "was fined on this contract" in trail
             if kind in ("energy", "over_grid_fee", "grid_purchase", "grid_sale"):
                 assert "Reading:" in trail
                 assert "Allotment:" in trail
@@ -138,6 +144,7 @@ def test_every_kind_of_line_has_a_trail(page: Page, report: Path) -> None:
         "residual_sale",
         "residual_purchase",
         "compensation",
+        "fine",
         "share",
         "handling_fee",
         "debt_payment",

@@ -8,10 +8,10 @@ import pytest
 
 from tests.ledger.world import World, key_of
 from wattquorum.foundation.codec import changed, encode
-from wattquorum.foundation.identities import verify_each
+from wattquorum.foundation.identities import tagged_hash, verify_each
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.refusals import Refused
-from wattquorum.foundation.transfers import Kind
+from wattquorum.foundation.transfers import Kind, Transfer
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.audit import Audited, AuditFault, audit
 from wattquorum.ledger.blocks import Block, Outcome, Proposed, receipts_root, transactions_root
@@ -133,6 +133,27 @@ def test_the_books_refuse_transfers_that_the_receipt_does_not_name(world: World)
     with pytest.raises(Refused) as told:
         Books().enter([moved], b"")
     assert told.value.code == "conservation_broken"
+
+
+def test_the_books_find_fines_that_were_not_shared(world: World) -> None:
+    state, special = world.ledger.state, world.ledger._reserved
+    books = Books()
+    books.adopt(state)
+    books.enter([moved := Moved(Kind.FINE, world.address("g"), special.fines, 5, 0, b"")], _digest_of(moved))
+    mark = state.mark()
+    for address, change in ((world.address("g"), -5), (special.fines, 5)):
+        account = state.get(Table.ACCOUNT, address)
+        state.put(Table.ACCOUNT, address, changed(account, balance=account.balance + change))
+    try:
+        with pytest.raises(Refused) as told:
+            books.check(state, special)
+        assert (told.value.code, told.value.field) == ("conservation_broken", "fines")
+    finally:
+        state.roll_back(mark)
+
+
+def _digest_of(moved: Moved) -> bytes:
+    return tagged_hash("transfers", encode([Transfer(moved.kind, moved.payer, moved.payee, moved.amount)]))
 
 
 @pytest.mark.parametrize("field", ["balance", "locked"])

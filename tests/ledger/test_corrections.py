@@ -265,15 +265,36 @@ def test_a_correction_the_other_way_round_takes_from_both_what_they_have_and_no_
 
 def test_what_cannot_be_paid_is_what_comes_last_in_the_order_of_payment() -> None:
     # g delivered nothing, not 4 kWh, and has 2.50: it pays the energy back, 2.00, and .50 of the compensation of .84;
-    # the rest of that and the fine of .200016, half of it each to a and b, stay owed.
+    # the rest of that and the fine of .200016 stay owed, and so does its half to a and to b.
     world = pair(FOUR)
     reading(world, {"g-sell": FOUR, "c-buy": FOUR, "a-sell": FOUR, "b-buy": FOUR})
     world.close()
     world.done("g", WithdrawMoney(world.account("g").balance - 2_500_000))
     reading(world, {"g-sell": [0] * 4}, version=2)
     owed = sorted((debt.kind, debt.amount) for _, debt in world.debts_of("g"))
-    assert owed == [(Kind.COMPENSATION, 340_000), (Kind.SHARE, 100_008), (Kind.SHARE, 100_008)]
+    assert owed == [(Kind.COMPENSATION, 340_000), (Kind.FINE, 200_016)]
     assert world.account("g").balance == 0
+    shares = [each for _, each in world.ledger.state.items(Table.DEBT) if each.kind is Kind.SHARE]
+    assert {each.creditor: each.amount for each in shares} == {world.address(name): 100_008 for name in "ab"}
+
+
+def test_a_fine_that_is_paid_late_is_shared_when_it_is_paid() -> None:
+    # g's fine of .200016 is owed; what it pays of it goes on at once, to the older of the debts to a and b first.
+    world = pair(FOUR)
+    reading(world, {"g-sell": FOUR, "c-buy": FOUR, "a-sell": FOUR, "b-buy": FOUR})
+    world.close()
+    world.done("g", WithdrawMoney(world.account("g").balance - 2_840_000))
+    reading(world, {"g-sell": [0] * 4}, version=2)
+    ((debt, owed),) = world.debts_of("g")
+    assert (owed.kind, owed.amount) == (Kind.FINE, 200_016)
+    before = {name: world.account(name).balance for name in "ab"}
+    world.deposit("g", 200_016)
+    world.done("g", SettleDebt(debt, 150_000))
+    assert sum(world.account(name).balance - before[name] for name in "ab") == 150_000
+    ((debt, _),) = world.debts_of("g")
+    world.done("g", SettleDebt(debt, 50_016))
+    assert {name: world.account(name).balance - before[name] for name in "ab"} == dict.fromkeys("ab", 100_008)
+    assert world.ledger.state.count(Table.DEBT) == 0
 
 
 def test_what_a_correction_pays_to_a_debtor_is_its_money_until_it_settles() -> None:
@@ -448,10 +469,10 @@ def test_a_measured_value_after_an_estimate_ends_alike_but_for_the_shares_of_fin
 
 
 def without_shares(world: WatchedWorld) -> dict[bytes, int]:
-    """What everybody has, owes and is owed, without what it paid, received and owes as shares of fines."""
+    """What everybody has, owes and is owed, without what it paid, received and owes as fines and shares."""
     found = claims(world.ledger)
     for (_, kind, payer), amount in world.watcher.due.items():
-        if kind is Kind.SHARE:
+        if kind in (Kind.FINE, Kind.SHARE):
             found[payer] += amount
     return found
 
@@ -465,5 +486,5 @@ def test_what_a_correction_moves_is_posted_for_the_contract_that_caused_it() -> 
     moved = {(fact.kind, fact.day, fact.contract) for fact in facts if isinstance(fact, Moved)}
     contract = world.ledger.state.of_day(Table.CONTRACT, START)
     own = next(key[8:] for key in contract if world.ledger.state.get(Table.CONTRACT, key).seller == world.address("g"))
-    kinds = (Kind.ENERGY, Kind.GRID_PURCHASE, Kind.COMPENSATION, Kind.OVER_GRID_FEE, Kind.SHARE)
-    assert moved == {(kind, START, own) for kind in kinds}
+    kinds = (Kind.ENERGY, Kind.GRID_PURCHASE, Kind.COMPENSATION, Kind.OVER_GRID_FEE, Kind.FINE)
+    assert moved == {(kind, START, own) for kind in kinds} | {(Kind.SHARE, START, b"")}

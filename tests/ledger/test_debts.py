@@ -94,7 +94,7 @@ def given_back() -> WatchedWorld:
 def test_who_must_give_back_a_share_of_somebody_elses_fine_owes_it_and_is_not_barred() -> None:
     world = given_back()
     ((_, owed),) = world.debts_of("p")
-    assert (owed.amount, owed.creditor, owed.kind) == (25 * MILLION, world.address("g"), Kind.SHARE)
+    assert (owed.amount, owed.creditor, owed.kind) == (25 * MILLION, world.ledger._reserved.fines, Kind.SHARE)
     assert world.account("p").status is Status.ACTIVE
     assert statuses(world, "p") == []
     world.deposit("p", 1_000 * MILLION)

@@ -111,9 +111,14 @@ class Watcher:
         self.due[place, kind, payee] -= amount
 
     def check(self, world: World) -> None:
-        state = world.ledger.state
+        state, pool = world.ledger.state, world.ledger._reserved.fines
+        assert world.balance_of(pool) == 0
         for _, day in state.items(Table.DAY):
             self._check_day(state, day)
+            start = day.window.start_ms
+            settled: list[Settled] = [state.get(Table.SETTLED, key) for key in state.of_day(Table.SETTLED, start)]
+            fined = sum(each.seller_fine + each.buyer_fine for each in settled)
+            assert self.due[day_key(start), Kind.SHARE, pool] == fined
         for key, debt in state.items(Table.DEBT):
             assert 0 < debt.amount <= self.debts[key]
 
@@ -145,8 +150,8 @@ class Watcher:
         assert self.due[contract_id, Kind.GRID_SALE, seller] == -settled.grid_sale
         compensation = settled.seller_compensation - settled.buyer_compensation
         assert self.due[contract_id, Kind.COMPENSATION, seller] == compensation
-        assert self.due[contract_id, Kind.SHARE, seller] == settled.seller_fine
-        assert self.due[contract_id, Kind.SHARE, buyer] == settled.buyer_fine
+        assert self.due[contract_id, Kind.FINE, seller] == settled.seller_fine
+        assert self.due[contract_id, Kind.FINE, buyer] == settled.buyer_fine
         assert self.fines.get((contract_id, seller), 0) == settled.seller_fine
         assert self.fines.get((contract_id, buyer), 0) == settled.buyer_fine
         assert settled.seller_fine <= contract.seller_stake

@@ -53,7 +53,7 @@ def test_a_defaulters_bill_by_hand(worked: Path) -> None:
         "handling_fee": -1 * MILLION,
         "energy": 400 * MILLION,
         "compensation": -42 * MILLION,
-        "share": -50 * MILLION,
+        "fine": -50 * MILLION,
     }
     # The bakery bought 1 kWh from the dam as well.
     assert bought.by_kind() == {
@@ -78,7 +78,7 @@ def test_who_fell_short_and_who_got_what_by_hand(worked: Path) -> None:
     assert (names[owed.payer], names[owed.partner], owed.side) == ("mill", "bakery", "sell")
     assert (owed.shortfall_wh, owed.compensation_millionths, owed.fine_millionths) == (200_000, 42_000_000, 50_000_000)
     # The dam alone traded and performed beside the two, so that all of the fine is its.
-    assert (names[shared.payer], names[shared.receiver], shared.amount_millionths) == ("mill", "dam", 50 * MILLION)
+    assert (names[shared.receiver], shared.amount_millionths) == ("dam", 50 * MILLION)
 
 
 def test_what_trading_was_worth_by_hand(worked: Path) -> None:
@@ -210,7 +210,20 @@ def test_a_share_leads_to_the_fine(trails: list[Trail]) -> None:
     found = [each for each in trails if each.transfer.kind == "share"]
     assert found
     first = min(found, key=_place)
-    assert any(row.amount_millionths >= first.transfer.amount_millionths for row in first.fines)
+    assert sum(row.amount_millionths for row in first.fines) >= first.transfer.amount_millionths
+    kept = {row.member for row in first.judged} - {row.member for row in first.judged if row.defaulted}
+    assert first.transfer.payee in kept
+
+
+def test_a_fine_leads_to_its_contract_and_the_meters(trails: list[Trail]) -> None:
+    found = [each for each in trails if each.transfer.kind == "fine"]
+    assert found
+    for each in found:
+        assert each.contract is not None
+        assert each.readings
+    first = min(found, key=_place)
+    own = [row.amount_millionths for row in first.fines if row.payer == first.transfer.payer]
+    assert own == [first.transfer.amount_millionths]
 
 
 def _place(found: Trail) -> tuple[int, int]:

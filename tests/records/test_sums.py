@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tests.ledger.world import START, World
 from tests.records.market import eventful, record
@@ -20,7 +20,7 @@ from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.state import Table
 from wattquorum.records.database import opened, rows_of
 from wattquorum.records.sums import sums
-from wattquorum.records.views import balances, cashier_days, energy_balance, shares
+from wattquorum.records.views import balances, cashier_days, energy_balance, penalties, shares
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,8 @@ def test_all_sums_of_an_eventful_market_close(records: Path) -> None:
         ("DELETE FROM transfers WHERE kind = 'grid_purchase'", "paid or owed: grid purchase"),
         ("DELETE FROM transfers WHERE kind = 'grid_sale'", "paid or owed: grid sale"),
         ("UPDATE transfers SET amount_millionths = 1 WHERE kind = 'compensation'", "paid or owed: compensation"),
-        ("DELETE FROM transfers WHERE kind = 'share'", "paid or owed: fines"),
+        ("DELETE FROM transfers WHERE kind = 'fine'", "paid or owed: fines"),
+        ("DELETE FROM transfers WHERE kind = 'share'", "paid or owed: shares"),
         ("DELETE FROM transfers WHERE kind = 'residual_sale'", "paid or owed: residual sale"),
         ("UPDATE debts SET recorded_millionths = recorded_millionths - 1", "paid or owed: residual purchase"),
         ("DELETE FROM transfers WHERE kind = 'deposit'", "the cashier's deposits"),
@@ -80,12 +81,15 @@ def test_the_cashiers_days_tell_deposits_withdrawals_and_returns_apart(records: 
 
 
 def test_a_correction_takes_shares_back(records: Path) -> None:
-    """The mill's readings are corrected, it is no defaulter any more: its fine is undone, share by share."""
-    mill = eventful().address("mill").hex()
+    """The mill's readings are corrected, it is no defaulter any more: its fine and the shares of it are undone."""
     with opened(records) as engine:
-        found = [row for row in rows_of(engine, select(shares)) if row.payer == mill and row.day_start_ms == START]
+        found = [row for row in rows_of(engine, select(shares)) if row.day_start_ms == START]
+        (fined,) = rows_of(
+            engine, select(func.sum(penalties.c.fine_millionths)).where(penalties.c.day_start_ms == START)
+        )
     assert any(row.amount_millionths > 0 for row in found)
-    assert sum(row.amount_millionths for row in found) == 0
+    assert any(row.amount_millionths < 0 for row in found)
+    assert sum(row.amount_millionths for row in found) == (fined[0] or 0)
 
 
 ENERGIES = st.lists(st.integers(0, 2_000), min_size=3, max_size=3)

@@ -25,10 +25,11 @@ class Kind(IntEnum):
     RESIDUAL_PURCHASE = 7  # member to grid: what it used beyond its promises (L-2)
     RESIDUAL_SALE = 8  # grid to member: what it generated beyond its promises (L-2)
     COMPENSATION = 9  # defaulting side to its partner (A-18, L-3)
-    SHARE = 10  # fine of a defaulter, paid to a member that performed
+    SHARE = 10  # of a day's fines, paid to a member that performed
     HANDLING_FEE = 11  # side to community
     HANDLING_FEE_REFUND = 12  # community to side, on curtailment or lapse
     DEBT_PAYMENT = 13  # debtor to creditor (L-7)
+    FINE = 14  # defaulting side to the day's fines
 
 
 class Transfer(Record, frozen=True):

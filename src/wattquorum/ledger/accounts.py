@@ -1,8 +1,8 @@
 """Accounts and roles (A-1, L-12, L-17, L-24).
 
-An account is an address, a status, a balance and, apart from it, locked collateral. Four reserved accounts have no
-key: the grid, the community, payouts under way, and the outside, whose negative balance mirrors every deposit, so
-that all balances always add up to zero.
+An account is an address, a status, a balance and, apart from it, locked collateral. Five reserved accounts have no
+key: the grid, the community, payouts under way, fines on their way to those who performed, and the outside, whose
+negative balance mirrors every deposit, so that all balances always add up to zero.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ class Reserved(Record, frozen=True):
     community: Address
     payouts: Address
     outside: Address
+    fines: Address
 
 
 def reserved(chain_id: bytes) -> Reserved:
@@ -89,6 +90,7 @@ def reserved(chain_id: bytes) -> Reserved:
         address_of(chain_id, b"community"),
         address_of(chain_id, b"payouts"),
         address_of(chain_id, b"outside"),
+        address_of(chain_id, b"fines"),
     )
 
 

@@ -19,7 +19,7 @@ from wattquorum.ledger.state import Contract, Debt, Table, day_key
 
 
 class Due(NamedTuple):
-    """`amount` > 0 millionths that a payer owes a payee, and the contract that it is for; empty for a position."""
+    """`amount` > 0 millionths that a payer owes a payee, and the contract that it is for, if it is for one."""
 
     kind: Kind
     payer: bytes
@@ -48,20 +48,13 @@ def clear(context: Context, day: int, dues: Sequence[Due]) -> None:
             locked[each.payer] = locked.get(each.payer, 0) - lock
             tell_moved(context, each.kind, each.payer, each.payee, amount, day, each.contract)
         if each.amount > amount:
-            bars = not _gives_back_a_share(context, day, each)
+            # A share is taken back by somebody else's correction, from who had no part in the default.
+            bars = not (each.kind is Kind.SHARE and each.payee == context.reserved.fines)
             owe(context, Debt(each.payer, each.payee, each.amount - amount, each.kind, day, each.contract, bars))
     for address, change in free.items():
         account = context.account(address)
         put = changed(account, balance=account.balance + change, locked=account.locked + locked.get(address, 0))
         context.put_account(address, put)
-
-
-def _gives_back_a_share(context: Context, day: int, each: Due) -> bool:
-    """Whether a due takes back a fine's share, by somebody else's correction, from who had no part in the contract."""
-    if each.kind is not Kind.SHARE:
-        return False
-    contract = context.contract(day, each.contract)
-    return each.payer not in (contract.seller, contract.buyer)
 
 
 def _use_locks(context: Context, day: int, dues: Sequence[Due]) -> list[int]:

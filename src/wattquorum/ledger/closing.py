@@ -1,9 +1,10 @@
 """Closing a day: default, credit, fines and shares, and what a correction changes of them (A-9, A-10, A-18, A-19, B-2).
 
 A day is judged on each member's sums per side: once all pages are closed it is known what everybody promised and
-delivered, credit C and trust T are updated first, and fines are shared in proportion to the updated credit. A
-correction judges the corrected member again, changes its standing by the difference from now on, and posts the
-difference of every share (L-5, L-11). Sealing removes a final day from the state.
+delivered, credit C and trust T are updated first. Then every fine goes into one account, and out of it each member that
+performed gets its share of them all in one transfer, in proportion to the updated credit: so a day takes time linear in
+its members and contracts. A correction judges the corrected member again, changes its standing by the difference from
+now on, and posts the difference of every fine and share (L-5, L-11). Sealing removes a final day from the state.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from wattquorum.ledger.state import (
     side_key,
 )
 from wattquorum.ledger.transactions import CloseDay, SealDay
-from wattquorum.market.penalties import apportion_fine, defaults, fine, fine_points, share_fine
+from wattquorum.market.penalties import Fine, apportion_fine, defaults, fine, fine_points, share_fines
 from wattquorum.market.settlement import paper_compensation
 from wattquorum.market.terms import Policy
 from wattquorum.standing.credit import (
@@ -65,9 +66,6 @@ class Sums(NamedTuple):
     contracts: list[bytes]
 
 
-Distribution = dict[tuple[bytes, Side], dict[bytes, int]]  # (contract, side that pays): millionths by recipient
-
-
 class SideTotal(NamedTuple):
     """What one side of the market promised on a day [Wh], and by how many members."""
 
@@ -85,23 +83,18 @@ def close_day(context: Context, payload: CloseDay) -> None:
     if missing:
         raise Refused("page_open", "feeder", missing[0])
     parameters = context.parameters(day.parameters_version)
-    sums = _day_sums(context, payload.day)
+    contracts = delivering(context, payload.day)
+    sums = _day_sums(context, payload.day, contracts)
     totals = _side_totals(sums)
-    for key in sorted(sums):
-        _judge(context, payload.day, parameters, key, sums[key], totals)
+    defaulters = [key for key in sorted(sums) if _judge(context, payload.day, parameters, key, sums[key], totals)]
     dues: list[Due] = []
     if parameters.policy == Policy.PAPER:
-        dues += _compensate_as_published(context, day, [each for each, _ in delivering(context, payload.day)])
-    for key in sorted(sums):
+        dues += _compensate_as_published(context, day, [each for each, _ in contracts])
+    for key in defaulters:
         _charge(context, payload.day, parameters, key, sums[key])
-    dues += _shares(context, payload.day, {}, _distribution(context, payload.day))
+    dues += _penalty_dues(context, payload.day, NONE, _penalties(context, payload.day))
     clear(context, payload.day, dues)
-    released: dict[bytes, None] = {}
-    for contract_id, contract in delivering(context, payload.day):
-        _release(context, payload.day, contract_id, contract)
-        released[contract.seller] = released[contract.buyer] = None
-    for address in sorted(released):
-        pay_debts(context, address)
+    _release(context, payload.day)
     chain = context.chain()
     context.state.put(Table.CHAIN, b"", changed(chain, days_closed=chain.days_closed + 1))
     context.state.put(Table.DAY, day_key(payload.day), changed(day, status=DayStatus.CLOSED))
@@ -110,11 +103,12 @@ def close_day(context: Context, payload: CloseDay) -> None:
     context.tell(DayClosed(payload.day))
 
 
-def _day_sums(context: Context, day: int) -> dict[MemberKey, Sums]:
-    """Every member's sums per side, over its settled contracts."""
+def _day_sums(context: Context, day: int, contracts: Sequence[tuple[bytes, Contract]]) -> dict[MemberKey, Sums]:
+    """Every member's sums per side, over a day's settled contracts."""
     by_member: dict[MemberKey, list[tuple[bytes, int, int]]] = {}
-    for contract_id, contract in delivering(context, day):
-        settled: Settled | None = context.state.get(Table.SETTLED, day_key(day) + contract_id)
+    of_day = day_key(day)
+    for contract_id, contract in contracts:
+        settled: Settled | None = context.state.get(Table.SETTLED, of_day + contract_id)
         if settled is None:
             raise Refused("page_open", "contract", contract_id)
         sold = contract_id, settled.seller_tested, settled.seller_shortfall
@@ -138,8 +132,11 @@ def _side_totals(sums: dict[MemberKey, Sums]) -> dict[Side, SideTotal]:
 
 def _judge(
     context: Context, day: int, parameters: Parameters, key: MemberKey, own: Sums, totals: dict[Side, SideTotal]
-) -> None:
-    """One member's side: default or not, then C, T and N; the first judgement or a corrected one (L-4, L-5)."""
+) -> bool:
+    """One member's side: default or not, then C, T and N; the first judgement or a corrected one (L-4, L-5).
+
+    Tells whether it defaulted.
+    """
     address, side = key
     member = context.side(address, side)
     if member is None:
@@ -186,6 +183,7 @@ def _judge(
             before is not None,
         )
     )
+    return defaulted
 
 
 def _change_standing(
@@ -268,13 +266,54 @@ def fine_cap(contract: Contract, settled: Settled, side: Side) -> int:
     return max(0, contract.buyer_stake - paid - settled.buyer_compensation)
 
 
-def _distribution(context: Context, day: int) -> Distribution:
-    """Who gets how much of which fine (A-19): a pure function of the day's judgements and fines.
+class Penalties(NamedTuple):
+    """A day's fines by contract and side that pays, and its shares by recipient [millionths], without zeros."""
+
+    fines: dict[tuple[bytes, Side], int]
+    shares: dict[bytes, int]
+
+
+NONE = Penalties({}, {})
+
+
+def _penalties(context: Context, day: int) -> Penalties:
+    """Who pays which fine and who gets how much of them all (A-19): a pure function of the day's judgements and fines.
 
     Performing members are those that promised something on the day and defaulted on neither side; with two sides the
     mean of their credits counts [chosen]. A contract's fine goes to none of its two sides' owners [chosen], or who has
     two accounts would pay itself.
     """
+    fines: dict[tuple[bytes, Side], int] = {}
+    owners: list[tuple[str, str]] = []  # of both sides of a fine's contract
+    for contract_id, contract in delivering(context, day):
+        settled: Settled | None = context.state.get(Table.SETTLED, day_key(day) + contract_id)
+        if settled is None or not (settled.seller_fine or settled.buyer_fine):
+            continue
+        for side, amount in ((Side.SELL, settled.seller_fine), (Side.BUY, settled.buyer_fine)):
+            if amount:
+                fines[contract_id, side] = amount
+                owners.append((context.account(contract.seller).owner, context.account(contract.buyer).owner))
+    if not fines:
+        return NONE
+    performers = _performers(context, day)
+    places: dict[str, list[int]] = {}
+    for place, (address, _) in enumerate(performers):
+        places.setdefault(context.account(address).owner, []).append(place)
+    shared = share_fines(
+        [
+            Fine(Money(amount), (*places.get(seller, ()), *places.get(buyer, ())))
+            for amount, (seller, buyer) in zip(fines.values(), owners, strict=True)
+        ],
+        performers,
+    )
+    shares = {address: int(share) for (address, _), share in zip(performers, shared.shares, strict=True) if share}
+    if shared.rest:
+        shares[context.reserved.community] = shared.rest
+    return Penalties(fines, shares)
+
+
+def _performers(context: Context, day: int) -> list[tuple[bytes, Points]]:
+    """(address, credit) of who promised something on the day and defaulted on neither side, by ascending address."""
     earned: dict[bytes, list[int]] = {}
     defaulted: dict[bytes, None] = {}
     for key in context.state.of_day(Table.MEMBER_DAY, day):
@@ -283,43 +322,37 @@ def _distribution(context: Context, day: int) -> Distribution:
             earned.setdefault(key[8:-1], []).append(judged.credit_after)
         if judged.defaulted:
             defaulted[key[8:-1]] = None
-    performers = [
+    return [
         (address, Points(sum(points) // len(points))) for address, points in earned.items() if address not in defaulted
     ]
-    owner_of = {address: context.account(address).owner for address, _ in performers}
-    shared: Distribution = {}
-    for contract_id, contract in delivering(context, day):
-        settled: Settled | None = context.state.get(Table.SETTLED, day_key(day) + contract_id)
-        if settled is None:
-            continue
-        for side, amount in ((Side.SELL, settled.seller_fine), (Side.BUY, settled.buyer_fine)):
-            if amount:
-                owners = [context.account(address).owner for address in (contract.seller, contract.buyer)]
-                others = [each for each in performers if owner_of[each[0]] not in owners]
-                parts = share_fine(Money(amount), others) or [(context.reserved.community, Money(amount))]
-                shared[contract_id, side] = dict(parts)
-    return shared
 
 
-def _shares(context: Context, day: int, before: Distribution, after: Distribution) -> list[Due]:
-    """What is due between two distributions: shares to pay, and shares that a correction takes back."""
+def _penalty_dues(context: Context, day: int, before: Penalties, after: Penalties) -> list[Due]:
+    """What is due between two distributions: into the day's fines, then out of them; a correction turns some round."""
     dues: list[Due] = []
-    for place in sorted({**before, **after}):
+    pool = context.reserved.fines
+    for place in sorted({**before.fines, **after.fines}):
         contract_id, side = place
-        old, new = before.get(place, {}), after.get(place, {})
         contract = context.contract(day, contract_id)
         payer = contract.seller if side is Side.SELL else contract.buyer
-        for recipient in sorted({**old, **new}) if old != new else ():
-            change = new.get(recipient, 0) - old.get(recipient, 0)
-            dues += due(Kind.SHARE, payer, recipient, change, contract_id)
+        dues += due(Kind.FINE, payer, pool, after.fines.get(place, 0) - before.fines.get(place, 0), contract_id)
+    for recipient in sorted({**before.shares, **after.shares}):
+        change = after.shares.get(recipient, 0) - before.shares.get(recipient, 0)
+        dues += due(Kind.SHARE, pool, recipient, change, b"")
     return dues
 
 
-def _release(context: Context, day: int, contract_id: bytes, contract: Contract) -> None:
-    """What is left of the collateral is free again."""
-    unlock(context, contract.seller, contract.seller_lock)
-    unlock(context, contract.buyer, contract.buyer_lock)
-    context.state.put(Table.CONTRACT, day_key(day) + contract_id, changed(contract, seller_lock=0, buyer_lock=0))
+def _release(context: Context, day: int) -> None:
+    """What is left of the day's collateral is free again, and pays its owners' debts (L-7)."""
+    free: dict[bytes, int] = {}
+    for contract_id, contract in delivering(context, day):
+        free[contract.seller] = free.get(contract.seller, 0) + contract.seller_lock
+        free[contract.buyer] = free.get(contract.buyer, 0) + contract.buyer_lock
+        context.state.put(Table.CONTRACT, day_key(day) + contract_id, changed(contract, seller_lock=0, buyer_lock=0))
+    for address, amount in free.items():
+        unlock(context, address, amount)
+    for address in sorted(free):
+        pay_debts(context, address)
 
 
 def _decay_all(context: Context, day: int, eta: Ppm) -> None:
@@ -345,9 +378,9 @@ def _correct_closed(context: Context, day: Day, corrected: Sequence[MemberKey]) 
     """
     start = day.window.start_ms
     parameters = context.parameters(day.parameters_version)
-    before = _distribution(context, start)
+    before = _penalties(context, start)
     affected, dues = resettle(context, day, corrected)
-    sums = _day_sums(context, start)
+    sums = _day_sums(context, start, delivering(context, start))
     totals = _side_totals(sums)
     for key in corrected:
         if key in sums:
@@ -357,7 +390,7 @@ def _correct_closed(context: Context, day: Day, corrected: Sequence[MemberKey]) 
     contracts = [context.contract(start, contract_id) for contract_id in affected]
     for side in dict.fromkeys(each for c in contracts for each in ((c.seller, Side.SELL), (c.buyer, Side.BUY))):
         _charge(context, start, parameters, side, sums[side])
-    return dues + _shares(context, start, before, _distribution(context, start))
+    return dues + _penalty_dues(context, start, before, _penalties(context, start))
 
 
 def seal_day(context: Context, payload: SealDay) -> None:

@@ -179,6 +179,9 @@ class Books:
                 raise fault("account", account.name, "Its balance or its collateral lies below zero.")
         if everything:
             raise fault("balances", everything, "All balances must add up to zero.")
+        kept = self._money.get(special.fines, 0)
+        if kept:
+            raise fault("fines", kept, "Fines that were paid in must have been paid out as shares.")
         if self._contracts_changed:  # else they were compared when they changed last
             _check_locks_and_promises(state)
             self._contracts_changed = False

@@ -1,6 +1,6 @@
 """Money on the ledger: posting transfers, locking collateral, debts, deposits and payouts (L-1, L-7, L-24).
 
-Everything here keeps one law: the balances of all accounts, locked collateral and the four reserved accounts
+Everything here keeps one law: the balances of all accounts, locked collateral and the reserved accounts
 included, add up to zero. No balance but the grid's and the outside's goes below zero; what a payer lacks becomes a
 recorded debt to the payee and bars the payer, and nobody else's balance is touched.
 """
@@ -123,8 +123,9 @@ def pay_debts(context: Context, address: bytes) -> None:
     debts = [(context.state.get(Table.DEBT, key), key) for key in context.state.listed(Table.DEBT, address)]
     for debt, key in sorted(debts, key=_by_day):
         amount = min(debt.amount, available(context, address))
-        if amount > 0:
-            _pay_debt(context, key, debt, amount)
+        if amount <= 0:
+            break
+        _pay_debt(context, key, debt, amount)
 
 
 def _by_day(each: tuple[Debt, bytes]) -> tuple[int, bytes]:
@@ -214,6 +215,8 @@ def _pay_debt(context: Context, key: bytes, debt: Debt, amount: int) -> None:
     else:
         context.state.drop(Table.DEBT, key)
     context.tell(DebtRecorded(key, debt.debtor, debt.creditor, left, Kind(debt.kind), debt.day, debt.contract))
+    if debt.creditor == context.reserved.fines:
+        pay_debts(context, debt.creditor)  # what was owed to a day's fines is owed by them (A-19)
     if context.account(debt.debtor).status is Status.INDEBTED and not is_barred(context, debt.debtor):
         context.change_account(debt.debtor, status=Status.ACTIVE)
         context.tell(StatusChanged(debt.debtor, Status.ACTIVE, "all debts are paid"))

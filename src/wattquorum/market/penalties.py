@@ -11,6 +11,7 @@ that performing nodes share the fine is stated.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ from wattquorum.foundation.quantities import (
     toward_zero,
 )
 from wattquorum.foundation.vectors import Int64s
+
+RATE_BITS: Final = 96  # of a rate's fraction: what is cut off stays far below a millionth, whatever the day
 
 
 def shortfall_rows(promised: Int64s, allotted: Int64s, tested: npt.NDArray[np.bool_]) -> Int64s:
@@ -82,15 +85,49 @@ def apportion_fine(
     return [Money(part) for part in parts]
 
 
-def share_fine(amount: Money, performers: Sequence[tuple[bytes, Points]]) -> list[tuple[bytes, Money]]:
-    """A fine shared among the nodes that traded and performed: (address, amount) in the order given (A-19).
+class Fine(NamedTuple):
+    """A fine [millionths], and the places among the performers of those that get none of it."""
 
-    `performers` are (address, credit after the day's update), without the two sides of the contract. In proportion to
-    credit, largest remainder first, ties by address; equally when all credits are zero. Nobody to share with gives an
-    empty list, and the fine goes to the community.
+    amount: Money
+    excluded: tuple[int, ...]
+
+
+class SharedFines(NamedTuple):
+    """A day's fines [millionths]: each performer's share, in the order given, and what nobody could be given."""
+
+    shares: list[Money]
+    rest: Money
+
+
+def share_fines(fines: Sequence[Fine], performers: Sequence[tuple[bytes, Points]]) -> SharedFines:
+    """A day's fines shared among the nodes that traded and performed (A-19).
+
+    `performers` are (address, credit after the day's update). Every fine goes to those that it does not exclude, in
+    proportion to credit; equally when all their credits are zero; to nobody when there are none [stated; the last two
+    chosen]. A performer gets the sum over all fines, rounded once: largest remainder first, ties by address, so that
+    shares and rest add up to the fines. It takes time linear in fines and performers [chosen: pooled by day].
     """
-    if not performers:
-        return []
-    addresses = [address for address, _ in performers]
-    parts = apportion(amount, [credit for _, credit in performers], addresses)
-    return [(address, Money(part)) for address, part in zip(addresses, parts, strict=True)]
+    earned = [credit for _, credit in performers]
+    whole, rest, pooled = sum(earned), 0, 0
+    per_point, per_head = 0, 0  # what all fines bring a point of credit, or a performer where no credit counts
+    missed_per_point, missed_per_head = [0] * len(earned), [0] * len(earned)
+    for amount, excluded in fines:
+        eligible = len(earned) - len(excluded)
+        if not eligible:
+            rest += amount
+            continue
+        pooled += amount
+        points = whole - sum(earned[i] for i in excluded)
+        rate = (amount << RATE_BITS) // (points or eligible)
+        if points:
+            per_point += rate
+        else:
+            per_head += rate
+        missed = missed_per_point if points else missed_per_head
+        for i in excluded:
+            missed[i] += rate
+    weights = [
+        credit * (per_point - missed_per_point[i]) + per_head - missed_per_head[i] for i, credit in enumerate(earned)
+    ]
+    parts = apportion(pooled, weights, [address for address, _ in performers])
+    return SharedFines([Money(part) for part in parts], Money(rest))

@@ -16,6 +16,7 @@ from wattquorum.records.database import AnyRow, AnySelect, rows_of
 from wattquorum.records.tables import (
     accounts,
     contracts,
+    credit,
     fines,
     intervals,
     position_intervals,
@@ -101,9 +102,10 @@ class Trail(NamedTuple):
     contract: AnyRow | None
     settlement: AnyRow | None  # the revision that posted it, or the position
     intervals: list[AnyRow]  # of that revision: allotment and money
-    fines: list[AnyRow]  # in force when it was posted
+    fines: list[AnyRow]  # in force when it was posted: the contract's, or all of the day behind a share
     reading_sets: list[AnyRow]  # the versions that counted, with root and place on the chain
     readings: list[AnyRow]  # their intervals; none for a side whose meters were silent
+    judged: list[AnyRow]  # behind a share: the day's judgements, by whose credit fines are shared
 
 
 def trail(engine: Engine, height: int, sequence: int) -> Trail:
@@ -113,9 +115,11 @@ def trail(engine: Engine, height: int, sequence: int) -> Trail:
         raise Refused("out_of_range", "transfer", f"block {height}, fact {sequence}", "Take both from a bill line.")
     moved = found[0]
     if moved.day_start_ms is None:
-        return Trail(moved, None, None, [], [], [], [])
+        return Trail(moved, None, None, [], [], [], [], [])
     if moved.contract:
         return _of_contract(engine, moved)
+    if moved.kind == "share":
+        return _of_share(engine, moved)
     return _of_position(engine, moved)
 
 
@@ -123,10 +127,9 @@ def _of_contract(engine: Engine, moved: AnyRow) -> Trail:
     contract = rows_of(engine, select(contracts).where(contracts.c.contract == moved.contract))[0]
     settled = _standing_at(engine, settlements, settlements.c.contract == moved.contract, moved)
     if settled is None:  # a handling fee is paid before anything is delivered
-        return Trail(moved, contract, None, [], [], [], [])
+        return Trail(moved, contract, None, [], [], [], [], [])
     spread = select(intervals).where(intervals.c.contract == moved.contract, intervals.c.revision == settled.revision)
-    charged = select(fines).where(fines.c.contract == moved.contract, fines.c.height <= moved.height)
-    charged = charged.where(or_(fines.c.superseded_height.is_(None), fines.c.superseded_height > moved.height))
+    charged = _in_force_at(select(fines).where(fines.c.contract == moved.contract), fines, moved)
     sides = or_(
         and_(reading_sets.c.member == contract.seller, reading_sets.c.side == "sell"),
         and_(reading_sets.c.member == contract.buyer, reading_sets.c.side == "buy"),
@@ -140,7 +143,23 @@ def _of_contract(engine: Engine, moved: AnyRow) -> Trail:
         rows_of(engine, charged),
         sets,
         rows,
+        [],
     )
+
+
+def _of_share(engine: Engine, moved: AnyRow) -> Trail:
+    """All fines and judgements of the day: the credits of those that performed, and what there was to share."""
+    charged = select(fines).where(fines.c.day_start_ms == moved.day_start_ms)
+    charged = _in_force_at(charged.order_by(fines.c.contract, fines.c.payer), fines, moved)
+    judged = select(credit).where(credit.c.day_start_ms == moved.day_start_ms, credit.c.event == "day")
+    judged = _in_force_at(judged.order_by(credit.c.member, credit.c.side), credit, moved)
+    return Trail(moved, None, None, [], rows_of(engine, charged), [], [], rows_of(engine, judged))
+
+
+def _in_force_at(query: AnySelect, table: Table, moved: AnyRow) -> AnySelect:
+    """The rows that stood when the transfer was posted; blocks that revise them post the differences."""
+    later = or_(table.c.superseded_height.is_(None), table.c.superseded_height > moved.height)
+    return query.where(table.c.height <= moved.height, later)
 
 
 def _of_position(engine: Engine, moved: AnyRow) -> Trail:
@@ -151,7 +170,7 @@ def _of_position(engine: Engine, moved: AnyRow) -> Trail:
         engine, positions, and_(query, member, positions.c.day_start_ms == moved.day_start_ms), moved
     )
     if settled is None:
-        return Trail(moved, None, None, [], [], [], [])
+        return Trail(moved, None, None, [], [], [], [], [])
     spread = select(position_intervals).where(
         position_intervals.c.day_start_ms == moved.day_start_ms,
         position_intervals.c.member == settled.member,
@@ -160,7 +179,8 @@ def _of_position(engine: Engine, moved: AnyRow) -> Trail:
     )
     own = select(reading_sets).where(reading_sets.c.member == settled.member, reading_sets.c.side == side)
     sets, rows = _readings_at(engine, own, moved)
-    return Trail(moved, None, settled, rows_of(engine, spread.order_by(position_intervals.c.interval)), [], sets, rows)
+    spread_rows = rows_of(engine, spread.order_by(position_intervals.c.interval))
+    return Trail(moved, None, settled, spread_rows, [], sets, rows, [])
 
 
 def _standing_at(engine: Engine, table: Table, condition: Any, moved: AnyRow) -> AnyRow | None:

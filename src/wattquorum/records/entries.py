@@ -14,7 +14,7 @@ from wattquorum.foundation.intervals import MS_PER_DAY, format_moment
 from wattquorum.foundation.quantities import POINTS_MAX, toward_zero
 from wattquorum.foundation.vectors import Int64s, energies, prices
 from wattquorum.ledger import facts as told
-from wattquorum.ledger.accounts import Role, Side, Status
+from wattquorum.ledger.accounts import Reserved, Role, Side, Status
 from wattquorum.ledger.parameters import RANGES
 from wattquorum.ledger.readings import Quality
 from wattquorum.records import tables
@@ -76,7 +76,7 @@ def _enter(fact: told.Fact, block: BlockEntries) -> None:
 
 @_enter.register
 def _(fact: told.AccountOpened, block: BlockEntries) -> None:
-    reserved = int(fact.name in ("grid", "community", "payouts", "outside") and block.height == 0)
+    reserved = int(fact.name in Reserved.__struct_fields__ and block.height == 0)
     row: Row = (fact.address.hex(), fact.name, fact.owner, "", "active", "", reserved, block.height)
     block.batch.add(tables.accounts, row)
 

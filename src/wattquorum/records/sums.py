@@ -149,8 +149,12 @@ def _paid(connection: Connection) -> list[Sum]:
         for kind, column, forward in settled
     ]
     fined = _total(connection, t.fines.c.amount_millionths, t.fines.c.superseded_height.is_(None))
-    shared = _net(connection, "share", or_(by_seller, by_buyer))
-    found.append(Sum(name.format("fines"), "fined", fined, "shared + owed", shared, "money"))
+    into = _net(connection, "fine", or_(by_seller, by_buyer))
+    found.append(Sum(name.format("fines"), "fined", fined, right, into, "money"))
+    members = select(t.accounts.c.account).where(t.accounts.c.name != "fines")
+    out = case((_due.c.payee.in_(members), _due.c.amount), else_=-_due.c.amount)
+    shared = _total(connection, out, _due.c.kind == "share")
+    found.append(Sum(name.format("shares"), "fined", fined, right, shared, "money"))
     for side, kind in (("sell", "residual_sale"), ("buy", "residual_purchase")):
         in_force = and_(_positions.c.side == side, _positions.c.superseded_height.is_(None))
         member = _due.c.payee if side == "sell" else _due.c.payer

@@ -115,7 +115,7 @@ transactions: Final = table(
 
 accounts: Final = table(
     "accounts",
-    "Accounts as they are now; four of them are the ledger's own (grid, community, payouts, outside).",
+    "Accounts as they are now; five of them are the ledger's own (grid, community, payouts, outside, fines).",
     word("account", "address", key=True),
     word("name", "name"),
     word("owner", "legal owner"),

@@ -343,27 +343,23 @@ penalties: Final = _view(
     fine_millionths="shared among the members that performed",
 )
 
-_by_defaulter: Final = or_(_moved.c.payer == _made.c.seller, _moved.c.payer == _made.c.buyer)
+_fines: Final = (
+    select(t.accounts.c.account).where(t.accounts.c.reserved == 1, t.accounts.c.name == "fines").scalar_subquery()
+)
 
 shares: Final = _view(
     "shares",
-    "Who got what of which fine (A-19); below zero where a correction took a share back.",
+    "Who got how much of a day's fines (A-19); below zero where a correction took a part of a share back.",
     select(
         _moved.c.height,
         _moved.c.sequence,
         _moved.c.day_start_ms,
-        _moved.c.contract,
-        case((_by_defaulter, _moved.c.payer), else_=_moved.c.payee).label("payer"),
-        case((_by_defaulter, _moved.c.payee), else_=_moved.c.payer).label("receiver"),
-        case((_by_defaulter, _amount), else_=-_amount).label("amount_millionths"),
-    )
-    .join_from(_moved, _made, _moved.c.contract == _made.c.contract)
-    .where(_moved.c.kind == "share"),
+        case((_moved.c.payer == _fines, _moved.c.payee), else_=_moved.c.payer).label("receiver"),
+        case((_moved.c.payer == _fines, _amount), else_=-_amount).label("amount_millionths"),
+    ).where(_moved.c.kind == "share"),
     height="block of the transfer",
     sequence="its place among the block's facts",
     day_start_ms="delivery day",
-    contract="contract on which the fine was charged",
-    payer="who was fined",
     receiver="who got the share; the community when nobody performed",
     amount_millionths="the share",
 )

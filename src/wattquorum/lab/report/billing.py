@@ -35,6 +35,7 @@ def billing(week: Week) -> Section:
         "settlements": _settlements(week),
         "positions": _positions(week),
         "sets": _reading_sets(week),
+        "judged": _judged(week),
     }
     return Section("bills", "Bills", "Bills", lead, body, data)
 
@@ -103,6 +104,24 @@ def _reading_sets(week: Week) -> list[list[int | str]]:
             row.place,
         ]
         for row in week.rows(query.order_by(columns.day_start_ms, columns.meter, columns.version))
+    ]
+
+
+def _judged(week: Week) -> list[list[int]]:
+    """[day, member, 0 sell or 1 buy, promised, 1 if defaulted, credit after, height] of every judgement of a day."""
+    columns = t.credit.c
+    query = select(t.credit).where(columns.event == "day").order_by(columns.height, columns.sequence)
+    return [
+        [
+            week.day_number[row.day_start_ms],
+            week.number_of[row.member],
+            SIDES[row.side],
+            row.promised_wh,
+            row.defaulted,
+            row.credit_after_points_millionths,
+            row.height,
+        ]
+        for row in week.rows(query)
     ]
 
 

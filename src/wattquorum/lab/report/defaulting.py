@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 
 from wattquorum.foundation.quantities import Energy, Points, format_energy, format_points
 from wattquorum.lab.report.markup import Section, behind, chart, chooser, table
@@ -33,7 +33,7 @@ def defaulting(week: Week) -> Section:
 
 
 def _flows(week: Week) -> dict[str, list[list[int]]]:
-    """Compensation and shares as [day, who pays, who is paid, amount]."""
+    """Compensation, fines and shares as [day, who pays, who is paid, amount]; fines are shared out of one account."""
     compensation = (
         select(
             penalties.c.day_start_ms,
@@ -45,18 +45,30 @@ def _flows(week: Week) -> dict[str, list[list[int]]]:
         .group_by(penalties.c.day_start_ms, penalties.c.payer, penalties.c.partner)
         .order_by(penalties.c.day_start_ms, penalties.c.payer, penalties.c.partner)
     )
+    (fines,) = (address for address, name in week.name_of.items() if name == "fines")
+    pool = literal(fines)
+    fined = (
+        select(
+            penalties.c.day_start_ms,
+            penalties.c.payer,
+            pool.label("receiver"),
+            func.sum(penalties.c.fine_millionths).label("amount"),
+        )
+        .group_by(penalties.c.day_start_ms, penalties.c.payer)
+        .order_by(penalties.c.day_start_ms, penalties.c.payer)
+    )
     shared = (
         select(
             shares.c.day_start_ms,
-            shares.c.payer,
+            pool.label("payer"),
             shares.c.receiver,
             func.sum(shares.c.amount_millionths).label("amount"),
         )
-        .group_by(shares.c.day_start_ms, shares.c.payer, shares.c.receiver)
-        .order_by(shares.c.day_start_ms, shares.c.payer, shares.c.receiver)
+        .group_by(shares.c.day_start_ms, shares.c.receiver)
+        .order_by(shares.c.day_start_ms, shares.c.receiver)
     )
     found: dict[str, list[list[int]]] = {}
-    for name, query in (("compensation", compensation), ("shares", shared)):
+    for name, query in (("compensation", compensation), ("fines", fined), ("shares", shared)):
         found[name] = [
             [
                 week.day_number[row.day_start_ms],
@@ -135,7 +147,7 @@ def _shared(week: Week) -> str:
         (
             (penalties, penalties.c.payer, penalties.c.compensation_millionths),
             (penalties, penalties.c.partner, penalties.c.compensation_millionths),
-            (shares, shares.c.payer, shares.c.amount_millionths),
+            (penalties, penalties.c.payer, penalties.c.fine_millionths),
             (shares, shares.c.receiver, shares.c.amount_millionths),
         )
     ):

@@ -3,7 +3,7 @@
 const KINDS = report.bills.transfers.kinds;
 const CASH = ["deposit", "withdrawal"];
 const ORDER = [
-  "energy", "grid_sale", "residual_sale", "compensation", "share", "over_grid_fee", "grid_purchase", "residual_purchase",
+  "energy", "grid_sale", "residual_sale", "compensation", "fine", "share", "over_grid_fee", "grid_purchase", "residual_purchase",
   "handling_fee", "handling_fee_refund", "debt_payment",
 ];
 

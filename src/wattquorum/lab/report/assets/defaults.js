@@ -12,27 +12,26 @@ function smallPayers(rows) {
 function drawDefaults() {
   const day = chosen("default-day");
   const own = (rows) => rows.filter((row) => day === "" || row[0] === Number(day));
-  const compensation = own(report.defaults.flows.compensation), shares = own(report.defaults.flows.shares);
+  const [compensation, fines, shares] = ["compensation", "fines", "shares"].map((name) => own(report.defaults.flows[name]));
   const flows = new Flows();
   const shadeOf = (who) => (who < week.members.length ? memberColour(who) : colour("plain"));
-  const kinds = [["compensation", compensation, colour("c1")], ["fines", shares, colour("c3")]];
-  const middles = [];
-  const small = smallPayers([...compensation, ...shares]);
+  const middles = [["compensation", colour("c1")], ["fines", colour("c3")]].map(([kind, shade]) => flows.node(kind, kind, shade));
+  const small = smallPayers([...compensation, ...fines]);
   const payerNode = (who) => (small.has(who)
     ? flows.node("small", `${small.size} others`, colour("plain"))
     : flows.node(`payer ${who}`, week.names[who], shadeOf(who)));
-  for (const [kind, rows, shade] of kinds) {
-    const net = new Map();
-    for (const [, payer, receiver, amount] of rows) net.set(`${payer}:${receiver}`, (net.get(`${payer}:${receiver}`) ?? 0) + amount);
-    for (const [key, amount] of net) {
-      if (amount <= 0) continue;
-      const [payer, receiver] = key.split(":").map(Number);
-      const middle = flows.node(kind, kind, shade);
-      middles.push(middle);
-      flows.add(payerNode(payer), middle, amount);
-      flows.add(middle, flows.node(`receiver ${receiver}`, week.names[receiver], shadeOf(receiver)), amount);
-    }
+  const receiverNode = (who) => flows.node(`receiver ${who}`, week.names[who], shadeOf(who));
+  const net = (rows) => {
+    const sums = new Map();
+    for (const [, from, to, amount] of rows) sums.set(`${from}:${to}`, (sums.get(`${from}:${to}`) ?? 0) + amount);
+    return [...sums].filter(([, amount]) => amount > 0).map(([key, amount]) => [...key.split(":").map(Number), amount]);
+  };
+  for (const [payer, receiver, amount] of net(compensation)) {
+    flows.add(payerNode(payer), middles[0], amount);
+    flows.add(middles[0], receiverNode(receiver), amount);
   }
+  for (const [payer, , amount] of net(fines)) flows.add(payerNode(payer), middles[1], amount);
+  for (const [, receiver, amount] of net(shares)) flows.add(middles[1], receiverNode(receiver), amount);
   byId("default-flow").style.minHeight = `${Math.max(160, Math.min(780, 18 * flows.nodes.length))}px`;
   flows.draw("default-flow", {
     middle: middles, pad: 6, textOf: moneyText, labelOf: (node) => node.label, empty: "Nobody owed a penalty.",
@@ -40,7 +39,7 @@ function drawDefaults() {
   const total = (rows) => sum(rows.map((row) => row[3]));
   fill(
     "default-closing", "Compensation ", element("b", moneyText(total(compensation))), " made partners whole; fines of ",
-    element("b", moneyText(total(shares))), ` went out in shares to ${new Set(shares.filter((row) => row[3] > 0).map((row) => row[2])).size} accounts. `,
+    element("b", moneyText(total(fines))), ` went out in shares to ${new Set(shares.filter((row) => row[3] > 0).map((row) => row[2])).size} accounts. `,
     "In the picture, shares that a correction took back are set off, and payers of less than one percent share a bar.",
   );
 }

@@ -45,7 +45,8 @@ async function showTrail(member, line) {
   }
   fill("bill-trail", title, element("p", "Unpacking intervals and readings ..."));
   const all = await details();
-  const content = line.contract >= 0 ? contractTrail(all, line) : positionTrail(all, member, line);
+  const trailOf = line.contract >= 0 ? contractTrail : line.kind === "share" ? shareTrail : positionTrail;
+  const content = trailOf(all, line, member);
   fill("bill-trail", title, element("ol", [...content.steps, ...closingSteps(member, line)]), ...content.tables);
   if (content.chart) { byId("bill-trail").insertBefore(content.chart, byId("bill-trail").children[2] ?? null); content.paint(); }
 }
@@ -116,9 +117,8 @@ function contractTrail(all, line) {
 // What of the settlement is this line: the sum of a column, less what the revision before had posted already.
 function settlementStep(all, line, revision, columns) {
   const name = element("b", `Settlement, revision ${revision}: `);
-  if (line.kind === "share") {
-    const shares = report.bills.transfers.rows.filter((row) => KINDS[row[0]] === "share" && row[5] === line.contract && row[6] === line.height && row[8] === line.place);
-    return element("li", [name, `a side defaulted and was fined on this contract; the same transaction posted ${shares.length} shares of ${moneyText(sum(shares.map((row) => row[3])))} in sum to those who performed.`]);
+  if (line.kind === "fine") {
+    return element("li", [name, "a side fell short beyond the tolerance and was fined on this contract; the same transaction shared the day's fines among those who performed."]);
   }
   const at = AMOUNTS[line.kind];
   if (at === undefined) return element("li", [name, "what this line is for does not depend on delivery."]);
@@ -153,7 +153,51 @@ function paintTrail(stamps, columns) {
   ], { hovermode: "x unified", xaxis: axis("", { tickformat: "%H:%M" }), yaxis: axis("kWh in each interval", { rangemode: "tozero" }) });
 }
 
-function positionTrail(all, member, line) {
+// A share: the day's fines, each with the contract whose trail leads to the meters, and the credits they are shared by.
+function shareTrail(all, line, member) {
+  const who = week.names[member] === "fines" ? line.counterparty : member;
+  const earned = new Map();  // by member and side, the judgement in force then
+  for (const [day, member_, side, promised, defaulted, credit, height] of report.bills.judged) {
+    if (day === line.day && height <= line.height) earned.set(`${member_}:${side}`, [member_, promised, defaulted, credit]);
+  }
+  const credits = new Map(), failed = new Set();
+  for (const [member_, promised, defaulted, credit] of earned.values()) {
+    if (promised) credits.set(member_, [...(credits.get(member_) ?? []), credit]);
+    if (defaulted) failed.add(member_);
+  }
+  const performed = [...credits].filter(([member_]) => !failed.has(member_)).map(([member_, points]) => [member_, Math.floor(sum(points) / points.length)]);
+  const own = performed.find(([member_]) => member_ === who);
+  const paid = new Map();
+  for (const [kind, payer, payee, amount, day, contract, height, , place] of report.bills.transfers.rows) {
+    if (KINDS[kind] !== "fine" || day !== line.day || !notAfter(height, place, line)) continue;
+    const into = week.names[payee] === "fines";
+    const key = `${into ? payer : payee}:${contract}`;
+    paid.set(key, (paid.get(key) ?? 0) + (into ? amount : -amount));
+  }
+  const rows = [...paid].filter(([, amount]) => amount).map(([key, amount]) => {
+    const [payer, contract] = key.split(":").map(Number);
+    const [, seller, buyer, , , , , , , , id] = week.contracts[contract];
+    return [week.names[payer], week.names[payer === seller ? buyer : seller], id.slice(0, 8), decimal(amount, 6, 2)];
+  });
+  const fined = sum([...paid.values()]);
+  rows.push(["sum", "", "", decimal(fined, 6, 2)]);
+  const columns = [["fined", "l"], ["partner", "l"], ["contract", "l"], [`fine [${week.currency}]`, "r"]];
+  const grid = element("div", tableOf(`Fines of the day, paid by then, in ${week.currency}`, columns, rows, { total: true }), {
+    class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Fines of the day",
+  });
+  const standing = own
+    ? `${week.names[who]} had ${decimal(own[1], 6, 1)} points of the ${decimal(sum(performed.map((each) => each[1])), 6, 1)} that all ${performed.length} members that performed had together`
+    : `${week.names[who]} is not among the ${performed.length} members that performed`;
+  return {
+    steps: [
+      element("li", [element("b", "Fines: "), `${moneyText(fined)} were paid by those who fell short beyond the tolerance; the trail of each fine leads to the meters.`]),
+      element("li", [element("b", "Credit: "), `${standing}. Each fine goes to them by credit, but not to the two sides of its contract; their sum is one transfer (A-19). A correction posts the difference.`]),
+    ],
+    tables: [grid],
+  };
+}
+
+function positionTrail(all, line, member) {
   const side = line.kind === "residual_sale" ? SELL : BUY;
   const own = report.bills.positions.filter(([day, who, its, , height, place]) =>
     day === line.day && (who === member || who === line.counterparty) && its === side && notAfter(height, place, line));
