@@ -14,7 +14,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from wattquorum import __version__
-from wattquorum.cli import bills, chains, keys, weeks
+from wattquorum.cli import bills, chains, keys, standing, weeks
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
 from wattquorum.records.file_faults import FileFaults
@@ -50,6 +50,7 @@ app.command("prove")(chains.prove)
 app.command("verify")(chains.verify)
 app.command("records")(chains.records)
 app.command("bill")(bills.bill)
+app.add_typer(standing.app, name="standing")
 app.command("report")(weeks.report)
 app.command("keys")(keys.keys)
 

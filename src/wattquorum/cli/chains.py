@@ -42,7 +42,7 @@ def audit(
     are added up independently. Exit status 1 and the first fault, or 0. A chain is called sound only if all of it was
     executed again; if rows were forgotten after their retention, it is called intact.
     """
-    with _bar("blocks") as step, threads() as verify, ChainFolder(chain) as folder:
+    with progress_bar("blocks") as step, threads() as verify, ChainFolder(chain) as folder:
         audited = audit_folder(folder, verify, lambda _: step(folder.height))
         chain_id = folder.chain_id.hex()
     if expect is not None and expect.lower() not in (audited.digest.hex(), audited.tip_hash.hex()):
@@ -168,7 +168,12 @@ def records(
     ] = "market.sqlite",
 ) -> None:
     """Build the records (tables of everything) from a chain, or bring them up to date."""
-    with _bar("blocks") as step, Projection(out) as projection, threads() as check, ChainFolder(chain) as folder:
+    with (
+        progress_bar("blocks") as step,
+        Projection(out) as projection,
+        threads() as check,
+        ChainFolder(chain) as folder,
+    ):
         ledger = Ledger(folder.genesis_bytes)
         projection.begin(ledger.genesis, ledger.founding_facts)
 
@@ -183,7 +188,7 @@ def records(
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Callable[[int], None]]:
+def progress_bar(what: str) -> Iterator[Callable[[int], None]]:
     """A progress bar whose steps name the total."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

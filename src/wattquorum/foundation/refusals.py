@@ -138,6 +138,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "payout_unknown": ("is not an open payout", "Check the payout's id."),
     "reference_used": ("was used before", "Use each reference once."),
     "obligations_open": ("has obligations left", "Wait until its contracts are final and its debts are paid."),
+    # standing
+    "vote_invalid": ("is not a vote that counts", "Vote once, for a member of your own group."),
     # meter files and member files
     "column_missing": ("is missing", "Name the columns as the format describes."),
     "column_ambiguous": ("must be given exactly once", "Give exactly one of energy_wh, energy_kwh and power_w."),

@@ -46,6 +46,7 @@ from wattquorum.ledger.state import (
     side_key,
 )
 from wattquorum.ledger.transactions import CloseDay, SealDay
+from wattquorum.ledger.weighing import count_day, tell_weights
 from wattquorum.market.penalties import Fine, apportion_fine, defaults, fine, fine_points, share_fines
 from wattquorum.market.settlement import paper_compensation
 from wattquorum.market.terms import Policy
@@ -100,6 +101,8 @@ def close_day(context: Context, payload: CloseDay) -> None:
     context.state.put(Table.DAY, day_key(payload.day), changed(day, status=DayStatus.CLOSED))
     if (chain.days_closed + 1) % parameters.decay_days == 0:
         _decay_all(context, payload.day, Ppm(parameters.eta))
+    count_day(context, day, parameters)
+    tell_weights(context, payload.day, parameters)
     context.tell(DayClosed(payload.day))
 
 

@@ -236,6 +236,26 @@ class FineCharged(Record, frozen=True):
     amount: int
 
 
+class SideWeighed(Record, frozen=True):
+    """A member's weight on one side after a closed day, component by component (A-7, A-8) [millionths of a point].
+
+    `transmissions` and `failed` are what the line component counts (A-15).
+    """
+
+    day: int
+    member: bytes
+    side: Side
+    credit: int
+    volume: int
+    participation: int
+    certificates: int
+    carbon: int
+    line: int
+    weight: int
+    transmissions: int
+    failed: int
+
+
 class CreditDecayed(Record, frozen=True):
     """A member's credit after the decay of A-16."""
 
@@ -320,6 +340,7 @@ Fact = (
     | MemberJudged
     | FineCharged
     | CreditDecayed
+    | SideWeighed
     | Moved
     | DebtRecorded
     | PageClosed

@@ -103,7 +103,7 @@ def _add_meter(context: Context, address: bytes, point: MeterPoint) -> None:
     if before is None:
         parameters = context.parameters()
         after = MemberSide(
-            (point.meter,), point.feeder, point.limit_w, parameters.initial_credit, parameters.initial_trust, 0
+            (point.meter,), point.feeder, point.limit_w, parameters.initial_credit, parameters.initial_trust, 0, 0, 0, 0
         )
     else:
         if len(before.meters) >= METERS_MAX:

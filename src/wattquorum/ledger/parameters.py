@@ -11,8 +11,9 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from wattquorum.foundation.codec import Record, changed
-from wattquorum.foundation.quantities import INT64_MAX, MILLION, MONEY_MAX, POINTS_MAX, PRICE_MAX
+from wattquorum.foundation.quantities import INT64_MAX, MILLION, MONEY_MAX, POINTS_MAX, PRICE_MAX, Ppm
 from wattquorum.foundation.refusals import Refused
+from wattquorum.standing.weight import Coefficients, check_coefficients
 
 
 class Silence(IntEnum):
@@ -50,6 +51,42 @@ class Parameters(Record, frozen=True):
     notice_blocks: int
     offers_max: int
     proposal_ms: int
+    volume_factor: int
+    a_credit: int
+    a_volume: int
+    a_participation: int
+    a_certificates: int
+    a_carbon: int
+    a_line: int
+    b_credit: int
+    b_volume: int
+    b_participation: int
+    b_certificates: int
+    b_carbon: int
+
+    @property
+    def generator_coefficients(self) -> Coefficients:
+        """The coefficients a of A-7."""
+        return Coefficients(
+            Ppm(self.a_credit),
+            Ppm(self.a_volume),
+            Ppm(self.a_participation),
+            Ppm(self.a_certificates),
+            Ppm(self.a_carbon),
+            Ppm(self.a_line),
+        )
+
+    @property
+    def consumer_coefficients(self) -> Coefficients:
+        """The coefficients b of A-8; lines do not count."""
+        return Coefficients(
+            Ppm(self.b_credit),
+            Ppm(self.b_volume),
+            Ppm(self.b_participation),
+            Ppm(self.b_certificates),
+            Ppm(self.b_carbon),
+            Ppm(0),
+        )
 
 
 class Range(NamedTuple):
@@ -107,6 +144,18 @@ RANGES: Final = (
     Range("notice_blocks", "blocks", 0, MILLION, 100, "notice before new parameters are in force (L-25)"),
     Range("offers_max", "offers", 1, MILLION, 1_000, "offers that a member makes for one day (L-6)"),
     Range("proposal_ms", "ms", 3_600_000, 365 * 86_400_000, 30 * 86_400_000, "how long a proposal is open (L-25)"),
+    Range("volume_factor", "ppm", 0, 10 * MILLION, MILLION, "lambda of A-11"),
+    Range("a_credit", "ppm", 0, MILLION, 300_000, "coefficient of credit for generators (A-7)"),
+    Range("a_volume", "ppm", 0, MILLION, 150_000, "of volume"),
+    Range("a_participation", "ppm", 0, MILLION, 150_000, "of participation"),
+    Range("a_certificates", "ppm", 0, MILLION, 150_000, "of certificates"),
+    Range("a_carbon", "ppm", 0, MILLION, 150_000, "of carbon"),
+    Range("a_line", "ppm", 0, MILLION, 100_000, "of line faults; all six add up to 1,000,000"),
+    Range("b_credit", "ppm", 0, MILLION, 350_000, "coefficient of credit for consumers (A-8)"),
+    Range("b_volume", "ppm", 0, MILLION, 150_000, "of volume"),
+    Range("b_participation", "ppm", 0, MILLION, 200_000, "of participation"),
+    Range("b_certificates", "ppm", 0, MILLION, 150_000, "of certificates"),
+    Range("b_carbon", "ppm", 0, MILLION, 150_000, "of carbon; all five add up to 1,000,000"),
 )
 
 BY_NAME: Final = {each.name: each for each in RANGES}
@@ -122,7 +171,10 @@ def with_changes(current: Parameters, changes: Sequence[tuple[str, int]]) -> Par
         if not declared.low <= value <= declared.high:
             remedy = f"Choose {name} from {declared.low} to {declared.high} ({declared.unit})."
             raise Refused("parameter_out_of_range", name, value, remedy)
-    return changed(current, **dict(changes))
+    after = changed(current, **dict(changes))
+    for coefficients in (after.generator_coefficients, after.consumer_coefficients):
+        check_coefficients(coefficients)
+    return after
 
 
 def check(parameters: Parameters) -> None:

@@ -67,7 +67,7 @@ def version_in_force(chain: Chain, height: int) -> int:
 
 
 class MemberSide(Record, frozen=True):
-    """What an account can inject or withdraw, and what it earned on that side (A-9, B-1, L-12)."""
+    """What an account can inject or withdraw, and what it earned on that side (A-9, A-11, A-15, B-1, L-12)."""
 
     meters: tuple[str, ...]
     feeder: str  # of its first meter: the page on which it is settled
@@ -75,6 +75,9 @@ class MemberSide(Record, frozen=True):
     credit: Unsigned  # C
     trust: Unsigned  # T
     traded: Unsigned  # N [Wh]
+    volume: Unsigned  # of the last closed day (A-11) [millionths of a point]
+    transmissions: Unsigned  # N_i of A-15: intervals in which it promised energy, over all closed days
+    failed: Unsigned  # F_i of A-15: those of them under a recorded line fault
 
 
 class Meter(Record, frozen=True):

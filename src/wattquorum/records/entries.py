@@ -417,6 +417,27 @@ def _(fact: told.CreditDecayed, block: BlockEntries) -> None:
     block.batch.add(tables.credit, row)
 
 
+@_enter.register
+def _(fact: told.SideWeighed, block: BlockEntries) -> None:
+    row: Row = (
+        block.height,
+        block.sequence,
+        fact.day,
+        fact.member.hex(),
+        side_word(fact.side),
+        fact.credit,
+        fact.volume,
+        fact.participation,
+        fact.certificates,
+        fact.carbon,
+        fact.line,
+        fact.weight,
+        fact.transmissions,
+        fact.failed,
+    )
+    block.batch.add(tables.weights, row)
+
+
 Judgement = tuple[int, int, int, int]  # corrected, promised, delivered, defaulted
 NO_JUDGEMENT: Judgement = (0, 0, 0, 0)
 

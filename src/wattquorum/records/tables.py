@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table
 
-RECORDS_FORMAT: Final = 1
+RECORDS_FORMAT: Final = 2
 
 metadata: Final = MetaData()
 
@@ -419,6 +419,25 @@ credit: Final = table(
     whole("trust_now_points_millionths", "trust T from this block on"),
     whole("traded_wh", "N of B-2 from this block on"),
     superseded(),
+)
+
+weights: Final = table(
+    "weights",
+    "Each side's weight after a closed day, component by component, 0 to 100 points each (A-7, A-8).",
+    whole("height", "block", key=True),
+    whole("sequence", "place among the block's facts", key=True),
+    whole("day_start_ms", "the day that was closed"),
+    word("member", "address"),
+    word("side", "sell or buy"),
+    whole("credit_points_millionths", "credit C (A-9, A-10)"),
+    whole("volume_points_millionths", "volume (A-11)"),
+    whole("participation_points_millionths", "participation in consensus (A-12)"),
+    whole("certificates_points_millionths", "certificates held (A-13)"),
+    whole("carbon_points_millionths", "carbon (A-14)"),
+    whole("line_points_millionths", "line faults (A-15); 0 for buyers, with whom they do not count"),
+    whole("weight_points_millionths", "the weight: the components times their coefficients"),
+    whole("transmissions", "intervals in which the side promised energy, over all closed days"),
+    whole("failed", "of them, under a recorded line fault"),
 )
 
 fines: Final = table(

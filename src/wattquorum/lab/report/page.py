@@ -26,6 +26,7 @@ from wattquorum.lab.report.energy import energy
 from wattquorum.lab.report.markup import Section, paragraph
 from wattquorum.lab.report.overview import masthead, overview, title_of
 from wattquorum.lab.report.prices import prices
+from wattquorum.lab.report.standing import standing
 from wattquorum.lab.report.strategies import strategies
 from wattquorum.lab.report.week import Week
 from wattquorum.records.database import opened
@@ -38,6 +39,7 @@ SECTIONS: Final = (
     billing,
     defaulting,
     crediting,
+    standing,
     bargaining,
     strategies,
     corrections,
@@ -52,6 +54,7 @@ SCRIPTS: Final = (
     "trail.js",
     "defaults.js",
     "credit.js",
+    "standing.js",
     "negotiation.js",
     "strategies.js",
     "start.js",

@@ -1,0 +1,99 @@
+"""Weighing: every member's weight after a closed day, from what the ledger knows of it (A-7, A-8, A-11, A-15).
+
+Credit is updated with the day's judgement; here volume and line follow from the same day, and all components are put
+together. Weights are told and not stored: they are a function of the state, and whoever needs them computes them. What
+the ledger does not know yet counts as the rules say of one that has nothing: participation 0 without a quorum,
+certificates 0 without a registry, carbon neutral where nobody is obliged (L-19).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from wattquorum.foundation.codec import changed
+from wattquorum.foundation.quantities import Energy, Points, Ppm
+from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.context import Context, promised_to
+from wattquorum.ledger.facts import SideWeighed
+from wattquorum.ledger.metering import MemberKey, counting, faults_at
+from wattquorum.ledger.parameters import Parameters
+from wattquorum.ledger.state import Day, MemberDay, MemberSide, State, Table
+from wattquorum.standing.weight import NEUTRAL, Components, line, volume, volume_scale, weight
+
+
+class Weighed(NamedTuple):
+    """A member's side, its components and its weight."""
+
+    member: bytes
+    side: Side
+    components: Components
+    weight: Points
+
+
+def count_day(context: Context, day: Day, parameters: Parameters) -> None:
+    """Volume and transmissions of a day that is being closed, for every member (A-11, A-15, L-18).
+
+    Whoever did not promise anything has volume 0 after it. A later correction changes neither [chosen].
+    """
+    start = day.window.start_ms
+    judged: dict[MemberKey, MemberDay] = {
+        (key[8:-1], Side(key[-1])): context.state.get(Table.MEMBER_DAY, key)
+        for key in context.state.of_day(Table.MEMBER_DAY, start)
+    }
+    scales = {
+        side: volume_scale([Energy(own.promised) for (_, its), own in judged.items() if its is side and own.promised])
+        for side in Side
+    }
+    for key, before in list(context.state.items(Table.SIDE)):
+        member: MemberSide = before
+        side = Side(key[-1])
+        own = judged.get((key[:-1], side))
+        traded = own is not None and own.promised > 0
+        points = volume(Energy(own.delivered), scales[side], Ppm(parameters.volume_factor)) if own and traded else 0
+        sent, failed = _transmissions(context, day, key[:-1], side) if own is not None else (0, 0)
+        after = changed(
+            member, volume=int(points), transmissions=member.transmissions + sent, failed=member.failed + failed
+        )
+        if after != member:
+            context.state.put(Table.SIDE, key, after)
+
+
+def _transmissions(context: Context, day: Day, address: bytes, side: Side) -> tuple[int, int]:
+    """In how many intervals of a day a side promised energy, and how many of them lay under a recorded fault."""
+    start, intervals = day.window.start_ms, day.window.intervals
+    promised = promised_to(context.state, start, address, side, intervals) > 0
+    faulty = np.zeros(intervals, dtype=np.bool_)
+    for meter in counting(context, day, address, side):
+        for fault in faults_at(context, start, meter):
+            faulty[fault.first : fault.end] = True
+    return int(promised.sum()), int((promised & faulty).sum())
+
+
+def weights(state: State, parameters: Parameters) -> list[Weighed]:
+    """The weight of every member's side as the state has it, by ascending address, sell before buy."""
+    found = []
+    for key, each in state.items(Table.SIDE):
+        own: MemberSide = each
+        side = Side(key[-1])
+        sells = side is Side.SELL
+        components = Components(
+            Points(own.credit),
+            Points(own.volume),
+            Points(0),
+            Points(0),
+            NEUTRAL,
+            line(own.transmissions, own.failed) if sells else Points(0),
+        )
+        coefficients = parameters.generator_coefficients if sells else parameters.consumer_coefficients
+        found.append(Weighed(key[:-1], side, components, weight(components, coefficients)))
+    return found
+
+
+def tell_weights(context: Context, day: int, parameters: Parameters) -> None:
+    """Tells readers every side's weight after a closed day."""
+    for member, side, components, points in weights(context.state, parameters):
+        own = context.side(member, side)
+        assert own is not None
+        context.tell(SideWeighed(day, member, side, *components, points, own.transmissions, own.failed))
