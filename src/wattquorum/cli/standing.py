@@ -185,7 +185,9 @@ def _side(history: History, weighed: SideWeighed) -> list[str]:
     coefficients = parameters.consumer_coefficients
     if weighed.side is Side.SELL:
         coefficients = parameters.generator_coefficients
-        faults = f"{weighed.failed} of {weighed.transmissions} intervals with a promise lay under a recorded line fault."
+        faults = (
+            f"{weighed.failed} of {weighed.transmissions} intervals with a promise lay under a recorded line fault."
+        )
         lines += [f"line {_points(weighed.line)} (A-15): {faults}"]
     values = [getattr(weighed, name) for name in COMPONENTS]
     terms = [
