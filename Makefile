@@ -22,7 +22,7 @@ run: venv
 	@$(BIN)/wattquorum week $(ARGS)
 
 test: lint
-	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup --cov $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov $(ARGS)
 
 bench: venv
 	@$(BIN)/python -m benchmarks $(ARGS)

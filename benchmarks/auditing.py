@@ -11,7 +11,7 @@ from benchmarks.measuring import Line, Section, seconds
 from wattquorum.foundation.identities import Verifier
 from wattquorum.ledger.audit import audit
 from wattquorum.ledger.blocks import decode_block
-from wattquorum.node.verification import threads
+from wattquorum.node.verification import processes
 
 ROUNDS: Final = 3
 MS_PER_SECOND: Final = 1_000
@@ -20,7 +20,7 @@ MS_PER_SECOND: Final = 1_000
 def measured(chains: dict[str, Recorded]) -> Section:
     """Replay speed by chain, and how many times as fast as the chain came about."""
     lines = []
-    with threads() as verify:
+    with processes() as verify:
         for name, chain in chains.items():
             taken = median(seconds(partial(_audit, chain, verify)) for _ in range(ROUNDS))
             lived = (_time_of(chain.blocks[-1]) - _time_of(chain.blocks[0])) / MS_PER_SECOND

@@ -1,13 +1,21 @@
-"""What every test shares: how hypothesis searches, and a page in the system's Chromium.
+"""What every test shares: how hypothesis searches, what is measured, a traded day, a page in the system's Chromium.
 
 Hypothesis derives its examples from each test's own code, so that a run says the same every time and everywhere;
-`make test ARGS=--hypothesis-profile=search` searches further, from a new seed each time.
+`make test ARGS=--hypothesis-profile=search` searches further, from a new seed each time. What goes the same ways over
+and over, hypothesis tests and those marked `unmeasured`, runs without the tracing of coverage, which would take several
+times as long; every way is measured where a single example takes it.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
+import subprocess
+import sys
+import threading
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +47,25 @@ CHROMIUM_OPTIONS = [
 ]
 
 _not_run: set[str] = set()
+
+
+@pytest.fixture(scope="session")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the command line traded one day into out/week; only read it.
+
+    The first worker of a run that asks for it makes it, and the others wait for it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "traded"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            making = folder.with_suffix(".new")
+            making.mkdir()
+            command = [sys.executable, "-m", "wattquorum", "week", "--days", "1"]
+            subprocess.run(command, cwd=making, check=True, capture_output=True, timeout=120)
+            making.rename(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +107,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
         if CHROMIUM is None and item.get_closest_marker("browser") is not None:
             item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Runs hypothesis tests and unmeasured ones without tracing."""
+    examples = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    if not examples and item.get_closest_marker("unmeasured") is None:
+        return (yield)
+    traced, traced_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        threading.settrace(traced_threads)
+        sys.settrace(traced)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.cli.runs import refusal_of, refused, wattquorum
 from wattquorum.cli.app import app
 
-pytestmark = pytest.mark.xdist_group("week")
 
-
-def wattquorum(*words: str | Path, folder: Path, check: int | None = 0) -> subprocess.CompletedProcess[str]:
-    """Runs the command in a folder; its exit status must be `check` unless that is None."""
-    command = [sys.executable, "-m", "wattquorum", *map(str, words)]
-    environment = {**os.environ, "COLUMNS": "160", "TERM": "dumb", "NO_COLOR": "1"}
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, env=environment, check=False
-    )
-    assert check is None or done.returncode == check, (done.returncode, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which one day was traded with the default output folder."""
-    folder = tmp_path_factory.mktemp("cli")
-    wattquorum("week", "--days", "1", folder=folder)
-    return folder
+def file_of(folder: Path, name: str) -> bytes:
+    """A file that a run in this folder wrote."""
+    return (folder / "out" / "week" / name).read_bytes()
 
 
 def test_help_teaches(tmp_path: Path) -> None:
@@ -55,7 +37,8 @@ def test_a_week_leaves_chain_tables_and_report(traded: Path) -> None:
 
 def test_a_second_run_replaces_the_first_and_nothing_else(traded: Path, tmp_path: Path) -> None:
     shutil.copytree(traded / "out", tmp_path / "out")
-    wattquorum("week", "--days", "1", "--seed", "2", folder=tmp_path)
+    wattquorum("week", "--days", "1", "--seed", "2", "--interval", "15", folder=tmp_path)
+    assert file_of(tmp_path, "chain/tip.json") != file_of(traded, "chain/tip.json")
     (tmp_path / "out" / "week" / "thesis.txt").write_text("keep me")
     told = wattquorum("week", "--days", "1", folder=tmp_path, check=2).stderr
     assert "folder_exists" in told
@@ -135,6 +118,17 @@ def test_a_bill_adds_up(traded: Path) -> None:
     assert parts.pop("sum") == sum(parts.values())
     assert len(parts) >= 4
     assert "account_unknown" in wattquorum("bill", "nobody", folder=traded, check=2).stderr
+
+
+def test_a_bill_of_one_day_is_of_a_day_that_the_records_have(traded: Path) -> None:
+    day = "2016-06-18T22:00:00Z"
+    told = wattquorum("bill", "village-2", "--day", day, folder=traded).stdout
+    assert f"Bill of village-2, day {day}" in " ".join(told.split())
+    unknown = wattquorum("bill", "village-2", "--day", "2016-06-17T22:00:00Z", folder=traded, check=2)
+    assert refusal_of(unknown.stderr) == "day_unknown"
+    assert f"Choose a day of these records: {day}." in unknown.stderr
+    for other in ("Sunday", "2016-06-18", ""):
+        assert refused("bill", "village-2", "--day", other, folder=traded) == "time_unreadable"
 
 
 def test_keys_are_random_and_private(tmp_path: Path) -> None:

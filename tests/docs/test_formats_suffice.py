@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 from nacl.signing import VerifyKey
-
-pytestmark = pytest.mark.xdist_group("week")
 
 REGISTER, COMMIT_READINGS = 1, 16
 

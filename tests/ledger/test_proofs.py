@@ -24,6 +24,7 @@ def test_a_root_of_three_leaves_worked_by_hand() -> None:
     assert root_of([b"a", b"b", b"c"]) == tagged_hash("merkle root", (3).to_bytes(8, "big"), top)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("size", SIZES)
 def test_every_leaf_proves_itself_and_nothing_else_does(size: int) -> None:
     leaves = leaves_of(size)
@@ -38,6 +39,7 @@ def test_every_leaf_proves_itself_and_nothing_else_does(size: int) -> None:
         assert not holds(proof, leaves[position], root_of([*leaves, b"more"]))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("size", SIZES)
 def test_a_proof_with_another_position_or_size_does_not_hold(size: int) -> None:
     leaves = leaves_of(size)
@@ -50,6 +52,7 @@ def test_a_proof_with_another_position_or_size_does_not_hold(size: int) -> None:
             assert holds(changed(proof, size=other), leaves[position], root) is (other == size)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("size", SIZES)
 def test_a_proof_with_an_altered_missing_or_added_sibling_does_not_hold(size: int) -> None:
     leaves = leaves_of(size)

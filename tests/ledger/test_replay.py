@@ -17,7 +17,7 @@ from wattquorum.ledger.blocks import Ordered, Outcome, decode_ordered
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.membership import ROTATION_PURPOSE
 from wattquorum.ledger.replay import replayed
-from wattquorum.ledger.transactions import RotateKey, WithdrawMoney, rotation_message
+from wattquorum.ledger.transactions import Received, RotateKey, WithdrawMoney, rotation_message
 
 
 def lived() -> World:
@@ -46,7 +46,8 @@ def again(world: World, entries: Sequence[Ordered] | None = None) -> tuple[Ledge
     ledger, asked = Ledger(world.genesis_bytes), list[int]()
 
     def verify(checks: Sequence[Signed]) -> list[bool]:
-        asked.append(len(checks))
+        if checks:
+            asked.append(len(checks))
         return verify_each(checks)
 
     given = [decode_ordered(entry) for entry in world.entries] if entries is None else entries
@@ -62,6 +63,7 @@ def test_a_replay_gives_the_same_blocks_however_far_it_looks_ahead(
     ledger, done, asked = again(world)
     assert done == world.executed
     assert list(ledger.state.entries()) == list(world.ledger.state.entries())
+    assert sum(asked) == sum(1 + len(decode_ordered(entry).transactions) for entry in world.entries)
     if together == 1:
         assert len(asked) == len(world.entries)
     elif together == 512:
@@ -70,11 +72,59 @@ def test_a_replay_gives_the_same_blocks_however_far_it_looks_ahead(
         assert asked == [10, 2, 2, 2, 2, 2, 3]
 
 
-def test_signatures_of_blocks_whose_senders_are_known_are_checked_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "TOGETHER", 5)
+@pytest.mark.parametrize("together", [1, 2, 512])
+def test_signatures_by_known_senders_are_checked_ahead_and_again_where_a_key_changed(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "TOGETHER", together)
     world = lived()
-    _, _, asked = again(world)
-    assert asked == [10, 10, 3]
+    first = next(i for i, each in enumerate(world.executed) if _sender_of(world, each) == world.address("a"))
+    ledger, given = Ledger(world.genesis_bytes), [decode_ordered(entry) for entry in world.entries]
+    for ordered in given[:first]:
+        ledger.execute_ordered(ordered, verify_each)
+    asked: list[tuple[int, int, int]] = []  # at which height how many checks came, and how many of them were good
+
+    def verify(checks: Sequence[Signed]) -> list[bool]:
+        found = verify_each(checks)
+        asked.append((ledger.height - first, len(checks), sum(found)))
+        return found
+
+    done = list(replayed(ledger, given[first:], verify))
+    assert done == world.executed[first:]
+    codes = [receipt.code for executed in done for receipt in executed.block.receipts]
+    assert codes.count("signature_forged") == 2
+    if together == 512:
+        # a's offer, b's acceptance, a's new key, what the new key signs (prepared for the old one), what the old one
+        # signs (good for the old one), and a block of two of which one is forged.
+        assert asked[0] == (0, 13, 11)
+
+
+def _sender_of(world: World, executed: Executed) -> bytes:
+    """Who sent the first transaction of a block."""
+    return Received(executed.block.transactions[0]).body.sender
+
+
+def test_checks_of_the_next_entries_are_handed_over_before_the_first_verdict_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay, "TOGETHER", 1)
+    world = World()
+    for amount in range(3):
+        world.do("operator", WithdrawMoney(amount))
+    ledger, told = Ledger(world.genesis_bytes), list[str]()
+
+    def verify(checks: Sequence[Signed]) -> Iterator[bool]:
+        told.append(f"{len(checks)} asked")
+        return taken(checks)
+
+    def taken(checks: Sequence[Signed]) -> Iterator[bool]:
+        for verdict in verify_each(checks):
+            told.append("taken")
+            yield verdict
+
+    done = list(replayed(ledger, [decode_ordered(entry) for entry in world.entries], verify))
+    assert done == world.executed
+    assert told == ["2 asked", "2 asked", "taken", "taken", "2 asked", "taken", "taken", "0 asked", "taken", "taken"]
 
 
 def test_no_entries_do_nothing() -> None:

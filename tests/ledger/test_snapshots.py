@@ -106,6 +106,7 @@ def test_before_the_first_block_there_is_no_snapshot() -> None:
     assert caught.value.code == "snapshot_wrong"
 
 
+@pytest.mark.unmeasured
 def test_no_altered_byte_of_a_snapshot_goes_unnoticed() -> None:
     world = midway()
     snapshot = take(world.ledger)

@@ -83,6 +83,7 @@ def test_a_clean_folder_is_proved_to_the_last_byte(tmp_path: Path) -> None:
     proved(stored(tmp_path / "chain"))
 
 
+@pytest.mark.unmeasured
 def test_every_flipped_byte_of_every_file_is_found(tmp_path: Path) -> None:
     # Eight bits of every byte would take minutes; each byte is changed in one bit, a different one from byte to byte.
     path = stored(tmp_path / "chain", blocks=3)
@@ -101,6 +102,7 @@ def test_every_flipped_byte_of_every_file_is_found(tmp_path: Path) -> None:
     assert is_proved(path)
 
 
+@pytest.mark.unmeasured
 def test_no_audit_passes_a_flipped_byte_of_a_chain_that_was_not_closed(tmp_path: Path) -> None:
     # Without a signed tip the end of the log may be a torn tail; reading it for an audit says so all the same.
     path = stored(tmp_path / "chain", blocks=3, signed=False)
@@ -115,6 +117,7 @@ def test_no_audit_passes_a_flipped_byte_of_a_chain_that_was_not_closed(tmp_path:
         assert audit_folder(folder, verify_each).height == 3
 
 
+@pytest.mark.unmeasured
 def test_every_flipped_byte_of_rows_and_snapshots_is_found(tmp_path: Path) -> None:
     path = stored(tmp_path / "chain")
     for kind in (ROWS, SNAPSHOTS):

@@ -163,6 +163,7 @@ class Restless:
         return []
 
 
+@pytest.mark.unmeasured
 def test_one_members_decisions_change_nobody_elses_random_numbers() -> None:
     # In the first round nobody has seen anything of anybody, so that all other steps must be the same to the byte.
     def first_round(restless: bool) -> dict[str, list[Step]]:
@@ -179,6 +180,7 @@ def test_one_members_decisions_change_nobody_elses_random_numbers() -> None:
     assert first_round(restless=True) == first_round(restless=False)
 
 
+@pytest.mark.unmeasured
 def test_what_will_be_metered_changes_no_decision_of_those_who_are_not_told() -> None:
     # Forecasts from history: two worlds that differ only in what the traded day will bring make the same steps.
     def traded(factor: int) -> list[tuple[str, Step, str]]:
@@ -195,6 +197,7 @@ def test_what_will_be_metered_changes_no_decision_of_those_who_are_not_told() ->
     assert traded(1) == traded(0)
 
 
+@pytest.mark.unmeasured
 def test_the_same_seed_trades_the_same_day_and_another_one_another(day: Floor) -> None:
     def again(seed: int) -> Floor:
         shipped = Shipped()
@@ -206,6 +209,7 @@ def test_the_same_seed_trades_the_same_day_and_another_one_another(day: Floor) -
     assert again(2).world.ledger.digest != day.world.ledger.digest
 
 
+@pytest.mark.unmeasured
 def test_defaults_are_rarer_with_the_quantile_than_with_the_forecast_as_it_is() -> None:
     shares = {}
     for name, make in (("quantile", Quantile), ("forecast", AsForecast)):

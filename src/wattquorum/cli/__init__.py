@@ -1,4 +1,4 @@
-"""The command `wattquorum`: thin; it reads options, hands in clients and thread pools, and prints what comes back."""
+"""The command `wattquorum`: thin; it reads options, hands in what checks signatures, and prints what comes back."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The commands, gathered, and how a refusal becomes a sentence and an exit status.
 
-Exit status: 0 done, 1 the chain or proof is wrong, 2 input was refused, 3 no room or a failing disk, 130 interrupted.
+Exit status: 0 done, 1 the chain or proof is wrong, 2 input was refused, 3 no room, a failing disk or a process that was
+ended, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from wattquorum import __version__
 from wattquorum.cli import bills, chains, keys, standing, weeks
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
+from wattquorum.node.verification import CheckerEnded
 from wattquorum.records.file_faults import FileFaults
 
 WRONG: Final = 1
@@ -94,6 +96,10 @@ def main() -> None:
         errors.print("[bold red]refused:[/] ", end="")
         errors.print(f"file_unreadable: the database says: {fault.args[0]}. Choose another.", markup=False)
         sys.exit(REFUSED)
+    except CheckerEnded as ended:
+        errors.print("[bold red]failed:[/] ", end="")
+        errors.print(str(ended), markup=False)
+        sys.exit(DISK)
     except KeyboardInterrupt:
         errors.print("interrupted")
         sys.exit(INTERRUPTED)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
+from wattquorum.cli.files import database
 from wattquorum.foundation.intervals import format_moment, parse_moment
 from wattquorum.foundation.quantities import Money, format_money
 from wattquorum.foundation.refusals import Refused
@@ -27,8 +28,8 @@ def bill(
     lines: Annotated[bool, typer.Option(help="Every line instead of one sum for each kind.")] = False,
 ) -> None:
     """Print a member's bill: every transfer, in sums that add up to its balance."""
-    start = int(parse_moment(day, "day")) if day else None
-    with opened(records) as engine:
+    start = int(parse_moment(day, "day")) if day is not None else None
+    with database(records), opened(records) as engine:
         currency = str(rows_of(engine, select(chain.c.currency))[0][0])
         known = rows_of(engine, select(accounts.c.account, accounts.c.name))
         address = next((each.account for each in known if member in (each.name, each.account)), None)
@@ -36,7 +37,8 @@ def bill(
             raise Refused("account_unknown", "member", member, "Name an account of these records.")
         if start is not None and not rows_of(engine, select(days.c.day_start_ms).where(days.c.day_start_ms == start)):
             known_days = [format_moment(each[0]) for each in rows_of(engine, select(days.c.day_start_ms))]
-            raise Refused("day_unknown", "day", day, f"The records have {', '.join(known_days)}.")
+            remedy = f"Choose a day of these records: {', '.join(known_days) or 'they have none'}."
+            raise Refused("day_unknown", "day", day, remedy)
         found = bill_of(engine, address, start)
     _print(Console(highlight=False), member, found, currency, lines=lines)
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from wattquorum.cli.files import write_out
+from wattquorum.cli.files import database, writing
 from wattquorum.foundation.intervals import MS_PER_DAY, format_moment, parse_moment
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Header, decode_block
@@ -23,7 +23,7 @@ from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.export import export as export_lines
 from wattquorum.node.forgetting import forget_rows
 from wattquorum.node.lone import ledger_of
-from wattquorum.node.verification import threads
+from wattquorum.node.verification import processes
 from wattquorum.records.projection import Projection
 
 WITHOUT_ROWS = "Rows of readings were deleted, so that not all blocks can be executed; use records made before."
@@ -42,7 +42,7 @@ def audit(
     are added up independently. Exit status 1 and the first fault, or 0. A chain is called sound only if all of it was
     executed again; if rows were forgotten after their retention, it is called intact.
     """
-    with progress_bar("blocks") as step, threads() as verify, ChainFolder(chain) as folder:
+    with progress_bar("blocks") as step, processes() as verify, ChainFolder(chain) as folder:
         audited = audit_folder(folder, verify, lambda _: step(folder.height))
         chain_id = folder.chain_id.hex()
     if expect is not None and expect.lower() not in (audited.digest.hex(), audited.tip_hash.hex()):
@@ -78,11 +78,8 @@ def export(
         if out is None:
             export_lines(folder, sys.stdout.buffer)
             return
-        try:
-            with out.open("wb") as file:
-                lines = export_lines(folder, file)
-        except OSError as fault:
-            raise Refused("file_unreadable", "out", f"{out}: {fault.strerror}") from None
+        with writing(out), out.open("wb") as file:
+            lines = export_lines(folder, file)
     typer.echo(f"{lines} lines  {out}")
 
 
@@ -97,7 +94,7 @@ def forget(
     Without --before, the ledger's retention period counts back from the last block. Rows that the newest snapshot
     still needs stay. Afterwards an audit begins its replay at a snapshot, and says so.
     """
-    with threads() as verify, ChainFolder(chain, writing=True) as folder:
+    with processes() as verify, ChainFolder(chain, writing=True) as folder:
         ledger = ledger_of(folder, verify)
         days = ledger.parameters.retention_days
         limit = max(0, (folder.tip.time_ms if folder.tip else 0) - days * MS_PER_DAY)
@@ -132,7 +129,8 @@ def prove(
         if folder.ended is not None and folder.ended.height < found[0].header.height:
             raise Refused("chain_unclosed", "tip.json", f"block {folder.ended.height}")
         proof = prove_inclusion(folder.genesis_bytes, found[0], later, folder.signed_tip(), found[1])
-    write_out(out, proof)
+    with writing(out):
+        out.write_bytes(proof)
     typer.echo(f"proof    {out}  (block {found[0].header.height}, {len(proof)} bytes)")
 
 
@@ -169,9 +167,10 @@ def records(
 ) -> None:
     """Build the records (tables of everything) from a chain, or bring them up to date."""
     with (
+        database(out),
         progress_bar("blocks") as step,
         Projection(out) as projection,
-        threads() as check,
+        processes() as check,
         ChainFolder(chain) as folder,
     ):
         ledger = Ledger(folder.genesis_bytes)
@@ -189,7 +188,7 @@ def records(
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar whose steps name the total."""
+    """A progress bar on the error stream; each step names the total."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)

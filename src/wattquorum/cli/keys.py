@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from wattquorum.cli.files import writing
 from wattquorum.foundation.identities import SigningKey
 from wattquorum.foundation.refusals import Refused
 
@@ -21,15 +22,14 @@ def keys(out: Annotated[Path, typer.Argument(help="The file for the secret seed;
     but governors can give an account a new key.
     """
     seed = os.urandom(SEED_BYTES)
-    try:
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise Refused("folder_exists", "out", out, "Choose a file that does not exist.") from None
-    except OSError as fault:
-        raise Refused("file_unreadable", "out", f"{out}: {fault.strerror}") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(seed.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    with writing(out):
+        try:
+            descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise Refused("folder_exists", "out", out, "Choose a file that does not exist.") from None
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(seed.hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
     typer.echo(f"secret   {out}")
     typer.echo(f"public   {SigningKey(seed).public.hex()}")

@@ -37,7 +37,7 @@ from wattquorum.ledger.facts import (
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
-from wattquorum.node.verification import threads
+from wattquorum.node.verification import processes
 from wattquorum.standing.power import FLOOR, project, quorum_sizes, ranked, tolerance_default, tolerance_max
 from wattquorum.standing.weight import prosumer_weight, volume_scale
 
@@ -92,7 +92,7 @@ class Votes(NamedTuple):
 
 def _history(chain: Path) -> History:
     history = History()
-    with progress_bar("blocks") as step, threads() as verify, ChainFolder(chain) as folder:
+    with progress_bar("blocks") as step, processes() as verify, ChainFolder(chain) as folder:
         history.see(Ledger(folder.genesis_bytes).founding_facts)
 
         def apply(executed: Executed) -> None:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from wattquorum.cli.files import database, writing
 from wattquorum.foundation.intervals import MS_PER_MINUTE
 from wattquorum.foundation.quantities import Millis
 from wattquorum.lab.report import write_report
@@ -70,5 +71,6 @@ def report(
 ) -> None:
     """Write the report again, from the records alone."""
     page = out or records.parent / REPORT
-    write_report(records, page)
+    with database(records), writing(page):
+        write_report(records, page)
     typer.echo(f"report   {page}")

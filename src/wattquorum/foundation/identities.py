@@ -3,13 +3,13 @@
 H is SHA-256 over a length-prefixed domain tag, so that no hash of one kind can pass for another. Signatures are
 Ed25519 by PyNaCl alone; its edge cases (it refuses non-canonical scalars and points of small order) are part of the
 protocol. An address is the first 20 bytes of H(chain id, first key) and survives every rotation of the key (L-24).
-Checking is a pure function here; checking many at once over threads is handed in from above as a callable.
+Checking is a pure function here; checking many at once, over threads or processes, is handed in from above.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -92,9 +92,10 @@ def is_signed(check: Signed) -> bool:
     return True
 
 
-Verifier = Callable[[Sequence[Signed]], Sequence[bool]]
+# The verdicts, in order. They may still be on their way when it returns: who takes one waits for it.
+Verifier = Callable[[Sequence[Signed]], Iterable[bool]]
 
 
 def verify_each(checks: Sequence[Signed]) -> list[bool]:
-    """The verifier that uses no threads."""
+    """The verifier that checks here and now."""
     return [is_signed(check) for check in checks]

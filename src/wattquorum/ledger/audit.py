@@ -10,7 +10,8 @@ whose root the chain commits to, and says which blocks it could only check for i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from wattquorum.foundation.identities import Verifier
@@ -21,18 +22,18 @@ from wattquorum.ledger.accounts import reserved
 from wattquorum.ledger.blocks import (
     Block,
     Header,
-    Proposed,
+    Ordered,
     decode_block,
     header_hash,
     ordered_of,
     read_rows,
     receipts_root,
-    transactions_root,
 )
 from wattquorum.ledger.conservation import Books
-from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.execution import Executed, Ledger, Prepared
 from wattquorum.ledger.readings import decode_rows, root_of_rows
-from wattquorum.ledger.transactions import CommitReadings, Received
+from wattquorum.ledger.replay import checked_ahead
+from wattquorum.ledger.transactions import CommitReadings
 
 Rows = Callable[[bytes], bytes | None]
 
@@ -88,6 +89,7 @@ class _Replay:
     """One audit under way."""
 
     __slots__ = (
+        "ahead",
         "books",
         "from_height",
         "hashes",
@@ -100,6 +102,7 @@ class _Replay:
         "taken",
         "tip",
         "total",
+        "unreadable",
         "verify",
         "vouched",
     )
@@ -128,24 +131,27 @@ class _Replay:
         self.vouched = signed
         self.missing: list[Header] = []  # of blocks whose rows were deleted
         self.roots: list[bytes] = []
+        self.ahead: deque[tuple[Block, bytes]] = deque()  # blocks that were read and not yet looked at
+        self.unreadable: Refused | None = None  # what the block after them is refused for
 
     def run(self, blocks: Iterable[bytes]) -> Audited:
         """All blocks, then the snapshots that no block has accounted for."""
         skipping = False
-        for data in blocks:
+        for prepared, verdicts in checked_ahead(self._prepare, self._ordered(blocks), self.verify):
+            block, data = self.ahead.popleft()
             height = self.tip.height + 1 if self.tip else 1
             try:
-                block = decode_block(data)
                 self._check_header(block.header, height)
-                self._check_roots(block)
-                attachments, missing = self._attachments(block)
+                self._check_roots(block, prepared.root)
+                attachments, missing = self._attachments(block, prepared)
                 skipping = skipping or missing
                 if missing:
                     self.missing.append(block.header)
                 if skipping:
-                    self._check_proposal(block)
+                    self._check_proposal(block.header, verdicts)
                 else:
-                    self._execute(block, data, attachments)
+                    whole = prepared._replace(ordered=ordered_of(block, attachments))
+                    self._execute(whole, verdicts, block, data)
                 self.tip = block.header
                 self.hashes.append(header_hash(block.header))
                 if height in self.taken:
@@ -153,6 +159,8 @@ class _Replay:
                 self.total += len(block.transactions)
             except Refused as refused:
                 raise AuditFault(f"block {height}", refused) from None
+        if self.unreadable is not None:
+            raise AuditFault(f"block {len(self.hashes)}", self.unreadable)
         if skipping:
             reason = Refused("snapshot_missing", "rows", "deleted", "A snapshot after the deleted rows is needed.")
             raise AuditFault(f"block {self.from_height}", reason)
@@ -176,6 +184,20 @@ class _Replay:
             self.vouched,
         )
 
+    def _ordered(self, blocks: Iterable[bytes]) -> Iterator[Ordered]:
+        """What was ordered, up to the first block that cannot be read; rows do not change what is to be checked."""
+        for data in blocks:
+            try:
+                block = decode_block(data)
+            except Refused as refused:
+                self.unreadable = refused
+                return
+            self.ahead.append((block, data))
+            yield ordered_of(block, ())
+
+    def _prepare(self, ordered: Ordered) -> Prepared:
+        return self.ledger.prepare(ordered)  # which is another ledger after a snapshot
+
     def _forgotten_early(self) -> int:
         """The last block whose rows are missing although they had to be kept longer (L-23)."""
         end = self.tip.time_ms if self.tip else 0
@@ -194,32 +216,31 @@ class _Replay:
         if self.tip and header.time_ms <= self.tip.time_ms:
             raise altered("time_ms", header.time_ms, "Times must rise.")
 
-    def _check_roots(self, block: Block) -> None:
-        if transactions_root(block.transactions) != block.header.transactions_root:
+    def _check_roots(self, block: Block, root: bytes) -> None:
+        if root != block.header.transactions_root:
             raise altered("transactions_root", block.header.transactions_root, "The transactions have another root.")
         if len(block.receipts) != len(block.transactions):
             raise altered("receipts", len(block.receipts), f"{len(block.transactions)} transactions need as many.")
         if receipts_root(block.receipts) != block.header.receipts_root:
             raise altered("receipts_root", block.header.receipts_root, "The receipts have another root.")
 
-    def _check_proposal(self, block: Block) -> None:
+    def _check_proposal(self, header: Header, verdicts: Iterable[bool]) -> None:
         """What can be checked without the state: that a proposer of this chain signed the order."""
-        header = block.header
         if header.proposer not in self.ledger.proposers:
             raise altered("proposer", header.proposer, "It is not one of the genesis's proposers.")
-        chain_id, root = self.ledger.chain_id, header.transactions_root
-        proposed = Proposed(chain_id, header.time_ms, header.applied, header.evidence, root)
-        if not all(self.verify([proposed.check(header.proposer, header.proposal_signature)])):
+        if not next(iter(verdicts)):
             raise altered("proposal_signature", header.proposal_signature, "It is not the proposer's.")
 
-    def _attachments(self, block: Block) -> tuple[list[bytes], bool]:
+    def _attachments(self, block: Block, prepared: Prepared) -> tuple[list[bytes], bool]:
         """The rows that the block's commitments need, and whether any were deleted."""
         found: dict[bytes, bytes] = {}
         missing = False
-        for data, receipt in zip(block.transactions, block.receipts, strict=True):
+        for received, receipt in zip(prepared.received, block.receipts, strict=True):
             if not read_rows(receipt):
                 continue
-            payload = Received(data).body.payload
+            if isinstance(received, Refused):
+                raise received
+            payload = received.body.payload
             if isinstance(payload, CommitReadings) and payload.root not in found:
                 rows = self.rows(payload.root)
                 if rows is None:
@@ -231,8 +252,8 @@ class _Replay:
                     self.roots.append(payload.root)
         return list(found.values()), missing
 
-    def _execute(self, block: Block, data: bytes, attachments: list[bytes]) -> None:
-        executed = self.ledger.execute_ordered(ordered_of(block, attachments), self.verify)
+    def _execute(self, prepared: Prepared, verdicts: Iterable[bool], block: Block, data: bytes) -> None:
+        executed = self.ledger.execute_prepared(prepared, verdicts)
         if executed.data != data:
             raise _difference(executed.block, block)
         for facts, receipt in zip(executed.facts, block.receipts, strict=True):

@@ -7,7 +7,7 @@ refused one changes nothing but its sender's nonce. Neither stops the block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from wattquorum.foundation.codec import changed, encode
@@ -214,7 +214,7 @@ class Ledger:
         )
         return Prepared(ordered, root, received, keys, tuple(checks))
 
-    def execute_prepared(self, prepared: Prepared, verdicts: Sequence[bool]) -> Executed:
+    def execute_prepared(self, prepared: Prepared, verdicts: Iterable[bool]) -> Executed:
         """Executes an entry whose signatures were checked, with one verdict for each of its checks; as `execute`."""
         ordered, root, received, keys, _ = prepared
         self._check_order(ordered)
@@ -261,11 +261,11 @@ class Ledger:
         if isinstance(received, Refused):
             return _refusal(transaction_hash(data), Outcome.INADMISSIBLE, received)
         try:
-            self._admit(context, received, signed)
+            account = self._admit(context, received, signed)
         except Refused as refused:
             return _refusal(received.hash, Outcome.INADMISSIBLE, refused)
         context.sender, context.hash = received.body.sender, received.hash
-        context.change_account(context.sender, nonce=received.body.nonce + 1)
+        context.put_account(context.sender, changed(account, nonce=account.nonce + 1))
         mark = self.state.mark()
         try:
             RULES[type(received.body.payload)](context, received.body.payload)
@@ -276,8 +276,8 @@ class Ledger:
         digest = tagged_hash("transfers", encode(context.transfers)) if context.transfers else b""
         return Receipt(received.hash, Outcome.DONE, "", "", "", digest)
 
-    def _admit(self, context: Context, received: Received, signed: bytes) -> None:
-        """Chain, sender, signature, nonce and expiry (L-26)."""
+    def _admit(self, context: Context, received: Received, signed: bytes) -> Account:
+        """The sender's account, if chain, sender, signature, nonce and expiry are right (L-26)."""
         body = received.body
         if body.chain != self.chain_id:
             raise Refused("chain_wrong", "chain", body.chain)
@@ -296,6 +296,7 @@ class Ledger:
         furthest = context.height + context.parameters().expiry_blocks_max
         if body.expiry_height > furthest:
             raise Refused("expiry_too_far", "expiry_height", body.expiry_height, f"Choose at most {furthest}.")
+        return account
 
     def _sealed(self, ordered: Ordered, root: bytes, receipts: tuple[Receipt, ...], parameters: Parameters) -> Block:
         """The block of what was done. The first block at or past an epoch's length is the epoch's last (L-16)."""

@@ -1,0 +1,68 @@
+"""The sweeps leave nothing out: every code that the ledger can raise is met by one of them, or elsewhere."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import wattquorum.ledger
+from tests.ledger.bad_input import (
+    test_closing,
+    test_context,
+    test_delivery,
+    test_membership,
+    test_money,
+    test_negotiation,
+    test_parameters,
+    test_settling,
+)
+from wattquorum.foundation.refusals import CODES
+
+SWEEPS = (
+    test_closing,
+    test_context,
+    test_delivery,
+    test_membership,
+    test_money,
+    test_negotiation,
+    test_parameters,
+    test_settling,
+)
+
+# Codes that the ledger raises elsewhere, and where that is tested.
+ELSEWHERE = {
+    "chain_wrong": "inadmissible: test_admission",
+    "sender_unknown": "inadmissible: test_admission",
+    "nonce_wrong": "inadmissible: test_admission",
+    "expired": "inadmissible: test_admission",
+    "expiry_too_far": "inadmissible: test_admission",
+    "transaction_oversized": "inadmissible: test_admission",
+    "encoding_noncanonical": "inadmissible, or an unreadable genesis: test_admission",
+    "encoding_unreadable": "inadmissible, or an unreadable genesis: test_admission",
+    "diverged": "not a transaction's but an entry's: test_admission",
+    "snapshot_wrong": "not a transaction's: test_snapshots",
+    "snapshot_missing": "not a transaction's but an audit's",
+    "chain_altered": "not a transaction's but an audit's",
+    "conservation_broken": "not a transaction's but an audit's",
+    "proof_wrong": "not a transaction's but a proof's",
+}
+
+
+def codes_in_the_ledger() -> set[str]:
+    """Every code that stands as a text in the ledger's modules."""
+    found = set()
+    for path in Path(wattquorum.ledger.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and node.value in CODES:
+                found.add(node.value)
+    return found
+
+
+def test_every_code_that_the_ledger_can_raise_is_exercised() -> None:
+    exercised = {case.code for module in SWEEPS for case in module.CASES} | {
+        "already_approved",
+        "role_missing",
+        "proposal_expired",
+        "offers_too_many",
+    }
+    assert codes_in_the_ledger() - exercised == set(ELSEWHERE)
