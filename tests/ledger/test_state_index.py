@@ -47,7 +47,8 @@ def entries(draw: st.DrawFn) -> tuple[Table, bytes, Any]:
         return table, key, Fault(first, first + 1, "storm")
     if table is Table.SIDE:
         side = Side.SELL if number % 2 else Side.BUY
-        return table, side_key(member, side), MemberSide((), FEEDERS[number % 2], draw(st.integers(0, 9)), 0, 0, 0)
+        record = MemberSide((), FEEDERS[number % 2], draw(st.integers(0, 9)), 0, 0, 0, 0, 0, 0)
+        return table, side_key(member, side), record
     debt = Debt(member, MEMBERS[0], draw(st.integers(1, 9)), 3, day, b"", bars=True)
     return table, bytes([number]) * 16, debt
 

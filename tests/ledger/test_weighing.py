@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from tests.ledger.test_closing import DAY, FOUR, KWH, MILLION, MWH, market
+from tests.ledger.test_closing import DAY, FOUR, KWH, MWH, market
 from tests.ledger.watched import WatchedWorld
 from tests.ledger.world import START
-from wattquorum.foundation.quantities import POINTS_MAX
+from wattquorum.foundation.quantities import MILLION, POINTS_MAX
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.facts import SideWeighed
@@ -60,7 +62,13 @@ def test_who_trades_nothing_has_no_volume_and_who_never_delivered_no_line() -> N
         world.member(name, side)
     world.publish()
     world.approve(world.contract("g", "c", FOUR), world.contract("h", "e", [2 * KWH] * 4))
-    kept = {"g-sell": FOUR, "h-sell": [2 * KWH] * 4, "c-buy": FOUR, "e-buy": [2 * KWH] * 4, "i-sell": FOUR}
+    kept: dict[str, Sequence[int]] = {
+        "g-sell": FOUR,
+        "h-sell": [2 * KWH] * 4,
+        "c-buy": FOUR,
+        "e-buy": [2 * KWH] * 4,
+        "i-sell": FOUR,
+    }
     world.read(kept)
     world.close()
     assert weighed(world, "h", Side.SELL).volume == POINTS_MAX
