@@ -1,4 +1,4 @@
-"""`make bench`: measures throughput, settlement, audit, closing and memory, and prints ratios rather than times.
+"""`make bench`: measures throughput, settlement, audit, closing, memory and standing, as ratios rather than times.
 
 python -m benchmarks [--only NAME ...] [--json FILE]
 """
@@ -15,12 +15,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from benchmarks import auditing, batches, closing, memory, throughput
+from benchmarks import auditing, batches, closing, memory, standing, throughput
 from benchmarks.chains import Recorded, recorded, shipped_week
 from benchmarks.measuring import Section
 from benchmarks.town import Town
 
-NAMES: Final = ("throughput", "settlement", "audit", "closing", "memory")
+NAMES: Final = ("throughput", "settlement", "audit", "closing", "memory", "standing")
 AUDITED_TOWN: Final = (1_000, 2_000, 5)  # members, contracts, feeders
 
 
@@ -52,6 +52,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[Section]:
         yield auditing.measured({"the trading week": _week(), f"a day of {AUDITED_TOWN[0]:,} members": day})
     if "closing" in names:
         yield closing.measured()
+    if "standing" in names:
+        yield standing.measured()
 
 
 @cache

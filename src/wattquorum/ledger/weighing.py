@@ -8,7 +8,7 @@ certificates 0 without a registry, carbon neutral where nobody is obliged (L-19)
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,10 @@ from wattquorum.ledger.facts import SideWeighed
 from wattquorum.ledger.metering import MemberKey, counting, faults_at
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.state import Day, MemberDay, MemberSide, State, Table
-from wattquorum.standing.weight import NEUTRAL, Components, line, volume, volume_scale, weight
+from wattquorum.standing.weight import NEUTRAL, NOTHING, Components, line, volume, volume_scale, weight
+
+
+SIDES: Final = {int(side): side for side in Side}
 
 
 class Weighed(NamedTuple):
@@ -74,20 +77,14 @@ def _transmissions(context: Context, day: Day, address: bytes, side: Side) -> tu
 def weights(state: State, parameters: Parameters) -> list[Weighed]:
     """The weight of every member's side as the state has it, by ascending address, sell before buy."""
     found = []
+    generator, consumer = parameters.generator_coefficients, parameters.consumer_coefficients
     for key, each in state.items(Table.SIDE):
         own: MemberSide = each
-        side = Side(key[-1])
+        side, sent = SIDES[key[-1]], own.transmissions
         sells = side is Side.SELL
-        components = Components(
-            Points(own.credit),
-            Points(own.volume),
-            Points(0),
-            Points(0),
-            NEUTRAL,
-            line(own.transmissions, own.failed) if sells else Points(0),
-        )
-        coefficients = parameters.generator_coefficients if sells else parameters.consumer_coefficients
-        found.append(Weighed(key[:-1], side, components, weight(components, coefficients)))
+        of_line = line(sent, own.failed) if sells else NOTHING
+        components = Components(Points(own.credit), Points(own.volume), NOTHING, NOTHING, NEUTRAL, of_line)
+        found.append(Weighed(key[:-1], side, components, weight(components, generator if sells else consumer)))
     return found
 
 

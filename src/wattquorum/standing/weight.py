@@ -62,8 +62,10 @@ def check_coefficients(coefficients: Coefficients) -> None:
 
 def weight(components: Components, coefficients: Coefficients) -> Points:
     """The weight of one side of a member: A-7 for a generator, A-8 for a consumer; in 0..100 points."""
-    total = sum(part * share for part, share in zip(components, coefficients, strict=True))
-    return Points(min(max(total // MILLION, 0), POINTS_MAX))
+    credit, volume_, participation, certificates_, carbon_, line_ = components
+    a1, a2, a3, a4, a5, a6 = coefficients
+    total = a1 * credit + a2 * volume_ + a3 * participation + a4 * certificates_ + a5 * carbon_ + a6 * line_
+    return Points(min(total // MILLION, POINTS_MAX))
 
 
 def prosumer_weight(as_generator: Points, sold: Energy, as_consumer: Points, bought: Energy) -> Points:
