@@ -20,7 +20,7 @@ from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Account, Side
 from wattquorum.ledger.parameters import Parameters
-from wattquorum.ledger.proofs import root_of
+from wattquorum.ledger.proofs import leaf_hash, root_of_hashes
 from wattquorum.ledger.transactions import Action, Energies, MeterPoint, Prices
 
 
@@ -373,12 +373,14 @@ _Change = tuple[Table, bytes, Any]
 class State:
     """All tables, with a journal. `get` returns records that nobody can change."""
 
-    __slots__ = ("_index", "_journal", "_tables")
+    __slots__ = ("_index", "_journal", "_leaves", "_tables")
 
     def __init__(self) -> None:
         self._tables: dict[Table, dict[bytes, Any]] = {table: {} for table in Table}
         self._index: dict[Table, dict[bytes, dict[bytes, None]]] = {table: {} for table in _PLACES}
         self._journal: list[_Change] = []
+        # The leaf hashes of entries that did not change since the root was computed last: most of them, in most epochs.
+        self._leaves: dict[Table, dict[bytes, bytes]] = {table: {} for table in Table}
 
     def get(self, table: Table, key: bytes) -> Any:
         """The record at a key, or None."""
@@ -390,6 +392,7 @@ class State:
         before = entries.get(key)
         self._journal.append((table, key, before))
         entries[key] = record
+        self._leaves[table].pop(key, None)
         if before is None:
             self._list(table, key, record)
 
@@ -398,6 +401,7 @@ class State:
         before = self._tables[table].pop(key, None)
         if before is not None:
             self._journal.append((table, key, before))
+            self._leaves[table].pop(key, None)
             self._unlist(table, key, before)
 
     def _list(self, table: Table, key: bytes, record: Any) -> None:
@@ -453,6 +457,7 @@ class State:
         while len(self._journal) > mark:
             table, key, before = self._journal.pop()
             entries = self._tables[table]
+            self._leaves[table].pop(key, None)
             if before is None:
                 self._unlist(table, key, entries.pop(key))
             else:
@@ -490,7 +495,15 @@ class State:
 
     def root(self) -> bytes:
         """The Merkle root over all sorted entries."""
-        return root_of([encode(entry) for entry in self.entries()])
+        hashes = []
+        for table, entries in self._tables.items():
+            leaves = self._leaves[table]
+            for key in sorted(entries):
+                leaf = leaves.get(key)
+                if leaf is None:
+                    leaf = leaves[key] = leaf_hash(encode(Entry(table, key, encode(entries[key]))))
+                hashes.append(leaf)
+        return root_of_hashes(hashes)
 
 
 def next_digest(previous: bytes, changes: Iterable[Entry]) -> bytes:
