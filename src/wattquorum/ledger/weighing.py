@@ -22,7 +22,6 @@ from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.state import Day, MemberDay, MemberSide, State, Table
 from wattquorum.standing.weight import NEUTRAL, NOTHING, Components, line, volume, volume_scale, weight
 
-
 SIDES: Final = {int(side): side for side in Side}
 
 
