@@ -1,9 +1,9 @@
 """Exact quantities: integers with a unit in their type, and the only arithmetic that crosses units.
 
 Energy is in Wh, power in W, money in millionths of the ledger's one currency, prices in millionths per kWh, credit
-and weights in millionths of a point, shares in parts per million, carbon in grams, time in milliseconds UTC. Products
-and quotients go through the named functions below, each of which rounds once and toward zero; rounding away
-from zero serves collateral alone. Splits hand out every unit: largest remainder first, ties by key.
+and weights in millionths of a point, shares and voting power in parts per million, carbon in grams, time in
+milliseconds UTC. Products and quotients go through the named functions below, each of which rounds once and toward
+zero; rounding away from zero serves collateral alone. Splits hand out every unit: largest remainder first, ties by key.
 The single rounding of each transfer is L-1; the order of splits is that of A-19.
 """
 
@@ -23,6 +23,7 @@ Points = NewType("Points", int)
 Ppm = NewType("Ppm", int)
 Millis = NewType("Millis", int)
 Carbon = NewType("Carbon", int)
+VotingPower = NewType("VotingPower", int)
 
 MILLION: Final = 1_000_000
 INT64_MAX: Final = 2**63 - 1
