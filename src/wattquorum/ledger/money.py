@@ -101,6 +101,7 @@ def owe(context: Context, debt: Debt) -> None:
     # A transaction records all its debts before it drops any, so that the number of open ones tells its debts apart.
     key = tagged_hash("debt", context.hash, context.state.count(Table.DEBT).to_bytes(8, "big"))[:16]
     context.state.put(Table.DEBT, key, debt)
+    context.owing[debt.debtor, debt.creditor] = None
     context.tell(DebtRecorded(key, debt.debtor, debt.creditor, debt.amount, Kind(debt.kind), debt.day, debt.contract))
     account = context.account(debt.debtor)
     if debt.bars and account.status is Status.ACTIVE and account.key:
@@ -209,14 +210,48 @@ def settle_debt(context: Context, payload: SettleDebt) -> None:
 def _pay_debt(context: Context, key: bytes, debt: Debt, amount: int) -> None:
     """Pays a part of a debt or all of it; the last one that bars makes an indebted account active again."""
     post(context, Kind.DEBT_PAYMENT, debt.debtor, debt.creditor, amount, debt.day, debt.contract)
+    _lower(context, key, debt, amount)
+    if debt.creditor == context.reserved.fines:
+        pay_debts(context, debt.creditor)  # what was owed to a day's fines is owed by them (A-19)
+
+
+def strike(context: Context) -> None:
+    """Strikes what two accounts owe each other, as far as it is the same, once a transaction has recorded its debts.
+
+    No money moves. What is left of the day's fines then pays whom they owe (A-19).
+    """
+    for debtor, creditor in context.owing:
+        _strike_pair(context, debtor, creditor)
+    context.owing = {}
+    pay_debts(context, context.reserved.fines)
+
+
+def _strike_pair(context: Context, one: bytes, other: bytes) -> None:
+    """Earlier days first, then by id; who was barred by nothing else is active again (L-7)."""
+    mine, theirs = _owed(context, one, other), _owed(context, other, one)
+    while mine and theirs:
+        amount = min(mine[-1][0].amount, theirs[-1][0].amount)
+        for debts in (mine, theirs):
+            debt, key = debts.pop()
+            _lower(context, key, debt, amount)
+            if debt.amount > amount:
+                debts.append((changed(debt, amount=debt.amount - amount), key))
+
+
+def _owed(context: Context, debtor: bytes, creditor: bytes) -> list[tuple[Debt, bytes]]:
+    """The debts of one account to another with their ids, the first to be struck last."""
+    keys = context.state.listed(Table.DEBT, debtor + creditor)
+    return sorted(((context.state.get(Table.DEBT, key), key) for key in keys), key=_by_day, reverse=True)
+
+
+def _lower(context: Context, key: bytes, debt: Debt, amount: int) -> None:
+    """Lowers a debt that was paid or struck, in part or whole."""
     left = debt.amount - amount
     if left:
         context.state.put(Table.DEBT, key, changed(debt, amount=left))
     else:
         context.state.drop(Table.DEBT, key)
     context.tell(DebtRecorded(key, debt.debtor, debt.creditor, left, Kind(debt.kind), debt.day, debt.contract))
-    if debt.creditor == context.reserved.fines:
-        pay_debts(context, debt.creditor)  # what was owed to a day's fines is owed by them (A-19)
     if context.account(debt.debtor).status is Status.INDEBTED and not is_barred(context, debt.debtor):
         context.change_account(debt.debtor, status=Status.ACTIVE)
         context.tell(StatusChanged(debt.debtor, Status.ACTIVE, "all debts are paid"))
