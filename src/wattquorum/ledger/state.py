@@ -422,7 +422,8 @@ class State:
         """The keys of a table's entries at a place, ascending.
 
         Places: a day; a day and a member (offers), one side of a member (contracts), or a meter (faults); a feeder
-        (members' sides); a debtor, alone or followed by its creditor (debts); a member (payouts); a name in small letters (accounts).
+        (members' sides); a debtor, alone or followed by its creditor (debts); a member (payouts); a name in small
+        letters (accounts).
         """
         return sorted(self._index[table].get(place, ()))
 
