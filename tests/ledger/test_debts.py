@@ -10,9 +10,10 @@ from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.blocks import Outcome
+from wattquorum.ledger.clearing import Due, clear
 from wattquorum.ledger.context import Context, Tariffs
 from wattquorum.ledger.facts import Moved, StatusChanged
-from wattquorum.ledger.money import owe, pay_debts
+from wattquorum.ledger.money import owe, pay_debts, strike
 from wattquorum.ledger.readings import Shelf
 from wattquorum.ledger.state import Debt, Table
 from wattquorum.ledger.transactions import CloseDay, ClosePage, SetStatus, SettleDebt, WithdrawMoney
@@ -187,3 +188,24 @@ def test_debts_are_paid_by_day_whatever_their_ids() -> None:
     context.change_account(debtor, balance=2 * MILLION)
     pay_debts(context, debtor)
     assert sorted(d.day for _, d in world.debts_of("c")) == [3, 4, 5]
+
+
+@pytest.mark.parametrize("transaction", range(8))
+def test_who_still_owes_after_a_set_off_is_barred_whatever_the_ids_of_its_debts(transaction: int) -> None:
+    # g owes c 5.00 from before. Now c owes g 5.00 and 3.00 and has nothing: 5.00 are struck, and 3.00 bar c.
+    world = WatchedWorld(parameters={"fee": 0})
+    for name, side in (("g", Side.SELL), ("c", Side.BUY)):
+        world.member(name, side, money=0)
+    context = Context(world.ledger.state, Shelf(), Tariffs(), world.ledger.chain_id, world.ledger._reserved)
+    g, c = world.address("g"), world.address("c")
+    context.hash = b"before" + bytes(26)
+    owe(context, Debt(g, c, 5 * MILLION, Kind.ENERGY, START, b"", bars=True))
+    strike(context)
+    assert world.account("g").status is Status.INDEBTED
+    context.hash = bytes([transaction]) * 32
+    clear(context, START, [Due(Kind.ENERGY, c, g, 5 * MILLION, b""), Due(Kind.COMPENSATION, c, g, 3 * MILLION, b"")])
+    ((_, owed),) = world.debts_of("c")
+    assert (owed.amount, owed.bars, world.debts_of("g")) == (3 * MILLION, True, [])
+    assert (world.account("c").status, world.account("g").status) == (Status.INDEBTED, Status.ACTIVE)
+    told = [fact.status for fact in context.facts if isinstance(fact, StatusChanged) and fact.address == c]
+    assert told == [Status.INDEBTED]

@@ -44,19 +44,16 @@ def clear(context: Context, day: int, dues: Sequence[Due]) -> None:
     paid = _payable(context, to_pay, from_lock)
     free: dict[bytes, int] = {}  # by what each account's free money and collateral change
     locked: dict[bytes, int] = {}
-    for each, lock, off, amount in zip(dues, from_lock, struck, paid, strict=True):
+    for each, lock, amount in zip(dues, from_lock, paid, strict=True):
         if amount:
             free[each.payer] = free.get(each.payer, 0) - amount + lock
             free[each.payee] = free.get(each.payee, 0) + amount
             locked[each.payer] = locked.get(each.payer, 0) - lock
             tell_moved(context, each.kind, each.payer, each.payee, amount, day, each.contract)
-        if off:  # recorded, so that what was due is on record, and struck below
-            owe(context, Debt(each.payer, each.payee, off, each.kind, day, each.contract, bars=False))
-        if each.amount > amount + off:
+        if each.amount > amount:  # what is set off among it, so that all that was due is on record
             # A share is taken back by somebody else's correction, from who had no part in the default.
             bars = not (each.kind is Kind.SHARE and each.payee == context.reserved.fines)
-            left = each.amount - amount - off
-            owe(context, Debt(each.payer, each.payee, left, each.kind, day, each.contract, bars))
+            owe(context, Debt(each.payer, each.payee, each.amount - amount, each.kind, day, each.contract, bars))
     for address, change in free.items():
         account = context.account(address)
         put = changed(account, balance=account.balance + change, locked=account.locked + locked.get(address, 0))

@@ -97,16 +97,12 @@ def pay(
 
 
 def owe(context: Context, debt: Debt) -> None:
-    """Records a debt; one that bars keeps the debtor from trading until it is paid (L-7)."""
+    """Records a debt; a transaction that records any ends with `strike`, which bars who still owes then (L-7)."""
     # A transaction records all its debts before it drops any, so that the number of open ones tells its debts apart.
     key = tagged_hash("debt", context.hash, context.state.count(Table.DEBT).to_bytes(8, "big"))[:16]
     context.state.put(Table.DEBT, key, debt)
     context.owing[debt.debtor, debt.creditor] = None
     context.tell(DebtRecorded(key, debt.debtor, debt.creditor, debt.amount, Kind(debt.kind), debt.day, debt.contract))
-    account = context.account(debt.debtor)
-    if debt.bars and account.status is Status.ACTIVE and account.key:
-        context.change_account(debt.debtor, status=Status.INDEBTED)
-        context.tell(StatusChanged(debt.debtor, Status.INDEBTED, "a debt was recorded"))
 
 
 def has_debt(context: Context, address: bytes) -> bool:
@@ -218,12 +214,18 @@ def _pay_debt(context: Context, key: bytes, debt: Debt, amount: int) -> None:
 def strike(context: Context) -> None:
     """Strikes what two accounts owe each other, as far as it is the same, once a transaction has recorded its debts.
 
-    No money moves. What is left of the day's fines then pays whom they owe (A-19).
+    No money moves. What is left of the day's fines then pays whom they owe (A-19), and who still owes what bars it is
+    barred from trading until it has paid (L-7).
     """
     for debtor, creditor in context.owing:
         _strike_pair(context, debtor, creditor)
-    context.owing = {}
     pay_debts(context, context.reserved.fines)
+    for debtor in dict.fromkeys(debtor for debtor, _ in context.owing):
+        account = context.account(debtor)
+        if account.key and account.status is Status.ACTIVE and is_barred(context, debtor):
+            context.change_account(debtor, status=Status.INDEBTED)
+            context.tell(StatusChanged(debtor, Status.INDEBTED, "a debt was recorded"))
+    context.owing = {}
 
 
 def _strike_pair(context: Context, one: bytes, other: bytes) -> None:
