@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -51,9 +52,24 @@ def test_no_records_are_made_from_what_is_no_chain_folder(places: Path, path: st
     assert refused_and_unchanged(places, "records", path, "--out", "new.sqlite") == "file_unreadable"
 
 
-def test_a_folder_with_other_things_is_a_wrong_chain(places: Path) -> None:
-    told = said("audit", ".", folder=places, check=1)
-    assert told == "wrong: file_unknown: file does not belong into a chain folder (found: chain). Move it elsewhere."
+def test_a_folder_with_other_things_is_no_chain(places: Path) -> None:
+    told = said("audit", ".", folder=places, check=2)
+    assert told.startswith("refused: file_unreadable: genesis.json cannot be read (found: No such file or directory).")
+
+
+def test_a_chain_folder_with_other_things_is_wrong(places: Path, tmp_path: Path) -> None:
+    shutil.copytree(places / "chain", tmp_path / "chain")
+    (tmp_path / "chain" / "notes.txt").touch()
+    told = said("audit", "chain", folder=tmp_path, check=1)
+    assert told == "wrong: file_unknown: file does not belong into a chain folder (found: notes.txt). Move it elsewhere."
+
+
+def test_a_flipped_byte_of_the_genesis_is_a_wrong_chain(places: Path, tmp_path: Path) -> None:
+    shutil.copytree(places / "chain", tmp_path / "chain")
+    genesis = tmp_path / "chain" / "genesis.json"
+    genesis.write_bytes(genesis.read_bytes().replace(b'"', b"'", 1))
+    told = said("audit", "chain", folder=tmp_path, check=1)
+    assert told.startswith("wrong: chain_altered: genesis.json does not match what the chain commits to (found: it is")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +153,7 @@ def test_a_full_device_has_an_exit_status_of_its_own(places: Path, command: tupl
 
 
 def test_results_go_into_a_folder_alone(places: Path) -> None:
-    assert refused_and_unchanged(places, "week", "--days", "1", "--out", "text") == "folder_exists"
+    assert refused_and_unchanged(places, "week", "--days", "1", "--out", "text") == "file_unreadable"
 
 
 @pytest.mark.parametrize("path", ["text/week", UNWRITABLE, f"{UNWRITABLE}/week"])
@@ -145,7 +161,7 @@ def test_a_folder_that_cannot_be_made_is_named(places: Path, path: str) -> None:
     before = contents(places)
     (line,) = said("week", "--days", "1", "--out", path, folder=places, check=2).splitlines()
     named = "text/week" if path == "text/week" else UNWRITABLE
-    assert line.startswith(f"refused: {named} cannot be used: ")
+    assert line.startswith(f"refused: file_unreadable: {named} cannot be used (found: ")
     assert line.endswith(". Choose another.")
     assert contents(places) == before
 

@@ -12,7 +12,8 @@ from tests.lab.runs import run
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import length
-from wattquorum.lab.run import RunOptions, clear, plan_of
+from wattquorum.lab.places import clear
+from wattquorum.lab.run import RunOptions, plan_of
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.facts import ContractMade, ContractSettled, MemberJudged, OfferMade
 from wattquorum.node.auditing import audit_folder

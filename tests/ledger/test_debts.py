@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.ledger.watched import WatchedWorld
 from tests.ledger.world import HOUR, START
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.blocks import Outcome
+from wattquorum.ledger.clearing import Due, clear
+from wattquorum.ledger.context import Context, Tariffs
 from wattquorum.ledger.facts import Moved, StatusChanged
+from wattquorum.ledger.money import owe, pay_debts, strike
+from wattquorum.ledger.readings import Shelf
+from wattquorum.ledger.state import Debt, Table
 from wattquorum.ledger.transactions import CloseDay, ClosePage, SetStatus, SettleDebt, WithdrawMoney
 
 KWH, MWH = 1_000, 1_000_000
@@ -122,3 +129,83 @@ def test_who_owes_both_is_active_again_once_the_debt_that_bars_is_paid() -> None
     world.done("p", SettleDebt(barring, 750_000))
     assert world.account("p").status is Status.ACTIVE
     assert [owed.amount for _, owed in world.debts_of("p")] == [25 * MILLION]
+
+
+# Debts in opposite directions
+
+
+def spent(policy: int) -> WatchedWorld:
+    """g fell short towards c and was fined, p sold to q and got shares; then everybody took out all of its money."""
+    world = WatchedWorld(parameters={"fee": 0, "policy": policy})
+    for name, *sides in (("g", Side.SELL), ("c", Side.BUY), ("p", Side.SELL), ("q", Side.BUY)):
+        world.member(name, *sides)
+    world.publish()
+    promised = [MWH, 0, 0, 0]
+    world.approve(world.contract("g", "c", promised), world.contract("p", "q", promised))
+    kept = dict.fromkeys(("c-buy", "p-sell", "q-buy"), promised)
+    world.read({**kept, "g-sell": [800 * KWH, 0, 0, 0]})
+    world.close()
+    for name in "gcpq":
+        world.done(name, WithdrawMoney(world.account(name).balance))
+    return world
+
+
+def owed_and_barred(world: WatchedWorld) -> tuple[list[tuple[bytes, bytes, int, int]], list[Status], list[int]]:
+    debts = sorted((d.debtor, d.creditor, d.amount, d.kind) for _, d in world.ledger.state.items(Table.DEBT))
+    accounts = [world.account(name) for name in "gcpq"]
+    return debts, [each.status for each in accounts], [each.balance for each in accounts]
+
+
+@pytest.mark.parametrize("policy", [1, 2, 3])
+@pytest.mark.parametrize("wrong", [0, 1_000 * KWH])
+def test_a_correction_that_is_undone_leaves_nobody_in_debt(policy: int, wrong: int) -> None:
+    """A fine that was undone and charged again had to be paid twice, and its shares could be taken out twice."""
+    world = spent(policy)
+    whole = owed_and_barred(world)
+    assert whole == ([], [Status.ACTIVE] * 4, [0] * 4)
+    once = None
+    for version in range(2, 8):
+        energy = 800 * KWH if version % 2 else wrong
+        assert world.read({"g-sell": [energy, 0, 0, 0]}, version=version).outcome is Outcome.DONE
+        if version % 2:
+            assert owed_and_barred(world) == whole
+        else:
+            once = once or owed_and_barred(world)
+            assert owed_and_barred(world) == once
+
+
+def test_debts_are_paid_by_day_whatever_their_ids() -> None:
+    """Each day's use beyond any contract stays owed; a third of it is paid in, and pays the earliest day (L-7)."""
+    world = WatchedWorld(parameters={"fee": 0})
+    world.member("c", Side.BUY, money=0)
+    context = Context(world.ledger.state, Shelf(), Tariffs(), world.ledger.chain_id, world.ledger._reserved)
+    grid, debtor = world.ledger._reserved.grid, world.address("c")
+    days = [3, 1, 2, 5, 4]
+    for place, day in enumerate(days):
+        context.hash = bytes([place]) * 32
+        owe(context, Debt(debtor, grid, MILLION, Kind.RESIDUAL_PURCHASE, day, b"", bars=True))
+    assert [d.day for _, d in world.debts_of("c")] != sorted(days)
+    context.change_account(debtor, balance=2 * MILLION)
+    pay_debts(context, debtor)
+    assert sorted(d.day for _, d in world.debts_of("c")) == [3, 4, 5]
+
+
+@pytest.mark.parametrize("transaction", range(8))
+def test_who_still_owes_after_a_set_off_is_barred_whatever_the_ids_of_its_debts(transaction: int) -> None:
+    # g owes c 5.00 from before. Now c owes g 5.00 and 3.00 and has nothing: 5.00 are struck, and 3.00 bar c.
+    world = WatchedWorld(parameters={"fee": 0})
+    for name, side in (("g", Side.SELL), ("c", Side.BUY)):
+        world.member(name, side, money=0)
+    context = Context(world.ledger.state, Shelf(), Tariffs(), world.ledger.chain_id, world.ledger._reserved)
+    g, c = world.address("g"), world.address("c")
+    context.hash = b"before" + bytes(26)
+    owe(context, Debt(g, c, 5 * MILLION, Kind.ENERGY, START, b"", bars=True))
+    strike(context)
+    assert world.account("g").status is Status.INDEBTED
+    context.hash = bytes([transaction]) * 32
+    clear(context, START, [Due(Kind.ENERGY, c, g, 5 * MILLION, b""), Due(Kind.COMPENSATION, c, g, 3 * MILLION, b"")])
+    ((_, owed),) = world.debts_of("c")
+    assert (owed.amount, owed.bars, world.debts_of("g")) == (3 * MILLION, True, [])
+    assert (world.account("c").status, world.account("g").status) == (Status.INDEBTED, Status.ACTIVE)
+    told = [fact.status for fact in context.facts if isinstance(fact, StatusChanged) and fact.address == c]
+    assert told == [Status.INDEBTED]

@@ -119,8 +119,10 @@ class Watcher:
             settled: list[Settled] = [state.get(Table.SETTLED, key) for key in state.of_day(Table.SETTLED, start)]
             fined = sum(each.seller_fine + each.buyer_fine for each in settled)
             assert self.due[day_key(start), Kind.SHARE, pool] == fined
+        owing = {(debt.debtor, debt.creditor, debt.day) for _, debt in state.items(Table.DEBT)}
         for key, debt in state.items(Table.DEBT):
             assert 0 < debt.amount <= self.debts[key]
+            assert (debt.creditor, debt.debtor, debt.day) not in owing
 
     def _check_day(self, state: State, day: Day) -> None:
         start = day.window.start_ms

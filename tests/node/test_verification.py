@@ -158,8 +158,8 @@ before = children()
 with processes(2) as verify:
     verify(MIXED)
     assert list(verify(MIXED))
-    print(*(children() - before), flush=True)
     try:
+        print(*(children() - before), flush=True)  # from here on the signal may come
         time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted", flush=True)

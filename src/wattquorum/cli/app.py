@@ -12,10 +12,10 @@ from typing import Final
 
 import typer
 from rich.console import Console
-from sqlalchemy.exc import SQLAlchemyError
 
 from wattquorum import __version__
 from wattquorum.cli import bills, chains, keys, standing, weeks
+from wattquorum.cli.files import is_of_database
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
 from wattquorum.node.verification import CheckerEnded
@@ -90,12 +90,9 @@ def main() -> None:
         sys.exit(REFUSED)
     except OSError as fault:
         errors.print("[bold red]refused:[/] ", end="")
-        errors.print(f"{fault.filename or 'a file'} cannot be used: {fault.strerror}. Choose another.", markup=False)
+        said = f"{fault.filename or 'a file'} cannot be used (found: {fault.strerror}). Choose another."
+        errors.print(f"file_unreadable: {said}", markup=False)
         sys.exit(DISK if fault.errno == errno.ENOSPC else REFUSED)
-    except SQLAlchemyError as fault:
-        errors.print("[bold red]refused:[/] ", end="")
-        errors.print(f"file_unreadable: the database says: {fault.args[0]}. Choose another.", markup=False)
-        sys.exit(REFUSED)
     except CheckerEnded as ended:
         errors.print("[bold red]failed:[/] ", end="")
         errors.print(str(ended), markup=False)
@@ -103,3 +100,9 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("interrupted")
         sys.exit(INTERRUPTED)
+    except Exception as fault:
+        if not is_of_database(fault):
+            raise
+        errors.print("[bold red]refused:[/] ", end="")
+        errors.print(f"file_unreadable: the database says: {fault.args[0]}. Choose another.", markup=False)
+        sys.exit(REFUSED)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import select
 
 from wattquorum.cli.files import database
 from wattquorum.foundation.intervals import format_moment, parse_moment
 from wattquorum.foundation.quantities import Money, format_money
 from wattquorum.foundation.refusals import Refused
-from wattquorum.lab.run import RECORDS
-from wattquorum.records.bills import Bill, bill_of
-from wattquorum.records.database import opened, rows_of
-from wattquorum.records.tables import accounts, chain, days
+from wattquorum.lab.places import RECORDS
+
+if TYPE_CHECKING:
+    from wattquorum.records.bills import Bill
 
 
 def bill(
@@ -28,6 +27,12 @@ def bill(
     lines: Annotated[bool, typer.Option(help="Every line instead of one sum for each kind.")] = False,
 ) -> None:
     """Print a member's bill: every transfer, in sums that add up to its balance."""
+    from sqlalchemy import select
+
+    from wattquorum.records.bills import bill_of
+    from wattquorum.records.database import opened, rows_of
+    from wattquorum.records.tables import accounts, chain, days
+
     start = int(parse_moment(day, "day")) if day is not None else None
     with database(records), opened(records) as engine:
         currency = str(rows_of(engine, select(chain.c.currency))[0][0])

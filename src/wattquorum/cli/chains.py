@@ -24,7 +24,6 @@ from wattquorum.node.export import export as export_lines
 from wattquorum.node.forgetting import forget_rows
 from wattquorum.node.lone import ledger_of
 from wattquorum.node.verification import processes
-from wattquorum.records.projection import Projection
 
 WITHOUT_ROWS = "Rows of readings were deleted, so that not all blocks can be executed; use records made before."
 ChainPath = Annotated[Path, typer.Argument(help="A chain folder.")]
@@ -166,6 +165,8 @@ def records(
     ] = "market.sqlite",
 ) -> None:
     """Build the records (tables of everything) from a chain, or bring them up to date."""
+    from wattquorum.records.projection import Projection
+
     with (
         database(out),
         progress_bar("blocks") as step,

@@ -6,10 +6,12 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from typing import TYPE_CHECKING
 
 from wattquorum.foundation.refusals import Refused
+
+if TYPE_CHECKING:
+    from sqlalchemy.exc import SQLAlchemyError
 
 
 @contextmanager
@@ -35,6 +37,8 @@ def _unwritable(path: Path, fault: OSError) -> Refused:
 @contextmanager
 def database(place: str | Path) -> Iterator[None]:
     """Around the use of records that were asked for; Refused("file_unreadable") when no database answers there."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         yield
     except SQLAlchemyError as fault:
@@ -50,7 +54,16 @@ def database(place: str | Path) -> Iterator[None]:
         raise Refused("file_unreadable", "records", place, remedy) from None
 
 
+def is_of_database(fault: Exception) -> bool:
+    """Whether a database raised it."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(fault, SQLAlchemyError)
+
+
 def _unusable(place: str | Path, fault: SQLAlchemyError) -> Refused:
+    from sqlalchemy.exc import DBAPIError
+
     said = fault.orig if isinstance(fault, DBAPIError) else fault
     remedy = "Give the path of market.sqlite or a database URL."
     return Refused("file_unreadable", "records", f"{place}: {said}", remedy)

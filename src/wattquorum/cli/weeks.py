@@ -12,10 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from wattquorum.cli.files import database, writing
 from wattquorum.foundation.intervals import MS_PER_MINUTE
 from wattquorum.foundation.quantities import Millis
-from wattquorum.lab.report import write_report
-from wattquorum.lab.run import RECORDS, REPORT, RunOptions, run_week
-from wattquorum.lab.shipped import ZONE
-from wattquorum.lab.tables import print_tables
+from wattquorum.lab.calendar import ZONE
+from wattquorum.lab.places import RECORDS, REPORT
 from wattquorum.node.verification import threads
 from wattquorum.traders.forecast import Kind
 
@@ -39,6 +37,9 @@ def week(
     Every member negotiates tomorrow's power with signed offers and counter-offers; the ledger settles what meters
     count. In the output folder: chain/ (audit it), market.sqlite and parquet/ (query them), report.html (open it).
     """
+    from wattquorum.lab.run import RunOptions, run_week
+    from wattquorum.lab.tables import print_tables
+
     console = Console(highlight=False)
     options = RunOptions(out, data, members, days, forecast, seed, zone, Millis(interval * MS_PER_MINUTE))
     columns = (
@@ -70,6 +71,8 @@ def report(
     ] = None,
 ) -> None:
     """Write the report again, from the records alone."""
+    from wattquorum.lab.report import write_report
+
     page = out or records.parent / REPORT
     with database(records), writing(page):
         write_report(records, page)

@@ -16,6 +16,7 @@ from wattquorum.foundation.intervals import MS_PER_MINUTE, QUARTER_HOUR, Window
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 
+ZONE: Final = "Europe/Berlin"  # of the shipped readings
 PUBLISHED: Final = time(8, 0)
 FUNDED: Final = time(8, 30)
 TRADING: Final = time(9, 0)

@@ -6,24 +6,23 @@ tables are made from the records after the chain is closed; no object of the run
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from wattquorum.foundation.identities import Verifier
-from wattquorum.foundation.intervals import QUARTER_HOUR
+from wattquorum.foundation.intervals import MS_PER_MINUTE, QUARTER_HOUR
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
-from wattquorum.lab.calendar import zone_of
+from wattquorum.lab.calendar import ZONE, zone_of
 from wattquorum.lab.cast import PROPOSER
 from wattquorum.lab.members import Member, energy_limits, read_members
+from wattquorum.lab.places import CHAIN, PARQUET, RECORDS, REPORT, clear
 from wattquorum.lab.report import write_report
-from wattquorum.lab.shipped import ZONE, shipped_members, shipped_week
+from wattquorum.lab.shipped import shipped_members, shipped_week
 from wattquorum.lab.week import Week, WeekPlan, last_days, strategy_of
 from wattquorum.ledger.execution import Executed
-from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.lone import LoneNode
 from wattquorum.records.annotations import MemberInfo, annotate
 from wattquorum.records.meter_files import read_meter_file
@@ -31,13 +30,6 @@ from wattquorum.records.meter_table import MeterTable
 from wattquorum.records.parquet import export_parquet
 from wattquorum.records.projection import Projection
 from wattquorum.traders.forecast import Kind
-
-CHAIN: Final = "chain"
-RECORDS: Final = "market.sqlite"
-PARQUET: Final = "parquet"
-REPORT: Final = "report.html"
-WRITTEN: Final = (CHAIN, RECORDS, PARQUET, REPORT)
-RECORDS_LEFTOVERS: Final = ("market.sqlite-wal", "market.sqlite-shm", "market.sqlite-journal")
 
 FORECASTS: Final = {
     Kind.WEATHER: "Forecasts are modelled: the metered profile with a day-ahead error of stated size by technology.",
@@ -133,7 +125,8 @@ def plan_of(options: RunOptions) -> WeekPlan:
 def _readings(options: RunOptions, members: tuple[Member, ...]) -> MeterTable:
     if options.data is None:
         if options.interval_ms != QUARTER_HOUR:
-            raise Refused("time_misaligned", "interval", options.interval_ms, "The shipped readings have 15 minutes.")
+            minutes = f"{options.interval_ms // MS_PER_MINUTE} minutes"
+            raise Refused("time_misaligned", "interval", minutes, "The shipped readings have 15 minutes.")
         return shipped_week()
     if options.members is None:
         remedy = "Describe who trades behind your meters in a members file and name it with --members."
@@ -142,27 +135,6 @@ def _readings(options: RunOptions, members: tuple[Member, ...]) -> MeterTable:
     return read_meter_file(
         options.data, zone=options.zone, interval_ms=options.interval_ms, meters=limits, limits_wh=limits
     )
-
-
-def clear(out: Path) -> None:
-    """Removes an earlier run's results; Refused("folder_exists") when anything else is in the folder."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise Refused("folder_exists", "out", out, "Name a folder.")
-    if (out / CHAIN).exists():
-        with ChainFolder(out / CHAIN, writing=True) as folder:  # refuses what is in use and what is no chain
-            if not folder.genesis.demo:
-                raise Refused("folder_exists", "out", out / CHAIN, "It holds a live chain; choose another folder.")
-    strange = sorted(entry.name for entry in out.iterdir() if entry.name not in (*WRITTEN, *RECORDS_LEFTOVERS))
-    if strange:
-        raise Refused("folder_exists", "out", out / strange[0], "Choose an empty folder or that of an earlier run.")
-    for name in (*WRITTEN, *RECORDS_LEFTOVERS):
-        place = out / name
-        if place.is_dir():
-            shutil.rmtree(place)
-        else:
-            place.unlink(missing_ok=True)
 
 
 def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:

@@ -24,7 +24,6 @@ MEMBERS: Final = "members.toml"
 GRID: Final = "grid.json"
 GRID_PROFILES: Final = "grid_profiles.parquet"
 NOTICE: Final = "NOTICE.txt"
-ZONE: Final = "Europe/Berlin"
 HISTORY_START: Final = parse_moment("2016-06-06T00:00:00+02:00")
 TRADED_START: Final = parse_moment("2016-06-13T00:00:00+02:00")
 END: Final = parse_moment("2016-06-20T00:00:00+02:00")

@@ -3,7 +3,8 @@
 A correction turns payments round: who must pay one partner more gets money back from another, or from the grid. Paid
 one after the other, the same amounts would make somebody a debtor, and suspend it, who in sum owes nothing. So here
 what comes in can pay what goes out, and only what an account lacks after all becomes debt, its last dues first.
-Collateral that is still locked for a contract pays that contract's dues before anything else.
+Collateral that is still locked for a contract pays that contract's dues before anything else. What is due to somebody
+that owes the payer from before is set off against it: a correction and its undoing leave nobody in debt.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from wattquorum.foundation.codec import changed
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.context import Context
-from wattquorum.ledger.money import available, owe, tell_moved
+from wattquorum.ledger.money import available, owe, strike, tell_moved
 from wattquorum.ledger.state import Contract, Debt, Table, day_key
 
 
@@ -38,7 +39,9 @@ def due(kind: Kind, payer: bytes, payee: bytes, amount: int, contract: bytes) ->
 def clear(context: Context, day: int, dues: Sequence[Due]) -> None:
     """Pays the dues of a day, given in the order of payment; what cannot be paid is recorded as debt."""
     from_lock = _use_locks(context, day, dues)
-    paid = _payable(context, dues, from_lock)
+    struck = _against_debts(context, dues, from_lock)
+    to_pay = [each._replace(amount=each.amount - off) for each, off in zip(dues, struck, strict=True)]
+    paid = _payable(context, to_pay, from_lock)
     free: dict[bytes, int] = {}  # by what each account's free money and collateral change
     locked: dict[bytes, int] = {}
     for each, lock, amount in zip(dues, from_lock, paid, strict=True):
@@ -47,7 +50,7 @@ def clear(context: Context, day: int, dues: Sequence[Due]) -> None:
             free[each.payee] = free.get(each.payee, 0) + amount
             locked[each.payer] = locked.get(each.payer, 0) - lock
             tell_moved(context, each.kind, each.payer, each.payee, amount, day, each.contract)
-        if each.amount > amount:
+        if each.amount > amount:  # what is set off among it, so that all that was due is on record
             # A share is taken back by somebody else's correction, from who had no part in the default.
             bars = not (each.kind is Kind.SHARE and each.payee == context.reserved.fines)
             owe(context, Debt(each.payer, each.payee, each.amount - amount, each.kind, day, each.contract, bars))
@@ -55,6 +58,23 @@ def clear(context: Context, day: int, dues: Sequence[Due]) -> None:
         account = context.account(address)
         put = changed(account, balance=account.balance + change, locked=account.locked + locked.get(address, 0))
         context.put_account(address, put)
+    strike(context)
+
+
+def _against_debts(context: Context, dues: Sequence[Due], from_lock: Sequence[int]) -> list[int]:
+    """How much of each due, beyond what collateral pays, its payee owes its payer from before."""
+    left: dict[bytes, int] = {}  # by payee and payer
+    struck = []
+    for each, lock in zip(dues, from_lock, strict=True):
+        pair = each.payee + each.payer
+        if pair not in left:
+            left[pair] = sum(
+                context.state.get(Table.DEBT, key).amount for key in context.state.listed(Table.DEBT, pair)
+            )
+        off = min(each.amount - lock, left[pair])
+        struck.append(off)
+        left[pair] -= off
+    return struck
 
 
 def _use_locks(context: Context, day: int, dues: Sequence[Due]) -> list[int]:

@@ -85,6 +85,7 @@ class Context:
         "hash",
         "height",
         "now",
+        "owing",
         "reserved",
         "rows_read",
         "sender",
@@ -106,6 +107,7 @@ class Context:
         self.hash = b""
         self.facts: list[Fact] = []
         self.transfers: list[Transfer] = []
+        self.owing: dict[tuple[bytes, bytes], None] = {}  # debtor and creditor of debts that were recorded
         self.beside: dict[bytes, None] = {}  # roots of the rows that came with this block
         self.rows_read: dict[bytes, None] = {}  # those that a commitment asked for, whatever became of it
 

@@ -233,7 +233,7 @@ class Ledger:
         context.now, context.height, context.beside = Millis(ordered.time_ms), self.height + 1, dict.fromkeys(beside)
         receipts, facts, done = [], [], list[Payload]()
         for data, each, key in zip(ordered.transactions, received, signed, strict=True):
-            context.facts, context.transfers = [], []
+            context.facts, context.transfers, context.owing = [], [], {}
             receipt = self._transact(context, data, each, key)
             receipts.append(receipt)
             facts.append(tuple(context.facts))

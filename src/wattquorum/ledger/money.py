@@ -97,15 +97,12 @@ def pay(
 
 
 def owe(context: Context, debt: Debt) -> None:
-    """Records a debt; one that bars keeps the debtor from trading until it is paid (L-7)."""
+    """Records a debt; a transaction that records any ends with `strike`, which bars who still owes then (L-7)."""
     # A transaction records all its debts before it drops any, so that the number of open ones tells its debts apart.
     key = tagged_hash("debt", context.hash, context.state.count(Table.DEBT).to_bytes(8, "big"))[:16]
     context.state.put(Table.DEBT, key, debt)
+    context.owing[debt.debtor, debt.creditor] = None
     context.tell(DebtRecorded(key, debt.debtor, debt.creditor, debt.amount, Kind(debt.kind), debt.day, debt.contract))
-    account = context.account(debt.debtor)
-    if debt.bars and account.status is Status.ACTIVE and account.key:
-        context.change_account(debt.debtor, status=Status.INDEBTED)
-        context.tell(StatusChanged(debt.debtor, Status.INDEBTED, "a debt was recorded"))
 
 
 def has_debt(context: Context, address: bytes) -> bool:
@@ -209,14 +206,54 @@ def settle_debt(context: Context, payload: SettleDebt) -> None:
 def _pay_debt(context: Context, key: bytes, debt: Debt, amount: int) -> None:
     """Pays a part of a debt or all of it; the last one that bars makes an indebted account active again."""
     post(context, Kind.DEBT_PAYMENT, debt.debtor, debt.creditor, amount, debt.day, debt.contract)
+    _lower(context, key, debt, amount)
+    if debt.creditor == context.reserved.fines:
+        pay_debts(context, debt.creditor)  # what was owed to a day's fines is owed by them (A-19)
+
+
+def strike(context: Context) -> None:
+    """Strikes what two accounts owe each other, as far as it is the same, once a transaction has recorded its debts.
+
+    No money moves. What is left of the day's fines then pays whom they owe (A-19), and who still owes what bars it is
+    barred from trading until it has paid (L-7).
+    """
+    for debtor, creditor in context.owing:
+        _strike_pair(context, debtor, creditor)
+    pay_debts(context, context.reserved.fines)
+    for debtor in dict.fromkeys(debtor for debtor, _ in context.owing):
+        account = context.account(debtor)
+        if account.key and account.status is Status.ACTIVE and is_barred(context, debtor):
+            context.change_account(debtor, status=Status.INDEBTED)
+            context.tell(StatusChanged(debtor, Status.INDEBTED, "a debt was recorded"))
+    context.owing = {}
+
+
+def _strike_pair(context: Context, one: bytes, other: bytes) -> None:
+    """Earlier days first, then by id; who was barred by nothing else is active again (L-7)."""
+    mine, theirs = _owed(context, one, other), _owed(context, other, one)
+    while mine and theirs:
+        amount = min(mine[-1][0].amount, theirs[-1][0].amount)
+        for debts in (mine, theirs):
+            debt, key = debts.pop()
+            _lower(context, key, debt, amount)
+            if debt.amount > amount:
+                debts.append((changed(debt, amount=debt.amount - amount), key))
+
+
+def _owed(context: Context, debtor: bytes, creditor: bytes) -> list[tuple[Debt, bytes]]:
+    """The debts of one account to another with their ids, the first to be struck last."""
+    keys = context.state.listed(Table.DEBT, debtor + creditor)
+    return sorted(((context.state.get(Table.DEBT, key), key) for key in keys), key=_by_day, reverse=True)
+
+
+def _lower(context: Context, key: bytes, debt: Debt, amount: int) -> None:
+    """Lowers a debt that was paid or struck, in part or whole."""
     left = debt.amount - amount
     if left:
         context.state.put(Table.DEBT, key, changed(debt, amount=left))
     else:
         context.state.drop(Table.DEBT, key)
     context.tell(DebtRecorded(key, debt.debtor, debt.creditor, left, Kind(debt.kind), debt.day, debt.contract))
-    if debt.creditor == context.reserved.fines:
-        pay_debts(context, debt.creditor)  # what was owed to a day's fines is owed by them (A-19)
     if context.account(debt.debtor).status is Status.INDEBTED and not is_barred(context, debt.debtor):
         context.change_account(debt.debtor, status=Status.ACTIVE)
         context.tell(StatusChanged(debt.debtor, Status.ACTIVE, "all debts are paid"))

@@ -23,7 +23,7 @@ from wattquorum.ledger.clearing import Due, due
 from wattquorum.ledger.context import Context, promised_to
 from wattquorum.ledger.facts import ContractSettled, PageClosed, PositionSettled
 from wattquorum.ledger.metering import Mask, MemberKey, counting, meterage
-from wattquorum.ledger.money import pay, post
+from wattquorum.ledger.money import pay, post, strike
 from wattquorum.ledger.negotiation import end_contract
 from wattquorum.ledger.parameters import Silence
 from wattquorum.ledger.state import (
@@ -92,6 +92,7 @@ def close_page(context: Context, payload: ClosePage) -> None:
         _settle_positions(context, day, members)
         pages = tuple(sorted((*pages, payload.feeder)))
         context.tell(PageClosed(payload.day, payload.feeder, len(page)))
+    strike(context)
     context.state.put(Table.DAY, day_key(payload.day), changed(day, status=DayStatus.SETTLING, pages=pages))
 
 

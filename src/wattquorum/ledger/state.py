@@ -334,15 +334,16 @@ def _of_side(_key: bytes, member: MemberSide) -> tuple[bytes, ...]:
 
 
 def _of_debt(_key: bytes, debt: Debt) -> tuple[bytes, ...]:
-    return (debt.debtor,)
+    return debt.debtor, debt.debtor + debt.creditor
 
 
 def _of_payout(_key: bytes, payout: Payout) -> tuple[bytes, ...]:
     return (payout.member,)
 
 
-# Under which places an entry is listed: a day, a member or its side on a day, a meter on a day, a feeder, a debtor,
-# who asked for a payout, a name. An entry keeps its places for as long as it is there, however its record changes.
+# Under which places an entry is listed: a day, a member or its side on a day, a meter on a day, a feeder, a debtor
+# alone or with its creditor, who asked for a payout, a name. An entry keeps its places for as long as it is there,
+# however its record changes.
 _PLACES: Final[dict[Table, Callable[[bytes, Any], tuple[bytes, ...]]]] = {
     Table.ACCOUNT: _of_account,
     Table.OFFER: _of_offer,
@@ -424,7 +425,8 @@ class State:
         """The keys of a table's entries at a place, ascending.
 
         Places: a day; a day and a member (offers), one side of a member (contracts), or a meter (faults); a feeder
-        (members' sides); a debtor (debts); a member (payouts); a name in small letters (accounts).
+        (members' sides); a debtor, alone or followed by its creditor (debts); a member (payouts); a name in small
+        letters (accounts).
         """
         return sorted(self._index[table].get(place, ()))
 

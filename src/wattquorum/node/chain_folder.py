@@ -75,7 +75,7 @@ class ChainFolder:
         """Opens a chain and checks it. For reading, nothing is changed.
 
         Raises Refused: chain_in_use; file_unknown; chain_altered, with the file as field and byte, block and reason
-        as value; chain_truncated; file_unreadable; what a genesis is refused for; when writing, disk_full.
+        as value; chain_truncated; file_unreadable; when writing, disk_full.
         """
         self.path = path
         self._writing = writing
@@ -102,9 +102,12 @@ class ChainFolder:
         return cls(path, writing=True, segment_bytes=segment_bytes)
 
     def _examine(self, segment_bytes: int) -> None:
-        files = [file for file in self.files() if not file.unfinished]
         self.genesis_bytes = read_file(self.path / GENESIS, GENESIS)
-        self.genesis = decode_genesis(self.genesis_bytes)
+        files = [file for file in self.files() if not file.unfinished]
+        try:
+            self.genesis = decode_genesis(self.genesis_bytes)
+        except Refused as refused:  # no chain begins with a genesis that is not valid
+            raise Refused("chain_altered", GENESIS, f"it is no genesis: {refused}") from None
         self.chain_id = chain_id_of(self.genesis_bytes)
         self.tip: Header | None = None
         self.tip_hash = genesis_hash(self.genesis_bytes)

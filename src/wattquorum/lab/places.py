@@ -1,0 +1,40 @@
+"""Where a run's results stand: what the output folder holds, and how it is emptied for the next run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from wattquorum.foundation.refusals import Refused
+from wattquorum.node.chain_folder import ChainFolder
+
+CHAIN: Final = "chain"
+RECORDS: Final = "market.sqlite"
+PARQUET: Final = "parquet"
+REPORT: Final = "report.html"
+WRITTEN: Final = (CHAIN, RECORDS, PARQUET, REPORT)
+RECORDS_LEFTOVERS: Final = ("market.sqlite-wal", "market.sqlite-shm", "market.sqlite-journal")
+
+
+def clear(out: Path) -> None:
+    """Removes an earlier run's results; Refused("folder_exists") when anything else is in the folder."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise Refused(
+            "file_unreadable", "out", f"{out}: not a folder", "Name a folder, or one that does not exist yet."
+        )
+    if (out / CHAIN).exists():
+        with ChainFolder(out / CHAIN, writing=True) as folder:  # refuses what is in use and what is no chain
+            if not folder.genesis.demo:
+                raise Refused("folder_exists", "out", out / CHAIN, "It holds a live chain; choose another folder.")
+    strange = sorted(entry.name for entry in out.iterdir() if entry.name not in (*WRITTEN, *RECORDS_LEFTOVERS))
+    if strange:
+        raise Refused("folder_exists", "out", out / strange[0], "Choose an empty folder or that of an earlier run.")
+    for name in (*WRITTEN, *RECORDS_LEFTOVERS):
+        place = out / name
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
