@@ -61,7 +61,7 @@ def test_a_chain_folder_with_other_things_is_wrong(places: Path, tmp_path: Path)
     shutil.copytree(places / "chain", tmp_path / "chain")
     (tmp_path / "chain" / "notes.txt").touch()
     told = said("audit", "chain", folder=tmp_path, check=1)
-    assert told == "wrong: file_unknown: file does not belong into a chain folder (found: notes.txt). Move it elsewhere."
+    assert told.startswith("wrong: file_unknown: file does not belong into a chain folder (found: notes.txt).")
 
 
 def test_a_flipped_byte_of_the_genesis_is_a_wrong_chain(places: Path, tmp_path: Path) -> None:

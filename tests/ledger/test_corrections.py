@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.ledger.watched import WatchedWorld, claims, snapshot_of
 from tests.ledger.world import HOUR, QUARTER, START
+from wattquorum.foundation.codec import changed
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
@@ -49,7 +50,8 @@ def reading(world: WatchedWorld, meters: dict[str, Sequence[int]], version: int 
 
 
 def standing(world: WatchedWorld) -> dict[bytes, MemberSide]:
-    return dict(world.ledger.state.items(Table.SIDE))
+    """What every side earned; volume is left out, which tells of the day's first judgement alone."""
+    return {key: changed(side, volume=0) for key, side in world.ledger.state.items(Table.SIDE)}
 
 
 def gain(world: WatchedWorld, name: str) -> int:
