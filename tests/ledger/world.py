@@ -63,7 +63,7 @@ class World:
         self.intervals = intervals
         self.proposer = key_of("proposer")
         self.operator = key_of("operator")
-        roles = ("REGISTRAR", "GRID_OPERATOR", "METER_OPERATOR", "CASHIER", "AUDITOR")
+        roles = ("REGISTRAR", "GRID_OPERATOR", "METER_OPERATOR", "ISSUER", "REGISTRY", "CASHIER", "AUDITOR")
         founders = {"operator": roles, **{name: () for name in governors if name != "operator"}}
         genesis = Genesis(
             1,

@@ -12,7 +12,7 @@ from wattquorum.foundation.quantities import MILLION, POINTS_MAX, Carbon, Energy
 from wattquorum.foundation.refusals import Refused
 from wattquorum.standing.weight import (
     NEUTRAL,
-    CarbonAccount,
+    CarbonOutcome,
     Coefficients,
     Components,
     Scale,
@@ -130,8 +130,8 @@ def test_shares_of_certificates_add_up_to_a_hundred(held: list[int]) -> None:
 # Carbon
 
 
-def account(settled: int | None, obliged: bool = True, quota: int = 1_000) -> CarbonAccount:
-    return CarbonAccount(obliged, Carbon(quota * TONNE), None if settled is None else Carbon(settled * TONNE))
+def account(settled: int | None, obliged: bool = True, quota: int = 1_000) -> CarbonOutcome:
+    return CarbonOutcome(obliged, Carbon(quota * TONNE), None if settled is None else Carbon(settled * TONNE))
 
 
 def test_carbon_runs_from_the_worst_settlement_to_the_best() -> None:
@@ -156,7 +156,7 @@ def test_surplus_beyond_the_quota_counts_no_more_than_the_quota() -> None:
 
 @given(st.lists(st.integers(-(10**12), 10**12), min_size=2, max_size=20))
 def test_the_extremes_of_carbon_are_nothing_and_everything(settled: list[int]) -> None:
-    found = carbon([CarbonAccount(True, Carbon(2 * 10**12), Carbon(each)) for each in settled])
+    found = carbon([CarbonOutcome(True, Carbon(2 * 10**12), Carbon(each)) for each in settled])
     by_settlement = [each for _, each in sorted(zip(settled, found, strict=True))]
     assert by_settlement[-1] == POINTS_MAX
     assert by_settlement[0] == (0 if len(set(settled)) > 1 else POINTS_MAX)

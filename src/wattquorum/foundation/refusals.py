@@ -138,6 +138,18 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "payout_unknown": ("is not an open payout", "Check the payout's id."),
     "reference_used": ("was used before", "Use each reference once."),
     "obligations_open": ("has obligations left", "Wait until its contracts are final and its debts are paid."),
+    # certificates and carbon
+    "allowance_missing": ("has no allowance account", "Ask the carbon registry: a quota opens one."),
+    "allowance_short": ("is less than this needs", "Move fewer allowances or buy more first."),
+    "carbon_period": ("is not the open period", "Name the period that is open."),
+    "certificate_expired": ("has expired", "Use certificates of younger production."),
+    "certificate_final": ("was retired or withdrawn, which is final", "Use other certificates."),
+    "certificate_short": ("is less than this needs", "Name more certificates or ask for fewer."),
+    "certificate_unit": ("does not have the certificates that this takes", "Name granular bundles of one device."),
+    "certificate_unknown": ("is none of the owner's bundles", "Look the owner's bundles up: a split gives new ids."),
+    "energy_certified": ("has nothing left that could be certified", "Each Wh backs one certificate."),
+    "sale_unknown": ("is not for sale", "It was sold, withdrawn or never offered."),
+    "technology_ineligible": ("earns no certificates", "Certify generation from wind, sun or biomass."),
     # standing
     "vote_invalid": ("is not a vote that counts", "Vote once, for a member of your own group."),
     # meter files and member files

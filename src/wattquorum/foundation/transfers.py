@@ -30,6 +30,7 @@ class Kind(IntEnum):
     HANDLING_FEE_REFUND = 12  # community to side, on curtailment or lapse
     DEBT_PAYMENT = 13  # debtor to creditor (L-7)
     FINE = 14  # defaulting side to the day's fines
+    CERTIFICATES = 15  # buyer to seller of certificates (L-22)
 
 
 class Transfer(Record, frozen=True):

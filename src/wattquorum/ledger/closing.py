@@ -22,6 +22,7 @@ from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.clearing import Due, clear, due
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import CreditDecayed, DayClosed, DaySealed, FineCharged, MemberJudged
+from wattquorum.ledger.issuing import carry_sealed, count_holdings
 from wattquorum.ledger.metering import MemberKey
 from wattquorum.ledger.money import pay_debts, unlock
 from wattquorum.ledger.parameters import Parameters
@@ -102,6 +103,7 @@ def close_day(context: Context, payload: CloseDay) -> None:
     if (chain.days_closed + 1) % parameters.decay_days == 0:
         _decay_all(context, payload.day, Ppm(parameters.eta))
     count_day(context, day, parameters)
+    count_holdings(context, payload.day)
     tell_weights(context, payload.day, parameters)
     context.tell(DayClosed(payload.day))
 
@@ -404,6 +406,7 @@ def seal_day(context: Context, payload: SealDay) -> None:
         raise Refused("page_open", "day", payload.day, "Close the day first.")
     if context.now < day.final_ms:
         raise Refused("day_not_final", "day", payload.day)
+    carry_sealed(context, payload.day)
     for table in SEALED_TABLES:
         for key in context.state.of_day(table, payload.day):
             context.state.drop(table, key)
@@ -418,6 +421,7 @@ SEALED_TABLES = (
     Table.CONTRACT,
     Table.PROMISE,
     Table.READING,
+    Table.CERTIFIED,
     Table.FAULT,
     Table.MEMBER_DAY,
     Table.SETTLED,

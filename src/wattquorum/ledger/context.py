@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wattquorum.foundation.codec import changed
+from wattquorum.foundation.intervals import MS_PER_DAY
 from wattquorum.foundation.quantities import Millis, Price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Transfer
@@ -18,6 +19,7 @@ from wattquorum.foundation.vectors import Int64s, energies, highest, lowest, pri
 from wattquorum.ledger.accounts import Account, Reserved, Role, Side, check_active
 from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.genesis import version_key
+from wattquorum.ledger.holdings import Registry
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import Row, Shelf
 from wattquorum.ledger.state import Chain, Contract, Day, MemberSide, State, Table, day_key, side_key, version_in_force
@@ -142,6 +144,11 @@ class Context:
         """What the ledger remembers of itself."""
         found: Chain = self.state.get(Table.CHAIN, b"")
         return found
+
+    def registry(self) -> Registry:
+        """What the registries remember; the first carbon period is open from the beginning."""
+        found: Registry | None = self.state.get(Table.REGISTRY, b"")
+        return found or Registry(1, self.now, self.now // MS_PER_DAY)
 
     def parameters(self, version: int | None = None) -> Parameters:
         """A version of the parameters; the one in force by default."""

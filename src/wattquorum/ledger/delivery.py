@@ -18,6 +18,7 @@ from wattquorum.ledger.accounts import MEMBER, Role, Side
 from wattquorum.ledger.closing import correct
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import ContractApproved, ContractCurtailed, DisputeFiled, FaultReported, ReadingTaken
+from wattquorum.ledger.issuing import carry_reading
 from wattquorum.ledger.metering import MemberKey, counting, faults_at
 from wattquorum.ledger.money import post, unlock
 from wattquorum.ledger.negotiation import lower_promise
@@ -145,6 +146,9 @@ def commit_readings(context: Context, payload: CommitReadings) -> None:
     for position, row in enumerate(rows):
         meter = _check_row(context, day, payload, row)
         key = day_key(payload.day) + row.meter.encode("ascii")
+        before: ReadingSet | None = context.state.get(Table.READING, key)
+        replaced = context.shelf.get(before.root)[before.position] if before else None
+        carry_reading(context, payload.day, meter, replaced, row)
         context.state.put(Table.READING, key, ReadingSet(payload.root, position, row.version))
         context.tell(
             ReadingTaken(

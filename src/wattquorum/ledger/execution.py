@@ -14,7 +14,7 @@ from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import Signed, Verifier, is_signed, tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger import closing, delivery, membership, money, negotiation, settling
+from wattquorum.ledger import carbon, certificates, closing, delivery, issuing, membership, money, negotiation, settling
 from wattquorum.ledger.accounts import Account, reserved
 from wattquorum.ledger.blocks import (
     Applied,
@@ -41,7 +41,9 @@ from wattquorum.ledger.transactions import (
     AddMeter,
     Approve,
     ApproveContracts,
+    BuyCertificates,
     Cancel,
+    CloseCarbonPeriod,
     CloseDay,
     ClosePage,
     CommitReadings,
@@ -49,18 +51,28 @@ from wattquorum.ledger.transactions import (
     Curtail,
     Deposit,
     Dispute,
+    GrantQuota,
+    IssueCertificates,
     Leave,
+    MoveAllowances,
     Offer,
+    OfferCertificates,
     Payload,
     PayOut,
     Propose,
     Received,
     Register,
+    ReportEmissions,
     ReportFault,
+    RetireCertificates,
+    RollUp,
     RotateKey,
     SealDay,
     SetStatus,
     SettleDebt,
+    SplitBundle,
+    TransferCertificates,
+    WithdrawCertificates,
     WithdrawMoney,
     WithdrawOffer,
     transaction_hash,
@@ -94,6 +106,18 @@ RULES: Final[dict[type, Callable[[Context, Any], None]]] = {
     PayOut: money.pay_out,
     SettleDebt: money.settle_debt,
     Dispute: delivery.dispute,
+    IssueCertificates: issuing.issue_certificates,
+    TransferCertificates: certificates.transfer_certificates,
+    SplitBundle: certificates.split_bundle,
+    RollUp: certificates.roll_up_bundles,
+    OfferCertificates: certificates.offer_certificates,
+    BuyCertificates: certificates.buy_certificates,
+    RetireCertificates: certificates.retire_certificates,
+    WithdrawCertificates: issuing.withdraw_certificates,
+    GrantQuota: carbon.grant_quota,
+    MoveAllowances: carbon.move_allowances,
+    ReportEmissions: carbon.report_emissions,
+    CloseCarbonPeriod: carbon.close_carbon_period,
 }
 
 

@@ -12,6 +12,7 @@ from wattquorum.foundation.codec import Record
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
+from wattquorum.ledger.holdings import Ending
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.transactions import MeterPoint
 
@@ -265,6 +266,112 @@ class CreditDecayed(Record, frozen=True):
     credit_after: int
 
 
+class EnergyCertified(Record, frozen=True):
+    """A device's energy of a day was certified now [Wh per interval, packed]; so much was withheld, so much is left."""
+
+    day: int
+    meter: str
+    energy: bytes
+    withheld: int
+    carry: int
+
+
+class CarryChanged(Record, frozen=True):
+    """A correction or a day's end changed what a device may still certify [Wh]."""
+
+    day: int
+    meter: str
+    carry: int
+
+
+class BundleMade(Record, frozen=True):
+    """A bundle came to be: issued, if it has no parents; else split off one, or rolled up from several."""
+
+    bundle: bytes
+    parents: tuple[bytes, ...]
+    owner: bytes
+    meter: str
+    source: str
+    unit: int
+    first: int
+    end: int
+    start_ms: int
+    end_ms: int
+    expires_ms: int
+
+
+class BundleMoved(Record, frozen=True):
+    """A bundle has another owner; `sale` is empty and `amount` 0 where nobody paid for it."""
+
+    bundle: bytes
+    giver: bytes
+    taker: bytes
+    sale: bytes
+    amount: int
+
+
+class BundleEnded(Record, frozen=True):
+    """A bundle is not active any more."""
+
+    bundle: bytes
+    owner: bytes
+    ending: Ending
+    beneficiary: str
+    said: str  # the purpose of a retirement, the reason of a withdrawal
+
+
+class SaleOffered(Record, frozen=True):
+    """Certificates are for sale."""
+
+    sale: bytes
+    seller: bytes
+    bundle: bytes
+    count: int
+    buyer: bytes
+    amount: int
+    valid_until_ms: int
+
+
+class HoldingCounted(Record, frozen=True):
+    """What an account held between two closings: whole certificates x ms, and how many at the end (L-20)."""
+
+    day: int
+    member: bytes
+    weighted: int
+    held: int
+
+
+class CarbonChanged(Record, frozen=True):
+    """A member's allowance account of the open period is now this [g]."""
+
+    member: bytes
+    period: int
+    carried: int
+    quota: int
+    bought: int
+    sold: int
+    emitted: int
+    reported: bool
+
+
+class AllowancesMoved(Record, frozen=True):
+    """Allowances have another owner [g]."""
+
+    period: int
+    giver: bytes
+    taker: bytes
+    grams: int
+
+
+class CarbonSettled(Record, frozen=True):
+    """A member's account of a period was settled: S of A-14 [g]."""
+
+    member: bytes
+    period: int
+    settled: int
+    reported: bool
+
+
 class Moved(Record, frozen=True):
     """A transfer that was posted, what it was for, and the day and contract that caused it, when there are such."""
 
@@ -341,6 +448,16 @@ Fact = (
     | FineCharged
     | CreditDecayed
     | SideWeighed
+    | EnergyCertified
+    | CarryChanged
+    | BundleMade
+    | BundleMoved
+    | BundleEnded
+    | SaleOffered
+    | HoldingCounted
+    | CarbonChanged
+    | AllowancesMoved
+    | CarbonSettled
     | Moved
     | DebtRecorded
     | PageClosed

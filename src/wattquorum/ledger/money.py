@@ -12,9 +12,10 @@ from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.quantities import MONEY_MAX, Money
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind, Transfer
-from wattquorum.ledger.accounts import Role, Side, Status, check_active
+from wattquorum.ledger.accounts import Account, Role, Side, Status, check_active
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import DebtRecorded, Moved, StatusChanged
+from wattquorum.ledger.holdings import CarbonAccount
 from wattquorum.ledger.metering import counting
 from wattquorum.ledger.state import Debt, Payout, Reference, Table, side_key
 from wattquorum.ledger.transactions import Deposit, PayOut, SettleDebt, WithdrawMoney, identifier
@@ -162,7 +163,8 @@ def withdraw_money(context: Context, payload: WithdrawMoney) -> None:
 def check_settled(context: Context) -> None:
     """Refuses a leaving member's withdrawal while anything of its is open (L-24).
 
-    Open is a day in the state on which its meters count or it has a contract, locked money, a debt, a payout.
+    Open is a day in the state on which its meters count or it has a contract, locked money, a debt, a payout, more
+    certified than measured, or an allowance account that was not settled without a deficit since it left.
     """
     state, address = context.state, context.sender
     account = context.account(address)
@@ -171,8 +173,22 @@ def check_settled(context: Context) -> None:
         for key, day in state.items(Table.DAY)
         for side in Side
     )
-    if account.locked or counts or has_debt(context, address) or state.listed(Table.PAYOUT, address):
+    green = _owes_energy(context, address) or _owes_carbon(context, account, address)
+    if account.locked or counts or green or has_debt(context, address) or state.listed(Table.PAYOUT, address):
         raise Refused("obligations_open", "sender", account.name)
+
+
+def _owes_energy(context: Context, address: bytes) -> bool:
+    """Whether a device of the account's was certified for more than it was measured to generate (L-22)."""
+    side = context.side(address, Side.SELL)
+    devices = [context.state.get(Table.DEVICE, name.encode("ascii")) for name in (side.meters if side else ())]
+    return any(device is not None and device.carry < 0 for device in devices)
+
+
+def _owes_carbon(context: Context, account: Account, address: bytes) -> bool:
+    """Whether an obliged account was not settled since it left, or with a deficit (L-19)."""
+    carbon: CarbonAccount | None = context.state.get(Table.CARBON, address)
+    return carbon is not None and (carbon.closed_ms <= account.left_ms or carbon.carried < 0)
 
 
 def pay_out(context: Context, payload: PayOut) -> None:

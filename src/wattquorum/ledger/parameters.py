@@ -52,6 +52,8 @@ class Parameters(Record, frozen=True):
     offers_max: int
     proposal_ms: int
     volume_factor: int
+    certificate_scale: int
+    certificate_days: int
     a_credit: int
     a_volume: int
     a_participation: int
@@ -145,6 +147,8 @@ RANGES: Final = (
     Range("offers_max", "offers", 1, MILLION, 1_000, "offers that a member makes for one day (L-6)"),
     Range("proposal_ms", "ms", 3_600_000, 365 * 86_400_000, 30 * 86_400_000, "how long a proposal is open (L-25)"),
     Range("volume_factor", "ppm", 0, 10 * MILLION, MILLION, "lambda of A-11"),
+    Range("certificate_scale", "1 share, 2 max", 1, 2, 1, "what certificates held are compared with (L-20)"),
+    Range("certificate_days", "days", 1, 3_650, 365, "from production to a certificate's expiry (L-20)"),
     Range("a_credit", "ppm", 0, MILLION, 300_000, "coefficient of credit for generators (A-7)"),
     Range("a_volume", "ppm", 0, MILLION, 150_000, "of volume"),
     Range("a_participation", "ppm", 0, MILLION, 150_000, "of participation"),

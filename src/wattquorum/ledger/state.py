@@ -15,10 +15,11 @@ from enum import IntEnum
 from typing import Any, Final
 
 from wattquorum.foundation.codec import Address, Decoder, Digest, Record, Signed, Unsigned, encode
-from wattquorum.foundation.identities import tagged_hash
-from wattquorum.foundation.intervals import Window
+from wattquorum.foundation.identities import ADDRESS_BYTES, tagged_hash
+from wattquorum.foundation.intervals import MS_PER_DAY, Window
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Account, Side
+from wattquorum.ledger.holdings import Bundle, CarbonAccount, Certified, Device, Holding, Registry, Sale
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.proofs import leaf_hash, root_of_hashes
 from wattquorum.ledger.transactions import Action, Energies, MeterPoint, Prices
@@ -254,6 +255,13 @@ class Table(IntEnum):
     SETTLED = 16
     POSITION = 17
     SEALED = 18
+    CERTIFIED = 20
+    DEVICE = 21
+    BUNDLE = 22
+    SALE = 23
+    HOLDING = 24
+    REGISTRY = 25
+    CARBON = 26
 
 
 class Promise(Record, frozen=True):
@@ -288,6 +296,13 @@ KINDS: Final[dict[Table, Any]] = {
     Table.SETTLED: Settled,
     Table.POSITION: Position,
     Table.SEALED: Sealed,
+    Table.CERTIFIED: Certified,
+    Table.DEVICE: Device,
+    Table.BUNDLE: Bundle,
+    Table.SALE: Sale,
+    Table.HOLDING: Holding,
+    Table.REGISTRY: Registry,
+    Table.CARBON: CarbonAccount,
 }
 
 DAY_KEY_BYTES: Final = 8
@@ -341,9 +356,22 @@ def _of_payout(_key: bytes, payout: Payout) -> tuple[bytes, ...]:
     return (payout.member,)
 
 
+def expiry_place(day: int) -> bytes:
+    """Where bundles are listed that expire on a day, counted from 1970."""
+    return day.to_bytes(INTERVAL_KEY_BYTES + DAY_KEY_BYTES, "big")
+
+
+def _of_bundle(key: bytes, bundle: Bundle) -> tuple[bytes, ...]:
+    return key[:ADDRESS_BYTES], expiry_place(bundle.expires_ms // MS_PER_DAY)
+
+
+def _of_sale(_key: bytes, sale: Sale) -> tuple[bytes, ...]:
+    return (sale.seller,)
+
+
 # Under which places an entry is listed: a day, a member or its side on a day, a meter on a day, a feeder, a debtor
-# alone or with its creditor, who asked for a payout, a name. An entry keeps its places for as long as it is there,
-# however its record changes.
+# alone or with its creditor, who asked for a payout, a name, an owner, a day of expiry, a seller. An entry keeps its
+# places for as long as it is there, however its record changes.
 _PLACES: Final[dict[Table, Callable[[bytes, Any], tuple[bytes, ...]]]] = {
     Table.ACCOUNT: _of_account,
     Table.OFFER: _of_offer,
@@ -357,6 +385,9 @@ _PLACES: Final[dict[Table, Callable[[bytes, Any], tuple[bytes, ...]]]] = {
     Table.PAYOUT: _of_payout,
     Table.SETTLED: _of_day,
     Table.POSITION: _of_day,
+    Table.CERTIFIED: _of_day,
+    Table.BUNDLE: _of_bundle,
+    Table.SALE: _of_sale,
 }
 
 
@@ -426,7 +457,7 @@ class State:
 
         Places: a day; a day and a member (offers), one side of a member (contracts), or a meter (faults); a feeder
         (members' sides); a debtor, alone or followed by its creditor (debts); a member (payouts); a name in small
-        letters (accounts).
+        letters (accounts); an owner or a day of expiry (bundles); a seller (sales).
         """
         return sorted(self._index[table].get(place, ()))
 

@@ -279,6 +279,99 @@ class Dispute(Record, frozen=True, tag=24):
     statement: Text
 
 
+# Certificates and carbon
+
+
+class IssueCertificates(Record, frozen=True, tag=30):
+    """The issuer certifies what devices were measured to generate on a closed day, one bundle for `every` intervals."""
+
+    day: Unsigned
+    meters: tuple[Name, ...]
+    every: Unsigned
+
+
+class TransferCertificates(Record, frozen=True, tag=31):
+    """The owner gives certificates of a bundle, the first `count` ones, to another account."""
+
+    bundle: Identifier
+    count: Unsigned
+    to: Address
+
+
+class SplitBundle(Record, frozen=True, tag=32):
+    """The owner splits a bundle: the first `count` certificates and the rest (L-22)."""
+
+    bundle: Identifier
+    count: Unsigned
+
+
+class RollUp(Record, frozen=True, tag=33):
+    """The owner makes whole certificates of granular bundles of one device, taken in this order (A-5)."""
+
+    bundles: tuple[Identifier, ...]
+
+
+class OfferCertificates(Record, frozen=True, tag=34):
+    """The owner offers certificates for money, to one buyer or, with an empty one, to anybody."""
+
+    bundle: Identifier
+    count: Unsigned
+    buyer: Annotated[bytes, Meta(max_length=20)]
+    amount: Unsigned  # for all of them [millionths]
+    valid_until_ms: Unsigned
+
+
+class BuyCertificates(Record, frozen=True, tag=35):
+    """A buyer accepts an offer of certificates: money and certificates change hands at once."""
+
+    sale: Identifier
+
+
+class RetireCertificates(Record, frozen=True, tag=36):
+    """The owner uses certificates up, for a beneficiary or, with an empty one, for its own consumption (A-13)."""
+
+    bundle: Identifier
+    count: Unsigned
+    beneficiary: Text
+    purpose: Text
+
+
+class WithdrawCertificates(Record, frozen=True, tag=37):
+    """The issuer takes certificates back that should not have been issued (L-22)."""
+
+    owner: Address
+    bundle: Identifier
+    reason: Text
+
+
+class GrantQuota(Record, frozen=True, tag=38):
+    """The carbon registry grants allowances for the open period; the first grant obliges a member (L-19)."""
+
+    member: Address
+    grams: Unsigned
+
+
+class MoveAllowances(Record, frozen=True, tag=39):
+    """An obliged member moves allowances to another one (A-14)."""
+
+    to: Address
+    grams: Unsigned
+
+
+class ReportEmissions(Record, frozen=True, tag=40):
+    """The carbon registry records a member's verified emissions of the open period; a later report replaces it."""
+
+    member: Address
+    period: Unsigned
+    grams: Unsigned
+
+
+class CloseCarbonPeriod(Record, frozen=True, tag=41):
+    """The carbon registry settles every account and opens the next period (A-14, L-19)."""
+
+    period: Unsigned
+
+
 Payload = (
     Register
     | AddMeter
@@ -304,6 +397,18 @@ Payload = (
     | PayOut
     | SettleDebt
     | Dispute
+    | IssueCertificates
+    | TransferCertificates
+    | SplitBundle
+    | RollUp
+    | OfferCertificates
+    | BuyCertificates
+    | RetireCertificates
+    | WithdrawCertificates
+    | GrantQuota
+    | MoveAllowances
+    | ReportEmissions
+    | CloseCarbonPeriod
 )
 
 

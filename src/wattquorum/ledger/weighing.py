@@ -3,7 +3,7 @@
 Credit is updated with the day's judgement; here volume and line follow from the same day, and all components are put
 together. Weights are told and not stored: they are a function of the state, and whoever needs them computes them. What
 the ledger does not know yet counts as the rules say of one that has nothing: participation 0 without a quorum,
-certificates 0 without a registry, carbon neutral where nobody is obliged (L-19).
+carbon neutral for members that are not obliged or whose first period is not closed (L-19).
 """
 
 from __future__ import annotations
@@ -13,14 +13,26 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from wattquorum.foundation.codec import changed
-from wattquorum.foundation.quantities import Energy, Points, Ppm
+from wattquorum.foundation.quantities import Carbon, Energy, Points, Ppm
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.context import Context, promised_to
 from wattquorum.ledger.facts import SideWeighed
 from wattquorum.ledger.metering import MemberKey, counting, faults_at
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.state import Day, MemberDay, MemberSide, State, Table
-from wattquorum.standing.weight import NEUTRAL, NOTHING, Components, line, volume, volume_scale, weight
+from wattquorum.standing.weight import (
+    NEUTRAL,
+    NOTHING,
+    CarbonOutcome,
+    Components,
+    Scale,
+    carbon,
+    certificates,
+    line,
+    volume,
+    volume_scale,
+    weight,
+)
 
 SIDES: Final = {int(side): side for side in Side}
 
@@ -76,15 +88,39 @@ def _transmissions(context: Context, day: Day, address: bytes, side: Side) -> tu
 def weights(state: State, parameters: Parameters) -> list[Weighed]:
     """The weight of every member's side as the state has it, by ascending address, sell before buy."""
     found = []
+    held, emitted = certificate_points(state, Scale(parameters.certificate_scale)), carbon_points(state)
     generator, consumer = parameters.generator_coefficients, parameters.consumer_coefficients
     for key, each in state.items(Table.SIDE):
         own: MemberSide = each
         side, sent = SIDES[key[-1]], own.transmissions
         sells = side is Side.SELL
         of_line = line(sent, own.failed) if sells else NOTHING
-        components = Components(Points(own.credit), Points(own.volume), NOTHING, NOTHING, NEUTRAL, of_line)
+        components = Components(
+            Points(own.credit),
+            Points(own.volume),
+            NOTHING,
+            held.get(key[:-1], NOTHING),
+            emitted.get(key[:-1], NEUTRAL),
+            of_line,
+        )
         found.append(Weighed(key[:-1], side, components, weight(components, generator if sells else consumer)))
     return found
+
+
+def certificate_points(state: State, scale: Scale) -> dict[bytes, Points]:
+    """A-13 for every account that held certificates between the last two closings (L-20)."""
+    counted: dict[bytes, int] = {key: holding.counted for key, holding in state.items(Table.HOLDING)}
+    return dict(zip(counted, certificates(list(counted.values()), list(counted), scale), strict=True))
+
+
+def carbon_points(state: State) -> dict[bytes, Points]:
+    """A-14 for every obliged member that has a closed period; the others are neutral (L-19)."""
+    settled: dict[bytes, CarbonOutcome] = {
+        key: CarbonOutcome(True, Carbon(own.settled_quota), Carbon(own.settled) if own.settled_reported else None)
+        for key, own in state.items(Table.CARBON)
+        if own.closed_ms
+    }
+    return dict(zip(settled, carbon(list(settled.values())), strict=True))
 
 
 def tell_weights(context: Context, day: int, parameters: Parameters) -> None:

@@ -121,7 +121,7 @@ def certificates(held: Sequence[int], addresses: Sequence[bytes], scale: Scale) 
     return [Points(part) for part in apportion(POINTS_MAX, held, addresses)]
 
 
-class CarbonAccount(NamedTuple):
+class CarbonOutcome(NamedTuple):
     """A member's carbon of the last closed period [g]; `settled` is None where no verified report came in time."""
 
     obliged: bool
@@ -129,7 +129,7 @@ class CarbonAccount(NamedTuple):
     settled: Carbon | None  # quota + bought - sold - emitted
 
 
-def carbon(accounts: Sequence[CarbonAccount]) -> list[Points]:
+def carbon(accounts: Sequence[CarbonOutcome]) -> list[Points]:
     """A-14: `100 * (S - S_min) / (S_max - S_min)` among the obliged that reported; 100 for all if all are equal.
 
     S counts up to the quota, so that surplus bought beyond it earns nothing. Who is not obliged gets a neutral 50 and

@@ -1,0 +1,1 @@
+"""Green: certificates for renewable energy and carbon allowances, as pure rules."""
