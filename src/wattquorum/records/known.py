@@ -14,7 +14,8 @@ from sqlalchemy import Connection, select
 from wattquorum.foundation.vectors import Int64s
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.market.terms import Policy
-from wattquorum.records.tables import SUPERSEDED, contracts, credit, days, debts, offers, parameters, promises, tariffs
+from wattquorum.records.columns import SUPERSEDED
+from wattquorum.records.tables import contracts, credit, days, debts, offers, parameters, promises, tariffs
 
 
 class KnownDay(NamedTuple):
