@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from sqlalchemy import MetaData, Table
+
 from wattquorum.records import green_tables, tables
 from wattquorum.records.columns import metadata as declared
 
-MODULES: Final = (tables, green_tables)  # loaded, so that their tables are declared
-metadata: Final = declared
-TABLES: Final = tuple(metadata.tables.values())
+metadata: Final[MetaData] = declared
+TABLES: Final = tuple(
+    each for module in (tables, green_tables) for each in vars(module).values() if isinstance(each, Table)
+)
