@@ -174,7 +174,7 @@ def _certify(world: World) -> None:
     world.done("bakery", BuyCertificates(sale))
     bought, kept = _bundles(world)[-2:]
     world.done("bakery", RetireCertificates(bought, 1, "", "bread of June"))
-    world.done("ridge", WithdrawCertificates(world.address("ridge"), kept, "issued by mistake"))
+    world.done("operator", WithdrawCertificates(world.address("ridge"), kept, "issued by mistake"))
 
 
 def _bundles(world: World) -> list[bytes]:

@@ -46,7 +46,7 @@ def audit(
         chain_id = folder.chain_id.hex()
     if expect is not None and expect.lower() not in (audited.digest.hex(), audited.tip_hash.hex()):
         raise Refused("chain_truncated", "digest", audited.digest, f"The chain was expected to end with {expect}.")
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     if audited.forgotten:
         remedy = "Restore the rows from another copy; until then nobody can replay the chain from its beginning."
         raise Refused("rows_missing", f"block {audited.forgotten}", "deleted before their retention had passed", remedy)

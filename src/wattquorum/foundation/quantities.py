@@ -158,6 +158,14 @@ def format_energy(energy: Energy) -> str:
     return f"{energy} Wh"
 
 
+def format_carbon(carbon: Carbon) -> str:
+    """The exact mass of CO2 in the largest unit in which it is at least one."""
+    for unit, scale in (("t", 1_000_000), ("kg", 1_000)):
+        if abs(carbon) >= scale:
+            return f"{_decimal(carbon, scale, 0)} {unit}"
+    return f"{carbon} g"
+
+
 def format_power(power: Power) -> str:
     """The exact power in the largest unit in which it is at least one."""
     for unit, scale in (("GW", 1_000_000_000), ("MW", 1_000_000), ("kW", 1_000)):

@@ -1,8 +1,8 @@
 """The cast of a demo market: who there is, with which keys, and what they sign first.
 
-Operators are separate parties with separate keys, as they would be in a real market: a registrar, a grid operator, a
-meter operator, a cashier, an auditor, and three governors of whom two must agree. Members come from members.toml. One
-`Signer` keeps the nonce of every party, so that whoever acts only says what.
+Operators are separate parties with separate keys, as they would be in a real market (`lab.offices`), among them three
+governors of whom two must agree. Members come from members.toml. One `Signer` keeps the nonce of every party, so that
+whoever acts only says what.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ REGISTRAR: Final = "registrar"
 GRID_OPERATOR: Final = "grid-operator"
 METER_OPERATOR: Final = "meter-operator"
 CASHIER: Final = "cashier"
+ISSUER: Final = "issuer"
+REGISTRY: Final = "carbon-registry"
 AUDITOR: Final = "auditor"
 GOVERNORS: Final = ("governor-1", "governor-2", "governor-3")
 PROPOSER: Final = "proposer"
@@ -17,6 +19,8 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     GRID_OPERATOR: ("GRID_OPERATOR",),
     METER_OPERATOR: ("METER_OPERATOR",),
     CASHIER: ("CASHIER",),
+    ISSUER: ("ISSUER",),
+    REGISTRY: ("REGISTRY",),
     AUDITOR: ("AUDITOR",),
     **dict.fromkeys(GOVERNORS, ("GOVERNOR",)),
 }

@@ -19,13 +19,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattquorum.foundation.intervals import Window
-from wattquorum.foundation.quantities import Millis, parse_price
+from wattquorum.foundation.quantities import MS_PER_HOUR, Energy, Millis, parse_price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s, energies, pack_prices
 from wattquorum.lab.calendar import TradingDay, days_from, local_date, moment, trading_day
 from wattquorum.lab.cast import SIDES, Signer, demo_genesis, registration
 from wattquorum.lab.demo_keys import DemoSecrets
 from wattquorum.lab.funding import wanted_balance
+from wattquorum.lab.green import GreenOffices
 from wattquorum.lab.members import Member
 from wattquorum.lab.offices import CASHIER, GOVERNORS, GRID_OPERATOR, METER_OPERATOR, REGISTRAR, ROLES
 from wattquorum.lab.telemetry import estimated, marked, metered_row, outage_of, same_intervals_before
@@ -63,6 +64,7 @@ FEED_IN: Final = parse_price("0.40 CNY/kWh", CURRENCY)
 GRID_PRICE: Final = parse_price("0.75 CNY/kWh", CURRENCY)
 OVER_GRID_FEE: Final = parse_price("0.04 CNY/kWh", CURRENCY)
 APPROVED_AT_ONCE: Final = 2_000
+CERTIFIED_AFTER_MS: Final = 30 * 60_000
 SETTLE_MS: Final = 60_000  # between two steps of the same hour
 
 
@@ -146,6 +148,7 @@ class Week:
         self._traders = [trader for member in plan.members for trader in self._traders_of(member)]
         self._readings = {meter: self._readings_before(meter) for meter in limits}
         self._late: dict[int, list[str]] = {}
+        self._green = GreenOffices(plan.members, self._signer.addresses)
 
     def _traders_of(self, member: Member) -> list[Trader]:
         """A trader for each side that the member has a meter for, each with a strategy and a stream of its own."""
@@ -194,6 +197,7 @@ class Week:
         for member, receipt in zip(plan.members, executed.block.receipts, strict=True):
             if receipt.outcome is not Done.DONE:
                 raise Refused(receipt.code, f"{member.name}: {receipt.field}", receipt.value)
+        self._say(opening + SETTLE_MS, self._green.grant(self._used_before()))
         yield
         for at, _, step, day in sorted(self._agenda(), key=_by_time):
             step(day, at)
@@ -210,7 +214,9 @@ class Week:
                 (day.decided_ms, self._decide),
                 (day.readings_ms, self._read),
                 (day.closed_ms, self._close),
+                (Millis(day.closed_ms + CERTIFIED_AFTER_MS), self._certify),
                 (day.corrected_ms, self._correct),
+                (Millis(day.corrected_ms + CERTIFIED_AFTER_MS), self._certify),
                 (Millis(day.final_ms + SETTLE_MS), self._seal),
             ]
             agenda.extend((at, len(agenda) + i, step, day) for i, (at, step) in enumerate(steps))
@@ -371,7 +377,44 @@ class Week:
                 break
             open_pages = [feeder for feeder in open_pages if feeder not in closed]
             at += SETTLE_MS
+        self._green.note_residual(self._node.ledger.state, start)
+        if day is self._days[-1]:
+            at = self._settle_carbon(at + SETTLE_MS)
         self._order(at, [(GRID_OPERATOR, CloseDay(start))])
+
+    def _settle_carbon(self, at: int) -> int:
+        """The week is the carbon period: emissions are reported, allowances moved, accounts settled. Tells when."""
+        state = self._node.ledger.state
+        for step in (self._green.report, self._green.balance, self._green.close):
+            at = self._say(at, step(state))
+        return at
+
+    def _certify(self, day: TradingDay, at: int) -> None:
+        """The issuer certifies what was measured, and holders roll up, sell, buy and retire."""
+        state, window = self._node.ledger.state, day.window
+        hour = max(1, MS_PER_HOUR // window.length_ms)
+        at = self._say(at, self._green.issue(state, window.start_ms, hour))
+        at = self._say(at, self._green.roll_up(state))
+        at = self._say(at, self._green.offer(state, at + MS_PER_HOUR))
+        at = self._say(at, self._green.buy(state, at))
+        self._say(at, self._green.retire(state, f"consumption of {day.date.isoformat()}"))
+        self._green.note_residual(state, window.start_ms)
+
+    def _say(self, at: int, said: Sequence[tuple[str, Payload]]) -> int:
+        """Orders what was said, if anything; when the next thing can be said."""
+        if not said:
+            return at
+        self._order(at, said)
+        return at + SETTLE_MS
+
+    def _used_before(self) -> dict[str, Energy]:
+        """What each member used over the last seven days before the first traded one, or as many as there are."""
+        used: dict[str, Energy] = {}
+        for trader in self._traders:
+            if trader.side is Side.BUY:
+                days = [day for meter in trader.meters for day in list(self._readings[meter].values())[-7:]]
+                used[trader.member.name] = Energy(sum(int(day.sum()) for day in days))
+        return used
 
     def _seal(self, day: TradingDay, at: int) -> None:
         """The day is final and leaves the state."""
