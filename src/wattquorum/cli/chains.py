@@ -153,6 +153,8 @@ def verify(proof: Annotated[Path, typer.Argument(help="A proof file.")]) -> None
     console.print(f"[green]proved[/]: {type(body.payload).__name__} {included.received.hash.hex()}")
     console.print(f"sender   {body.sender.hex()}, nonce {body.nonce}")
     console.print(f"outcome  {outcome} {included.receipt.code}".rstrip())
+    if included.receipt.field and not included.receipt.code:
+        console.print(f"{included.receipt.field:<8} {included.receipt.value}", markup=False)
     console.print(f"block    {included.height} at {format_moment(included.time_ms)}")
     console.print(f"chain    {included.chain_id.hex()}  (compare this with the chain that you know)")
     console.print(f"end      block {included.end_height}, {included.end_hash.hex()}")

@@ -156,11 +156,10 @@ def _groups(week: Week) -> str:
     says = (
         f"{len(groups)} groups of members with equal traded energy N and equal trust T (B-3). Sums differ by at most "
         f"{format_share(Ppm(differ.traded * len(groups) * MILLION // max(traded, 1)))} of their mean in N and "
-        f"{format_share(Ppm(differ.trust * len(groups) * MILLION // max(trust, 1)))} in T; with so few members of so "
-        "different size no division may reach the 2 % that a large community does. Agents are elected inside groups "
-        "when there is a committee."
+        f"{format_share(Ppm(differ.trust * len(groups) * MILLION // max(trust, 1)))} in T. Agents are "
+        "elected inside groups when there is a committee."
     )
-    rows = [
+    rows: list[list[str | int]] = [
         [
             number,
             ", ".join(week.name_of[addresses[place]] for place in members),
