@@ -314,3 +314,19 @@ def _power(history: History, votes: Votes, address: bytes) -> list[str]:
         f"  power {votes.powers[place]} of {sum(votes.powers)}, rank {rank}",
         f"  {_quorums(votes)}",
     ]
+
+
+@app.command("wash")
+def wash(tolerance: ToleranceOption = None) -> None:
+    """What wash trading, Sybil accounts and absurd promises would gain: a small market trades with and without them."""
+    from wattquorum.lab.washing import BOUND, gains
+
+    table = Table(title="Share of all voting power, honest and with the attempt", title_justify="left")
+    for heading in ("attempt", "honest", "tried", "gain"):
+        table.add_column(heading, justify="left" if heading == "attempt" else "right")
+    for gain in gains(tolerance):
+        signed = f"{'-' if gain.change < 0 else '+'}{format_share(Ppm(abs(gain.change)))}"
+        table.add_row(gain.name, format_share(gain.honest), format_share(gain.tried), signed)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"No attempt may gain more than {format_share(BOUND)} of its honest share.")

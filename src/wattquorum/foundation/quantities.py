@@ -83,8 +83,8 @@ def apportion(total: int, weights: Sequence[int], keys: Sequence[bytes]) -> list
     parts = [total * weight // whole for weight in weights]
     left = total - sum(parts)
     if left:
-        order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), keys[i]))
-        for i in order[:left]:
+        order = sorted(zip([-(total * weight % whole) for weight in weights], keys, range(len(weights)), strict=True))
+        for _, _, i in order[:left]:
             parts[i] += 1
     return parts
 
