@@ -63,7 +63,7 @@ HUGE_LIMIT: Final = Power(100_000_000)
 BOUND: Final = Ppm(50_000)  # no attempt gains more than this of its honest share
 START: Final = 1_465_768_800_000  # 2016-06-12T22:00:00Z, midnight in Berlin
 FEEDER: Final = "f"
-PRICES: Final = tuple(pack_prices([price]) for price in (400_000, 750_000, 40_000))
+FEED_IN, GRID_PRICE, OVER_GRID_FEE = pack_prices([400_000]), pack_prices([750_000]), pack_prices([40_000])
 PRICE: Final = pack_prices([550_000])
 MONEY: Final = 10**15
 SIDES: Final = ("injection", "withdrawal")
@@ -218,8 +218,18 @@ class _Market:
         """One delivery day from its publication to its seal."""
         window = Window(day, day + INTERVALS * QUARTER_HOUR, QUARTER_HOUR)
         evening = day - 12 * MS_PER_HOUR
-        deadlines = (evening + 10, window.end_ms + 1, window.end_ms + 2, window.end_ms + MS_PER_HOUR)
-        published = self.order(evening, [(GOVERNORS[0], Propose(PublishDay(window, (FEEDER,), *PRICES, *deadlines)))])
+        action = PublishDay(
+            window,
+            (FEEDER,),
+            FEED_IN,
+            GRID_PRICE,
+            OVER_GRID_FEE,
+            evening + 10,
+            window.end_ms + 1,
+            window.end_ms + 2,
+            window.end_ms + MS_PER_HOUR,
+        )
+        published = self.order(evening, [(GOVERNORS[0], Propose(action))])
         self.order(evening + 1, [(GOVERNORS[1], Approve(identifier(published[0])))])
         offered = self.order(
             evening + 2,
