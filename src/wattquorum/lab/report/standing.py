@@ -41,6 +41,10 @@ def standing(week: Week) -> Section:
         + chooser("standing-day", "After", list(reversed(days)))
         + "</div>"
         + chart("standing-weights", "Every side's weight by component", height=560)
+        + '<div class="choosers">'
+        + chooser("standing-member", "Over the days", [(member.number, member.name) for member in week.members])
+        + "</div>"
+        + chart("standing-time", "A member's weight by component over the days", height=340)
         + chart("standing-power", "Voting power of every member at each tolerance", height=420)
         + table("How many members decide, by tolerance", POWER_HEADINGS, _sizes(week), sides="rrrrl")
         + behind("Components and weight of every side", _table(week))
