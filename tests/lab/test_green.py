@@ -57,7 +57,8 @@ def test_emissions_are_what_the_grid_gave_and_quotas_last_weeks_use(day: sqlite3
     obliged = asked(
         day,
         "SELECT c.account, c.quota_g, c.emitted_g, m.meter FROM carbon_accounts c "
-        "JOIN meters m ON m.member = c.account WHERE m.technology = ? AND c.quota_g > 0 AND c.reported = 1 AND c.period = 1 AND c.superseded_height IS NULL",
+        "JOIN meters m ON m.member = c.account WHERE m.technology = ? AND c.quota_g > 0 AND c.reported = 1 "
+        "AND c.period = 1 AND c.superseded_height IS NULL",
         OBLIGED,
     )
     assert len(obliged) == 5
