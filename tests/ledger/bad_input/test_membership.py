@@ -328,8 +328,7 @@ def test_a_governor_cannot_approve_twice() -> None:
 def test_a_proposal_expires() -> None:
     world = WatchedWorld(governors=("a", "b", "c"), approvals_needed=2, parameters={"proposal_ms": HOUR})
     first, second = (
-        world.done("a", Propose(GrantRole(world.address("a"), int(role))))
-        for role in (Role.ISSUER, Role.REGISTRY)
+        world.done("a", Propose(GrantRole(world.address("a"), int(role)))) for role in (Role.ISSUER, Role.REGISTRY)
     )
     at = world.now + HOUR
     check_refused(world, Attempt("b", Approve(first), first, at=at), "proposal_expired", "proposal")
