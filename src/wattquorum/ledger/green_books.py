@@ -226,6 +226,7 @@ class GreenBooks:
         if reading is None or fact.day not in self._closed:
             raise fault("certified", fact.meter, "Only what was measured on a closed day is certified.")
         measured, added = reading.measured(), [int(each) for each in energy_list(fact.energy)]
+        must(len(added) == len(measured), "certified", fact.meter, "The day has other intervals.")
         before = day.certified.get(fact.meter, [0] * len(measured))
         room = max(self._carry[fact.meter], 0)
         withheld = 0
