@@ -15,7 +15,7 @@ from wattquorum.foundation.codec import changed
 from wattquorum.foundation.quantities import MILLION, POINTS_MAX
 from wattquorum.foundation.refusals import shown
 from wattquorum.foundation.vectors import energy_list
-from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.blocks import Outcome, Receipt
 from wattquorum.ledger.conservation import Books
 from wattquorum.ledger.execution import Executed
@@ -67,12 +67,14 @@ class GreenWatcher:
         self.rolled: dict[str, int] = defaultdict(int)  # Wh that went into whole certificates
         self.made: dict[bytes, BundleMade] = {}
         self.final: dict[bytes, Ending] = {}
+        self.for_own_use: set[bytes] = set()
         self.gone: dict[tuple[str, int], list[Range]] = defaultdict(list)  # numbers that have left the state
         self.before: dict[bytes, Bundle] = {}
         self.held: dict[bytes, int] = {}
         self.area: dict[bytes, int] = defaultdict(int)  # certificates x ms, block by block
         self.moment = 0
         self.counted_at = 0
+        self.counted: dict[bytes, int] = {}  # of the count that stands
         self.offers: dict[bytes, OfferCertificates] = {}
         self.carbon: dict[bytes, dict[str, int]] = {}
         self.period = 1
@@ -112,6 +114,7 @@ class GreenWatcher:
                 assert fact.withheld == self._gap(place)
             case BundleMade():
                 assert fact.bundle not in self.made
+                assert fact.expires_ms > self.moment
                 self.made[fact.bundle] = fact
                 if not fact.parents:
                     self.issued[fact.meter] += fact.end - fact.first
@@ -143,6 +146,8 @@ class GreenWatcher:
             self.gone[made.meter, made.unit].append((made.first, made.end))
         if fact.ending is Ending.ROLLED_UP:
             self.rolled[made.meter] += made.end - made.first
+        if fact.ending is Ending.RETIRED and not fact.beneficiary:
+            self.for_own_use.add(fact.bundle)
         if fact.ending is Ending.WITHDRAWN and self.carry[made.meter] < 0:
             self.carry[made.meter] = min(0, self.carry[made.meter] + (made.end - made.first) * made.unit)
 
@@ -224,8 +229,9 @@ class GreenWatcher:
     def _check_holdings(self, state: State, executed: Executed, length_ms: int) -> None:
         held: dict[bytes, int] = defaultdict(int)
         for key, bundle in state.items(Table.BUNDLE):
-            if bundle.counted:
-                assert bundle.unit == MWH
+            # Whole ones count while they are active, and after a consumer has retired them for itself.
+            own = key[20:] in self.for_own_use and state.get(Table.ACCOUNT, key[:20]).has(Role.CONSUMER)
+            if bundle.unit == MWH and (own or bundle.status is BundleStatus.ACTIVE):
                 held[key[:20]] += bundle.size
         holdings: dict[bytes, Holding] = dict(state.items(Table.HOLDING))
         assert {owner: each.held for owner, each in holdings.items() if each.held} == held
@@ -233,12 +239,11 @@ class GreenWatcher:
         closed = [fact for facts in executed.facts for fact in facts if isinstance(fact, DayClosed)]
         if closed and 2 * (self.moment - self.counted_at) >= length_ms:
             self.counted_at = self.moment
-            assert {owner: each.counted for owner, each in holdings.items() if each.counted} == {
-                owner: area for owner, area in self.area.items() if area
-            }
+            self.counted = {owner: area for owner, area in self.area.items() if area}
             points = certificate_points(state, Scale.SHARE)
             assert sum(points.values()) == (POINTS_MAX if any(self.area.values()) else 0)
             self.area = defaultdict(int)
+        assert {owner: each.counted for owner, each in holdings.items() if each.counted} == self.counted
 
     def _check_carbon(self, state: State) -> None:
         accounts: dict[bytes, CarbonAccount] = dict(state.items(Table.CARBON))

@@ -13,7 +13,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ledger.watched import WatchedWorld, snapshot_of
+from tests.ledger.green_world import DAY, MWH, GreenWorld
+from tests.ledger.watched import snapshot_of
 from tests.ledger.world import HOUR, QUARTER, START, key_of
 from wattquorum.foundation.codec import Meta, Record
 from wattquorum.foundation.vectors import pack_energy, pack_prices
@@ -22,7 +23,15 @@ from wattquorum.ledger.blocks import Outcome
 from wattquorum.ledger.parameters import RANGES
 from wattquorum.ledger.readings import encode_rows, root_of_rows
 from wattquorum.ledger.state import Table
-from wattquorum.ledger.transactions import PAYLOAD_TYPES, Payload, WithdrawMoney
+from wattquorum.ledger.transactions import (
+    PAYLOAD_TYPES,
+    GrantQuota,
+    OfferCertificates,
+    Payload,
+    RetireCertificates,
+    SplitBundle,
+    WithdrawMoney,
+)
 
 KWH = 1_000
 FOUR = [KWH] * 4
@@ -30,9 +39,24 @@ END = START + 4 * QUARTER
 TOMORROW = START + 24 * HOUR
 
 
-def lived_in() -> tuple[WatchedWorld, bytes, bytes, bytes]:
-    """A day that is closed, one that is open with an offer and a contract, a payout and a debt."""
-    world = WatchedWorld()
+class Known(typing.NamedTuple):
+    """Ids that a payload may name."""
+
+    contract: bytes
+    offer: bytes
+    payout: bytes
+    bundles: tuple[bytes, ...]
+    sale: bytes
+
+
+def lived_in() -> tuple[GreenWorld, Known]:
+    """A day that is closed, one that is open with an offer and a contract, a payout and a debt.
+
+    w has granular certificates, whole ones with a sale of them, and retired ones; more of its day can be certified.
+    g and c have allowances.
+    """
+    world = GreenWorld()
+    world.generator("w", "wind", "pv", "hydro")
     world.member("g", Side.SELL)
     world.member("c", Side.BUY)
     world.member("low", Side.BUY, money=1)
@@ -42,19 +66,35 @@ def lived_in() -> tuple[WatchedWorld, bytes, bytes, bytes]:
     contract = world.contract("g", "c", FOUR, day=TOMORROW)
     offer = world.offer("g", Side.SELL, FOUR, day=TOMORROW)
     payout = world.done("c", WithdrawMoney(5))
-    world.read({"g-sell": [0] * 4, "c-buy": FOUR, "low-buy": FOUR})
+    wind = {meter: [MWH] * 4 for meter in ("w-sell", "w-sell-2", "w-sell-3")}
+    world.read({"g-sell": [0] * 4, "c-buy": FOUR, "low-buy": FOUR, **wind})
     world.close()
-    return world, contract, offer, payout
+    granular = world.issue("w-sell", every=1)
+    whole = world.rolled_up("w", *granular[:3])
+    world.done("w", SplitBundle(whole, 2))
+    kept, used = (key for key, each in world.bundles_of("w").items() if each.unit == MWH)
+    world.done("w", RetireCertificates(used, 1, "", "own use"))
+    sale = world.done("w", OfferCertificates(kept, 1, b"", 5, world.now + DAY))
+    for name in ("g", "c"):
+        world.done("operator", GrantQuota(world.address(name), KWH))
+    return world, Known(contract, offer, payout, (granular[3], kept, used), sale)
 
 
-WORLD, CONTRACT, OFFER, PAYOUT = lived_in()
-ROWS = WORLD.rows({"c-buy": FOUR, "g-sell": FOUR}, version=2)
+WORLD, KNOWN = lived_in()
+ROWS = WORLD.rows({"c-buy": FOUR, "g-sell": FOUR, "w-sell": [MWH - 1] * 4}, version=2)
 ((DEBT, _),) = WORLD.debts_of("low")
-ADDRESSES = [WORLD.address(name) for name in ("g", "c", "low", "operator")] + [WORLD.ledger._reserved.grid, bytes(20)]
+ADDRESSES = [WORLD.address(name) for name in ("g", "c", "low", "w", "operator")] + [
+    WORLD.ledger._reserved.grid,
+    bytes(20),
+]
 KNOWN_BYTES: dict[str, list[bytes]] = {
-    "offer": [OFFER, CONTRACT],
-    "contract": [CONTRACT, OFFER],
-    "payout": [PAYOUT],
+    "offer": [KNOWN.offer, KNOWN.contract],
+    "contract": [KNOWN.contract, KNOWN.offer],
+    "payout": [KNOWN.payout],
+    "bundle": list(KNOWN.bundles),
+    "bundles": list(KNOWN.bundles),
+    "sale": [KNOWN.sale],
+    "buyer": [b"", *ADDRESSES],
     "debt": [DEBT],
     "root": [root_of_rows(ROWS)],
     "key": [key_of("new").public, key_of("g").public],
@@ -65,7 +105,7 @@ KNOWN_BYTES: dict[str, list[bytes]] = {
     "over_grid_fee": [pack_prices([40_000])],
     "partner": [b"", *ADDRESSES],
 }
-NAMES = ["g-sell", "c-buy", "new", "f1", "f2", "ref-1", *(each.name for each in RANGES)]
+NAMES = ["g-sell", "c-buy", "w-sell-2", "new", "f1", "f2", "ref-1", *(each.name for each in RANGES)]
 NUMBERS = [0, 1, 2, 3, 4, KWH, QUARTER, START, END, TOMORROW, TOMORROW + QUARTER, TOMORROW + 24 * HOUR, 2**63 - 1]
 ROLES = [int(role) for role in Role]
 
@@ -107,8 +147,8 @@ def records(kind: type[Record]) -> st.SearchStrategy[Any]:
     return st.builds(kind, *(values(hints[name], name) for name in kind.__struct_fields__))
 
 
-@settings(max_examples=150)
-@given(st.one_of(*(records(kind) for kind in PAYLOAD_TYPES)), st.sampled_from(["operator", "g", "c", "low"]))
+@settings(max_examples=200)
+@given(st.one_of(*(records(kind) for kind in PAYLOAD_TYPES)), st.sampled_from(SENDERS))
 def test_any_payload_by_anybody_is_done_or_refused(payload: Payload, sender: str) -> None:
     world, *_ = lived_in()
     before = snapshot_of(world.ledger.state)

@@ -54,7 +54,7 @@ SOMEBODY = bytes(19) + b"\x07"
 
 @pytest.fixture(scope="module")
 def lived() -> GreenWorld:
-    """Everything once: certified, corrected, rolled up, split, sold, retired, withdrawn, expired, sealed; carbon too."""
+    """Everything once: certified, corrected, rolled up, split, sold, retired, withdrawn, expired, sealed; carbon."""
     world = generating([2 * MWH, 1_500 * KWH], parameters={"certificate_days": 3})
     first, second = world.issue("g-sell", every=1)
     whole = world.rolled_up("g", first, second)
