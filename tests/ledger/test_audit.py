@@ -133,15 +133,15 @@ def test_a_transaction_cannot_be_taken_out(world: World) -> None:
 def test_the_books_refuse_transfers_that_the_receipt_does_not_name(world: World) -> None:
     moved = Moved(Kind.DEPOSIT, world.address("c"), world.address("g"), 5, 0, b"")
     with pytest.raises(Refused) as told:
-        Books().enter([moved], b"")
+        Books().enter([moved], b"", 0)
     assert told.value.code == "conservation_broken"
 
 
 def test_the_books_find_fines_that_were_not_shared(world: World) -> None:
     state, special = world.ledger.state, world.ledger._reserved
     books = Books()
-    books.adopt(state)
-    books.enter([moved := Moved(Kind.FINE, world.address("g"), special.fines, 5, 0, b"")], _digest_of(moved))
+    books.adopt(state, world.ledger.shelf)
+    books.enter([moved := Moved(Kind.FINE, world.address("g"), special.fines, 5, 0, b"")], _digest_of(moved), world.now)
     mark = state.mark()
     for address, change in ((world.address("g"), -5), (special.fines, 5)):
         account = state.get(Table.ACCOUNT, address)
@@ -163,7 +163,7 @@ def _digest_of(moved: Moved) -> bytes:
 def test_the_books_find_money_that_no_transfer_moved(world: World, field: str, change: int) -> None:
     state, special = world.ledger.state, world.ledger._reserved
     books = Books()
-    books.adopt(state)
+    books.adopt(state, world.ledger.shelf)
     books.check(state, special)
     mark = state.mark()
     account = world.account("g")

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wattquorum.foundation.codec import changed
+from wattquorum.foundation.intervals import MS_PER_DAY
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.holdings import Bundle, BundleStatus, Sale
 from wattquorum.ledger.state import (
     Contract,
     ContractStatus,
@@ -18,6 +20,7 @@ from wattquorum.ledger.state import (
     State,
     Table,
     day_key,
+    expiry_place,
     restored,
     side_key,
 )
@@ -35,7 +38,7 @@ def entries(draw: st.DrawFn) -> tuple[Table, bytes, Any]:
     """An entry of one of the tables that are listed by more than a day; equal keys have equal places."""
     number = draw(st.integers(0, 3))
     day, member = draw(days), MEMBERS[number % 3]
-    table = draw(st.sampled_from([Table.CONTRACT, Table.FAULT, Table.SIDE, Table.DEBT]))
+    table = draw(st.sampled_from([Table.CONTRACT, Table.FAULT, Table.SIDE, Table.DEBT, Table.BUNDLE, Table.SALE]))
     if table is Table.CONTRACT:
         buyer = MEMBERS[(number + 1) % 3]
         status = draw(st.sampled_from(ContractStatus))
@@ -49,6 +52,12 @@ def entries(draw: st.DrawFn) -> tuple[Table, bytes, Any]:
         side = Side.SELL if number % 2 else Side.BUY
         record = MemberSide((), FEEDERS[number % 2], draw(st.integers(0, 9)), 0, 0, 0, 0, 0, 0)
         return table, side_key(member, side), record
+    if table is Table.BUNDLE:
+        # What changes of a bundle is its status; its expiry is its own for good.
+        bundle = Bundle("m", 1, 0, 5, 0, 1, number * MS_PER_DAY, draw(st.sampled_from(BundleStatus)), counted=False)
+        return table, member + bytes([number]) * 16, bundle
+    if table is Table.SALE:
+        return table, bytes([number]) * 16, Sale(member, bytes(16), draw(st.integers(1, 9)), b"", 5, 1)
     debt = Debt(member, MEMBERS[0], draw(st.integers(1, 9)), 3, day, b"", bars=True)
     return table, bytes([number]) * 16, debt
 
@@ -66,6 +75,10 @@ def belongs(table: Table, key: bytes, record: Any, place: bytes) -> bool:
             return place in (key[:8], key[:-4])
         case Table.SIDE:
             return bool(place == record.feeder.encode())
+        case Table.BUNDLE:
+            return place in (key[:20], expiry_place(record.expires_ms // MS_PER_DAY))
+        case Table.SALE:
+            return bool(place == record.seller)
         case _:
             return bool(place == record.debtor)
 
@@ -79,12 +92,14 @@ def places(table: Table) -> list[bytes]:
             return of_days + [day + meter for day in of_days for meter in METERS]
         case Table.SIDE:
             return [feeder.encode() for feeder in FEEDERS]
+        case Table.BUNDLE:
+            return [*MEMBERS, *(expiry_place(day) for day in range(4))]
         case _:
             return MEMBERS
 
 
 def check(state: State) -> None:
-    for table in (Table.CONTRACT, Table.FAULT, Table.SIDE, Table.DEBT):
+    for table in (Table.CONTRACT, Table.FAULT, Table.SIDE, Table.DEBT, Table.BUNDLE, Table.SALE):
         for place in places(table):
             expected = [key for key, record in state.items(table) if belongs(table, key, record, place)]
             assert state.listed(table, place) == expected

@@ -81,5 +81,9 @@ def roll_up(sizes: Sequence[Energy]) -> RollUp:
 
 
 def sealed_carry(carry: int, uncertified: int) -> int:
-    """The carry once a day is final: what was not certified of it by then backs no certificate any more."""
-    return carry - min(uncertified, max(carry, 0))
+    """The carry once a day is final: no more than what the other days have that is measured and not certified [Wh].
+
+    So what was not certified of the final day backs no certificate any more, and what was withheld of it to make up for
+    a deficit is not taken from the other days a second time.
+    """
+    return min(carry, uncertified)

@@ -123,7 +123,7 @@ class _Replay:
         self.on_block = on_block
         self.special = reserved(ledger.chain_id)
         self.books = Books()
-        self.books.enter(ledger.founding_facts, b"")
+        self.books.enter(ledger.founding_facts, b"", ledger.genesis.created_ms)
         self.tip: Header | None = None
         self.from_height = 1
         self.total = 0
@@ -257,7 +257,7 @@ class _Replay:
         if executed.data != data:
             raise _difference(executed.block, block)
         for facts, receipt in zip(executed.facts, block.receipts, strict=True):
-            self.books.enter(facts, receipt.transfers)
+            self.books.enter(facts, receipt.transfers, block.header.time_ms)
         self.books.check(self.ledger.state, self.special)
         if self.on_block:
             self.on_block(executed)
@@ -281,7 +281,7 @@ class _Replay:
             self.roots.append(root)
         self.ledger = ledger
         self.books = Books()
-        self.books.adopt(ledger.state)
+        self.books.adopt(ledger.state, ledger.shelf)
         self.from_height = height + 1
         return False
 

@@ -7,7 +7,7 @@ from wattquorum.foundation.quantities import MONEY_MAX, Energy
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
 from wattquorum.green.certificates import WHOLE, roll_up
-from wattquorum.ledger.accounts import Role, check_active
+from wattquorum.ledger.accounts import Role, Status, check_active
 from wattquorum.ledger.bundles import GRANULAR, cut, described, hold, is_whole, make, move, new_ids, owned
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import BundleEnded, SaleOffered
@@ -83,7 +83,7 @@ def offer_certificates(context: Context, payload: OfferCertificates) -> None:
     seller = context.account(context.sender)
     check_active(seller, "sender")
     owned(context, context.sender, payload.bundle, payload.count)
-    if payload.buyer and context.account(payload.buyer, "buyer").owner == seller.owner:
+    if payload.buyer and context.account(payload.buyer, "buyer").legal_owner == seller.legal_owner:
         raise Refused("self_trade", "buyer", payload.buyer)
     if payload.amount >= MONEY_MAX:
         raise Refused("out_of_range", "amount", payload.amount, f"Below {MONEY_MAX} millionths.")
@@ -111,8 +111,12 @@ def buy_certificates(context: Context, payload: BuyCertificates) -> None:
     check_active(buyer, "sender")
     if sale.buyer not in (b"", context.sender):
         raise Refused("offer_addressed", "sale", payload.sale)
-    if context.account(sale.seller).owner == buyer.owner:
+    seller = context.account(sale.seller)
+    if seller.legal_owner == buyer.legal_owner:
         raise Refused("self_trade", "sale", payload.sale)
+    if seller.status is Status.SUSPENDED:
+        # An indebted seller may still sell: what it is paid pays its debts.
+        raise Refused("account_inactive", "seller", f"{seller.name} is suspended")
     bundle = owned(context, sale.seller, sale.bundle, sale.count)
     part = cut(context, new_ids(context), sale.seller, sale.bundle, bundle, sale.count)
     post(context, Kind.CERTIFICATES, context.sender, sale.seller, sale.amount)

@@ -104,7 +104,7 @@ def close_day(context: Context, payload: CloseDay) -> None:
     if (chain.days_closed + 1) % parameters.decay_days == 0:
         _decay_all(context, payload.day, Ppm(parameters.eta))
     count_day(context, day, parameters)
-    count_holdings(context, payload.day)
+    count_holdings(context, day)
     tell_weights(context, payload.day, parameters)
     context.tell(DayClosed(payload.day))
 

@@ -8,13 +8,12 @@ arithmetic with the executor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.quantities import Price
-from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Transfer
 from wattquorum.foundation.vectors import Int64s, energies, energy_list, price_list
 from wattquorum.ledger.accounts import Account, Reserved, Side
@@ -33,6 +32,9 @@ from wattquorum.ledger.facts import (
     PositionSettled,
     ReadingTaken,
 )
+from wattquorum.ledger.green_books import GreenBooks
+from wattquorum.ledger.laws import fault
+from wattquorum.ledger.readings import Shelf
 from wattquorum.ledger.state import Contract, ContractStatus, State, Table, day_key, side_key
 from wattquorum.market.settlement import settle_interval
 from wattquorum.market.terms import Policy, Terms
@@ -49,11 +51,6 @@ class Sides(NamedTuple):
     price: bytes
 
 
-def fault(field: str, value: object, reason: str) -> Refused:
-    """A broken law, as an auditor names it."""
-    return Refused("conservation_broken", field, value, reason)
-
-
 class Books:
     """Running totals from facts; `check` compares them with a state."""
 
@@ -62,6 +59,7 @@ class Books:
         "_contracts",
         "_contracts_changed",
         "_day_facts",
+        "_green",
         "_meters",
         "_money",
         "_policies",
@@ -72,6 +70,7 @@ class Books:
     )
 
     def __init__(self) -> None:
+        self._green = GreenBooks()
         self._money: dict[bytes, int] = {}
         self._contracts: dict[bytes, Sides] = {}
         self._settled: dict[int, dict[bytes, ContractSettled]] = {}
@@ -84,15 +83,20 @@ class Books:
         self._closed: dict[int, None] = {}
         self._meters: dict[tuple[bytes, Side], int] = {}
 
-    def adopt(self, state: State) -> None:
+    def adopt(self, state: State, shelf: Shelf) -> None:
         """Starts from a state instead of from genesis: its balances and parameters are taken as they are."""
+        self._green.adopt(state, shelf)
         self._money = {address: total(account) for address, account in state.items(Table.ACCOUNT)}
         self._meters = {(key[:-1], Side(key[-1])): len(side.meters) for key, side in state.items(Table.SIDE)}
         versions = enumerate(each for _, each in state.items(Table.PARAMETERS))  # every version stays in the state
         self._policies = {version: Policy(each.policy) for version, each in versions}
 
-    def enter(self, facts: Iterable[Fact], transfers_digest: bytes) -> None:
-        """Takes over one transaction's facts; its transfers must have the digest that its receipt names."""
+    def enter(self, facts: Sequence[Fact], transfers_digest: bytes, moment_ms: int) -> None:
+        """Takes over one transaction's facts, of a block of that moment.
+
+        Its transfers must have the digest that its receipt names.
+        """
+        self._green.enter(facts, moment_ms)
         moved: list[Transfer] = []
         for fact in facts:
             if isinstance(fact, OF_CONTRACTS):
@@ -100,7 +104,7 @@ class Books:
             match fact:
                 case Moved():
                     if fact.amount <= 0:
-                        raise fault_of_amount(fact)
+                        raise fault("transfer", fact.amount, "A transfer's amount lies above zero.")
                     moved.append(Transfer(fact.kind, fact.payer, fact.payee, fact.amount))
                     self._money[fact.payer] = self._money.get(fact.payer, 0) - fact.amount
                     self._money[fact.payee] = self._money.get(fact.payee, 0) + fact.amount
@@ -169,7 +173,11 @@ class Books:
             raise fault("contract", settled.contract, "Its money does not follow from its energy and prices.")
 
     def check(self, state: State, special: Reserved) -> None:
-        """After a block: every account's money is what the books say, and energy is conserved on touched days."""
+        """After a block: every account's money is what the books say, and energy is conserved on touched days.
+
+        So are certificates and allowances, in books of their own.
+        """
+        self._green.check(state)
         everything = 0
         for address, account in state.items(Table.ACCOUNT):
             money = total(account)
@@ -248,11 +256,6 @@ def _check_locks_and_promises(state: State) -> None:
     for address, account in state.items(Table.ACCOUNT):
         if account.locked != locks.get(address, 0):
             raise fault("account", account.name, "Its collateral is not the sum over its contracts.")
-
-
-def fault_of_amount(moved: Moved) -> Refused:
-    """A transfer that moves nothing, or backwards."""
-    return fault("transfer", moved.amount, "A transfer's amount lies above zero.")
 
 
 def total(account: Account) -> int:

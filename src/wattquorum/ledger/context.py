@@ -150,7 +150,7 @@ class Context:
     def registry(self) -> Registry:
         """What the registries remember; the first carbon period is open from the beginning."""
         found: Registry | None = self.state.get(Table.REGISTRY, b"")
-        return found or Registry(1, self.now, self.now // MS_PER_DAY)
+        return found or Registry(1, 0, self.now // MS_PER_DAY)
 
     def parameters(self, version: int | None = None) -> Parameters:
         """A version of the parameters; the one in force by default."""

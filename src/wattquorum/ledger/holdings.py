@@ -101,5 +101,5 @@ class Registry(Record, frozen=True):
     """What the registries remember of themselves."""
 
     carbon_period: Unsigned  # the open one's number, from 1
-    counted_ms: Unsigned  # when holdings were counted last
+    counted_ms: Unsigned  # when holdings were counted last; 0 if never
     swept_day: Unsigned  # bundles that expire before this day have left the state

@@ -45,6 +45,8 @@ def issue_certificates(context: Context, payload: IssueCertificates) -> None:
         raise Refused("out_of_range", "meters", bundles, f"Issue at most {BUNDLES_MAX} bundles at once.")
     if not payload.meters:
         raise Refused("meter_unknown", "meters", "none", "Name at least one meter.")
+    if context.now >= _expiry(context, day, min(day.window.start_of(payload.every), day.window.end_ms)):
+        raise Refused("certificate_expired", "day", payload.day, "Its first certificates would have expired already.")
     ids = new_ids(context)
     for name in payload.meters:
         _issue(context, day, name, payload.every, ids)
@@ -91,8 +93,13 @@ def _bundle(context: Context, day: Day, meter: str, place: int, every: int, firs
     window = day.window
     start = window.start_ms + place * every * window.length_ms
     end = min(start + every * window.length_ms, window.end_ms)
-    expires = end + context.parameters(day.parameters_version).certificate_days * MS_PER_DAY
+    expires = _expiry(context, day, end)
     return Bundle(meter, GRANULAR, first, first + energy, start, end, expires, BundleStatus.ACTIVE, False)
+
+
+def _expiry(context: Context, day: Day, end_ms: int) -> int:
+    """When certificates expire of what was generated until a moment of a day (L-20)."""
+    return end_ms + context.parameters(day.parameters_version).certificate_days * MS_PER_DAY
 
 
 def measured_energy(row: Row) -> Int64s:
@@ -118,19 +125,27 @@ def carry_reading(context: Context, day: int, meter: Meter, before: Row | None, 
 
 def carry_sealed(context: Context, day: int) -> None:
     """When a day is sealed, what was not certified of it backs no certificate any more."""
+    others = [key for key, _ in context.state.items(Table.DAY) if key != day_key(day)]
     for key in context.state.of_day(Table.READING, day):
         name = key[len(day_key(day)) :]
         device: Device | None = context.state.get(Table.DEVICE, name)
-        if device is None:
+        if device is None or device.carry <= 0:
             continue
-        reading: ReadingSet = context.state.get(Table.READING, key)
-        measured = measured_energy(context.shelf.get(reading.root)[reading.position])
-        certified: Certified | None = context.state.get(Table.CERTIFIED, key)
-        gap = np.maximum(measured - energies(certified.energy), 0) if certified else measured
-        carry = sealed_carry(device.carry, int(gap.sum()))
+        carry = sealed_carry(device.carry, sum(_uncertified(context, other + name) for other in others))
         if carry != device.carry:
             context.state.put(Table.DEVICE, name, changed(device, carry=carry))
             context.tell(CarryChanged(day, name.decode("ascii"), carry))
+
+
+def _uncertified(context: Context, key: bytes) -> int:
+    """What was measured of a device's day and is not certified [Wh]."""
+    reading: ReadingSet | None = context.state.get(Table.READING, key)
+    if reading is None:
+        return 0
+    measured = measured_energy(context.shelf.get(reading.root)[reading.position])
+    certified: Certified | None = context.state.get(Table.CERTIFIED, key)
+    gap = np.maximum(measured - energies(certified.energy), 0) if certified else measured
+    return int(gap.sum())
 
 
 def withdraw_certificates(context: Context, payload: WithdrawCertificates) -> None:
@@ -150,13 +165,31 @@ def withdraw_certificates(context: Context, payload: WithdrawCertificates) -> No
         context.tell(CarryChanged(0, bundle.meter, carry))
 
 
-def count_holdings(context: Context, day: int) -> None:
-    """With a day's close, expired bundles leave the state and everybody's holdings are counted by their time (L-20)."""
+def count_holdings(context: Context, day: Day) -> None:
+    """With a day's close, expired bundles leave the state and everybody's holdings are counted by their time (L-20).
+
+    Where days are closed soon after each other, the count of the first one stands until half a day's length has passed
+    since (chosen): or who held certificates between two closings alone, for a moment, would have held all that counts.
+    """
     state, today = context.state, context.now // MS_PER_DAY
     before = context.registry()
     for expired_day in range(before.swept_day, today):
         for key in state.listed(Table.BUNDLE, expiry_place(expired_day)):
             _expire(context, key)
+    for key, each in list(state.items(Table.SALE)):
+        sale: Sale = each
+        bundle: Bundle | None = state.get(Table.BUNDLE, sale.seller + sale.bundle)
+        if sale.valid_until_ms < context.now or bundle is None or bundle.status is not BundleStatus.ACTIVE:
+            state.drop(Table.SALE, key)
+    counted_ms = before.counted_ms
+    if 2 * (context.now - counted_ms) >= day.window.end_ms - day.window.start_ms:
+        counted_ms = context.now
+        _count_all(context, day.window.start_ms)
+    state.put(Table.REGISTRY, b"", changed(before, counted_ms=counted_ms, swept_day=today))
+
+
+def _count_all(context: Context, day: int) -> None:
+    state = context.state
     for key, holding in list(state.items(Table.HOLDING)):
         counted = holding.weighted + holding.held * (context.now - holding.since_ms)
         if counted or holding.counted:
@@ -165,11 +198,6 @@ def count_holdings(context: Context, day: int) -> None:
             state.put(Table.HOLDING, key, Holding(holding.held, context.now, 0, counted))
         else:
             state.drop(Table.HOLDING, key)
-    for key, each in list(state.items(Table.SALE)):
-        sale: Sale = each
-        if sale.valid_until_ms < context.now or state.get(Table.BUNDLE, sale.seller + sale.bundle) is None:
-            state.drop(Table.SALE, key)
-    state.put(Table.REGISTRY, b"", changed(before, counted_ms=context.now, swept_day=today))
 
 
 def _expire(context: Context, key: bytes) -> None:

@@ -328,10 +328,9 @@ def test_a_governor_cannot_approve_twice() -> None:
 def test_a_proposal_expires() -> None:
     world = WatchedWorld(governors=("a", "b", "c"), approvals_needed=2, parameters={"proposal_ms": HOUR})
     first, second = (
-        world.done("a", Propose(GrantRole(world.address("operator"), int(role))))
-        for role in (Role.ISSUER, Role.REGISTRY)
+        world.done("a", Propose(GrantRole(world.address("a"), int(role)))) for role in (Role.ISSUER, Role.REGISTRY)
     )
     at = world.now + HOUR
     check_refused(world, Attempt("b", Approve(first), first, at=at), "proposal_expired", "proposal")
     world.block([world.signed("b", Approve(second))], at=at)
-    assert not world.account("operator").has(Role.REGISTRY)
+    assert not world.account("a").has(Role.REGISTRY)
