@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from wattquorum.foundation.intervals import QUARTER_HOUR, parse_moment
+from wattquorum.grid.network import Network, read_network
+from wattquorum.lab.grid_profiles import GridProfiles, read_profiles
 from wattquorum.lab.members import Member, energy_limits, read_members
 from wattquorum.records.meter_files import read_meter_file
 from wattquorum.records.meter_table import MeterTable
@@ -47,3 +49,15 @@ def shipped_week() -> MeterTable:
     limits = energy_limits(shipped_members(), QUARTER_HOUR)
     with shipped_file(WEEK) as path:
         return read_meter_file(path, meters=limits, limits_wh=limits)
+
+
+def shipped_network() -> Network:
+    """The whole medium-voltage grid, checked like anybody's file."""
+    with shipped_file(GRID) as path:
+        return read_network(path)
+
+
+def shipped_profiles() -> GridProfiles:
+    """The profiles of the units that are no members', over the fortnight."""
+    with shipped_file(GRID_PROFILES) as path:
+        return read_profiles(path)
