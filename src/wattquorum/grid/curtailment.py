@@ -88,10 +88,17 @@ class Breach(NamedTuple):
     interval: int
 
 
+def is_broken(breach: Breach) -> bool:
+    """Whether the value lies beyond the bound."""
+    if breach.kind is Kind.NO_SOLUTION:
+        return True
+    return breach.value < breach.bound if breach.kind is Kind.VOLTAGE_LOW else breach.value > breach.bound
+
+
 class Reason(NamedTuple):
     """Why a contract was cut: the limit it would break in the interval of its deepest cut, and how many were cut.
 
-    `breach.value` is the value with nothing curtailed.
+    `breach.value` is the value with nothing curtailed; where that kept the limit, the value with one step more.
     """
 
     breach: Breach
@@ -384,8 +391,9 @@ def _reasons(day: ContractDay, kept: Int64s, uncut: _Breaches, step_wh: int) -> 
     for row, (contract, interval) in enumerate(zip(contracts.tolist(), deepest.tolist(), strict=True)):
         breach = probed.worst(row)
         before = uncut.at(breach.kind, probed.column(breach), interval)
+        told = before if is_broken(before) else breach
         count = int((cut[contract] > 0).sum())
-        reasons[contract] = Reason(before, count, reason_text(day.solver, before, count))
+        reasons[contract] = Reason(told, count, reason_text(day.solver, told, count))
     return reasons
 
 

@@ -219,8 +219,9 @@ def network_of(data: bytes, path: str = "grid.json") -> Network:
 
 
 def _component(error: Any) -> str:
-    component = error.component
-    return component if isinstance(component, str) else ", ".join(map(str, component))
+    """The component that an error of power-grid-model is about; several where it is about ids across them."""
+    found = error.component if isinstance(error.component, list) else [error.component]
+    return ", ".join(str(getattr(each, "value", each)) for each in found)
 
 
 def _frame_faults(model: object) -> Iterator[Refused]:
