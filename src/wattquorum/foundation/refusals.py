@@ -119,6 +119,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "feeder_unknown": ("is not a feeder of this day", "Check the feeder's name."),
     "intervals_missing": ("does not cover every interval once", "Give exactly one row for each interval."),
     "intervals_overlap": ("covers an interval more than once", "Give exactly one row for each interval."),
+    "energy_unbalanced": ("does not balance", "Let generation and supply be consumption, losses and what is returned."),
     "page_closed": ("is closed already", "Nothing is left to do for this page."),
     "page_open": ("is not closed yet", "Close every page of the day first."),
     "quality_unknown": ("is not a quality of a reading", "Use measured, estimated or substituted."),

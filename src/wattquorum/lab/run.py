@@ -20,7 +20,7 @@ from wattquorum.lab.cast import PROPOSER
 from wattquorum.lab.members import Member, energy_limits, read_members
 from wattquorum.lab.places import CHAIN, PARQUET, RECORDS, REPORT, clear
 from wattquorum.lab.report import write_report
-from wattquorum.lab.shipped import shipped_members, shipped_week
+from wattquorum.lab.shipped import shipped_grid, shipped_members, shipped_week
 from wattquorum.lab.week import Week, WeekPlan, last_days, strategy_of
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.lone import LoneNode
@@ -92,7 +92,9 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
                 progress("trading", done, week.steps)
             node.close()
     addresses = {member.name: week.address(member.name).hex() for member in plan.members}
-    annotate(out / RECORDS, _run_info(options, plan), [_member_info(each, addresses, options) for each in plan.members])
+    infos = [_member_info(each, addresses, options) for each in plan.members]
+    grid = week.grid_operator.described() if week.grid_operator else None
+    annotate(out / RECORDS, _run_info(options, plan), infos, grid)
     progress("writing tables", 0, 1)
     export_parquet(out / RECORDS, out / PARQUET)
     progress("writing the report", 0, 1)
@@ -119,7 +121,9 @@ def plan_of(options: RunOptions) -> WeekPlan:
             table.span(meter.meter_id, meter.direction)  # refuses members without readings
     folder = options.members.parent if options.members else None
     first = last_days(table, zone, options.days)
-    return WeekPlan(members, table, zone, first, options.days, options.forecast, options.seed, folder)
+    # A user's own readings come without a grid.
+    grid = shipped_grid() if options.data is None else None
+    return WeekPlan(members, table, zone, first, options.days, options.forecast, options.seed, folder, grid)
 
 
 def _readings(options: RunOptions, members: tuple[Member, ...]) -> MeterTable:

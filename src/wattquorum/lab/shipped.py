@@ -16,6 +16,7 @@ from typing import Final
 
 from wattquorum.foundation.intervals import QUARTER_HOUR, parse_moment
 from wattquorum.grid.network import Network, read_network
+from wattquorum.lab.grid_operator import Grid
 from wattquorum.lab.grid_profiles import GridProfiles, read_profiles
 from wattquorum.lab.members import Member, energy_limits, read_members
 from wattquorum.records.meter_files import read_meter_file
@@ -61,3 +62,8 @@ def shipped_profiles() -> GridProfiles:
     """The profiles of the units that are no members', over the fortnight."""
     with shipped_file(GRID_PROFILES) as path:
         return read_profiles(path)
+
+
+def shipped_grid() -> Grid:
+    """The network, and what its units do that are no members'."""
+    return Grid(shipped_network(), shipped_profiles())

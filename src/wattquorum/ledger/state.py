@@ -254,6 +254,13 @@ class Table(IntEnum):
     SETTLED = 16
     POSITION = 17
     SEALED = 18
+    FLOW = 30
+
+
+class FlowVersion(Record, frozen=True):
+    """The latest report of a day's power flow, of one kind (L-9)."""
+
+    version: Unsigned
 
 
 class Promise(Record, frozen=True):
@@ -288,6 +295,7 @@ KINDS: Final[dict[Table, Any]] = {
     Table.SETTLED: Settled,
     Table.POSITION: Position,
     Table.SEALED: Sealed,
+    Table.FLOW: FlowVersion,
 }
 
 DAY_KEY_BYTES: Final = 8
@@ -357,6 +365,7 @@ _PLACES: Final[dict[Table, Callable[[bytes, Any], tuple[bytes, ...]]]] = {
     Table.PAYOUT: _of_payout,
     Table.SETTLED: _of_day,
     Table.POSITION: _of_day,
+    Table.FLOW: _of_day,
 }
 
 

@@ -19,6 +19,7 @@ from wattquorum.ledger.parameters import RANGES
 from wattquorum.ledger.readings import Quality
 from wattquorum.records import tables
 from wattquorum.records.batch import Batch, Row
+from wattquorum.records.flow_rows import add_flow
 from wattquorum.records.known import Change, Known, KnownContract, KnownCredit, KnownDay, KnownOffer
 
 
@@ -318,6 +319,11 @@ def _(fact: told.FaultReported, block: BlockEntries) -> None:
     for meter in fact.meters:
         row = (block.height, block.sequence, meter, fact.day, fact.first, fact.end, fact.reason)
         block.batch.add(tables.faults, row)
+
+
+@_enter.register
+def _(fact: told.FlowReported, block: BlockEntries) -> None:
+    add_flow(block.batch, block.place, fact.report)
 
 
 _QUALITY = {int(quality): quality.name.lower() for quality in Quality}
