@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.grid.grids import QUARTER, Model, flat, line, network, raised, shipped, unit, whole_exchange
 from wattquorum.foundation.vectors import Int64s
 from wattquorum.grid.curtailment import (
+    PLANNING,
     STEP_WH,
     Capability,
     ContractDay,
@@ -36,7 +37,7 @@ SOLVER = Solver(network(tee))
 LOAD, LOAD_2, SUN, SUN_2 = range(4)
 
 
-def day(*contracts: Placed, limits: Limits | None = None, **capabilities: Capability) -> ContractDay:
+def day(*contracts: Placed, limits: Limits = PLANNING, **capabilities: Capability) -> ContractDay:
     """Contracts alone in the grid; the connections are as wide as may be unless they are given."""
     intervals = contracts[0].energy.size
     known = {LOAD: WIDE, LOAD_2: WIDE, SUN: WIDE, SUN_2: WIDE}

@@ -42,6 +42,9 @@ class Limits(NamedTuple):
     loading: float = 1.0  # of the rating
 
 
+PLANNING: Final = Limits()
+
+
 class Capability(NamedTuple):
     """What a member's unit can carry (A-4): its connection limit, for active as for apparent power, and power factor.
 
@@ -143,13 +146,13 @@ class ContractDay:
         contracts: Sequence[Placed],
         capabilities: dict[int, Capability],
         length_ms: int,
-        limits: Limits | None = None,
+        limits: Limits = PLANNING,
     ) -> None:
         """`others` is what all units exchange beside the contracts [intervals, units]; `capabilities` by unit."""
         self.solver = solver
         self.others = others
         self.length_ms = length_ms
-        self.limits = limits or Limits()
+        self.limits = limits
         intervals = len(others.active)
         self.energy = np.array([each.energy for each in contracts], dtype=np.int64).reshape(len(contracts), intervals)
         self._sellers = np.array([each.seller for each in contracts], dtype=np.int64)

@@ -15,7 +15,7 @@ import numpy as np
 
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.vectors import INTERVALS_MAX, EnergyVector, Int64s, pack_energy
-from wattquorum.grid.curtailment import Capability, ContractDay, Curtailment, Limits, Placed, curtail
+from wattquorum.grid.curtailment import PLANNING, Capability, ContractDay, Curtailment, Limits, Placed, curtail
 from wattquorum.grid.flow import Exchange, Flow, Solver, exchange_of, power_flow
 from wattquorum.grid.network import Network
 from wattquorum.lab.grid_profiles import GridProfiles, others_exchange
@@ -29,10 +29,11 @@ MICRODEGREES: Final = 1_000_000
 
 
 class Grid(NamedTuple):
-    """A network, and what runs on it beside the members."""
+    """A network, what runs on it beside the members, and what its operator plans with."""
 
     network: Network
     profiles: GridProfiles
+    limits: Limits = PLANNING
 
 
 class Contracted(NamedTuple):
@@ -55,7 +56,7 @@ class GridOperator:
 
     __slots__ = ("_capabilities", "_limits", "_members", "_profiles", "_table", "_unit_of", "network", "solver")
 
-    def __init__(self, grid: Grid, members: Sequence[Member], table: MeterTable, limits: Limits | None = None) -> None:
+    def __init__(self, grid: Grid, members: Sequence[Member], table: MeterTable) -> None:
         """`table` holds the readings of meters that stand in the grid and are none of the `members`'.
 
         Raises Refused("grid_meter_unknown") for a member's meter that the grid does not have.
@@ -64,7 +65,7 @@ class GridOperator:
         self.solver = Solver(grid.network)
         self._profiles = grid.profiles
         self._table = table
-        self._limits = limits
+        self._limits = grid.limits
         self._unit_of: dict[str, int] = {}
         self._capabilities: dict[int, Capability] = {}
         for meter in (meter for member in members for meter in member.meters):

@@ -13,10 +13,12 @@ from typing import Final, NamedTuple
 
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.intervals import MS_PER_MINUTE, QUARTER_HOUR
-from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.quantities import MILLION, Millis
 from wattquorum.foundation.refusals import Refused
+from wattquorum.grid.curtailment import PLANNING, Limits
 from wattquorum.lab.calendar import ZONE, zone_of
 from wattquorum.lab.cast import PROPOSER
+from wattquorum.lab.grid_operator import Grid
 from wattquorum.lab.members import Member, energy_limits, read_members
 from wattquorum.lab.places import CHAIN, PARQUET, RECORDS, REPORT, clear
 from wattquorum.lab.report import write_report
@@ -50,6 +52,7 @@ class RunOptions:
     seed: int = 1
     zone: str = ZONE
     interval_ms: Millis = QUARTER_HOUR
+    limits: Limits = PLANNING  # of the grid operator
 
 
 class Written(NamedTuple):
@@ -122,7 +125,10 @@ def plan_of(options: RunOptions) -> WeekPlan:
     folder = options.members.parent if options.members else None
     first = last_days(table, zone, options.days)
     # A user's own readings come without a grid.
-    grid = shipped_grid() if options.data is None else None
+    grid = shipped_grid(options.limits) if options.data is None else None
+    if grid is None and options.limits != PLANNING:
+        remedy = "Limits are those of the shipped grid; leave them out with your own readings."
+        raise Refused("grid_meter_unknown", "data", options.data, remedy)
     return WeekPlan(members, table, zone, first, options.days, options.forecast, options.seed, folder, grid)
 
 
@@ -158,7 +164,22 @@ def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:
         "tariff": "Prices follow a published Chinese tariff (0.40 / 0.75 / 0.04 CNY/kWh): data and tariffs come from "
         "different countries.",
         "seed": str(options.seed),
+        **_grid_info(plan.grid),
     }
+
+
+def _grid_info(grid: Grid | None) -> dict[str, str]:
+    """What the grid operator plans with: a sentence, and the numbers for drawings."""
+    if grid is None:
+        return {"grid": "No grid is known to these readings: the operator approved every contract unseen."}
+    low, high, loading = grid.limits
+    says = (
+        "Power flow over the whole shipped grid: members by what they promised or metered, all other units by their "
+        f"SimBench profiles. The operator plans with {low:g} to {high:g} of the rated voltage and {loading * 100:g} % "
+        "of each line's and transformer's rating."
+    )
+    names = ("grid_voltage_low_ppm", "grid_voltage_high_ppm", "grid_loading_ppm")
+    return {"grid": says, **{name: str(round(value * MILLION)) for name, value in zip(names, grid.limits, strict=True)}}
 
 
 def _member_info(member: Member, addresses: dict[str, str], options: RunOptions) -> MemberInfo:

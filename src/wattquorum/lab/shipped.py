@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from wattquorum.foundation.intervals import QUARTER_HOUR, parse_moment
+from wattquorum.grid.curtailment import Limits
 from wattquorum.grid.network import Network, read_network
 from wattquorum.lab.grid_operator import Grid
 from wattquorum.lab.grid_profiles import GridProfiles, read_profiles
@@ -64,6 +65,6 @@ def shipped_profiles() -> GridProfiles:
         return read_profiles(path)
 
 
-def shipped_grid() -> Grid:
-    """The network, and what its units do that are no members'."""
-    return Grid(shipped_network(), shipped_profiles())
+def shipped_grid(limits: Limits) -> Grid:
+    """The network, what its units do that are no members', and what its operator plans with."""
+    return Grid(shipped_network(), shipped_profiles(), limits)

@@ -448,7 +448,7 @@ class Week:
         return executed
 
     def _hear(self, executed: Executed) -> None:
-        """Members see their own meters' readings as soon as they are on the ledger; the grid operator sees contracts."""
+        """Members see their meters' readings as soon as they are on the ledger; the grid operator sees contracts."""
         for facts in executed.facts:
             for fact in facts:
                 if isinstance(fact, ReadingTaken):
