@@ -1,4 +1,4 @@
-"""`make bench`: measures throughput, settlement, audit, closing, memory, standing and power flow, as ratios rather than times.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing and power flow, as ratios rather than times.
 
 python -m benchmarks [--only NAME ...] [--json FILE]
 """

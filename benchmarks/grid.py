@@ -10,6 +10,7 @@ from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from power_grid_model import ComponentType, DatasetType, PowerGridModel, initialize_array
 
 from benchmarks.measuring import Line, Section, beside, seconds
@@ -37,7 +38,8 @@ def measured() -> Section:
     for meter in (meter for member in shipped_members() for meter in member.meters):
         place = network.unit_of(meter.meter_id, generates=meter.direction == "injection")
         energy = table.energy(meter.meter_id, meter.direction, window.start_ms, window.end_ms)
-        rows.append((place, energy, energy * Capability(meter.limit, meter.power_factor).tangent))
+        tangent = Capability(meter.limit, meter.power_factor).tangent
+        rows.append((place, energy, energy.astype(np.float64) * tangent))
         metered[place] = energy
     members = exchange_of(len(network.units), window.intervals, rows)
     exchange = members._replace(active=members.active + others.active, reactive=members.reactive + others.reactive)
@@ -53,10 +55,10 @@ def measured() -> Section:
         batch["id"] = ids[part]
         batch["p_specified"], batch["q_specified"] = exchange.active[:, part] * 4.0, exchange.reactive[:, part] * 4.0
         update[kind] = batch
-    told = {kind: list(names) for kind, names in TOLD.items()}
 
     def bare() -> object:
-        return model.calculate_power_flow(update_data=update, output_component_types=told)
+        told = {kind: list(names) for kind, names in TOLD.items()}
+        return model.calculate_power_flow(update_data=update, output_component_types=dict(told))
 
     flowing = beside(lambda: power_flow(solver, exchange, QUARTER_HOUR), bare, rounds=15)
     sellers = [place for place in metered if network.units[place].generates]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import sqrt
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.grid.grids import QUARTER, flat, network, shipped, whole_exchange
+from tests.grid.grids import QUARTER, Model, flat, network, shipped, whole_exchange
 from wattquorum.foundation.refusals import Refused
 from wattquorum.grid.flow import Exchange, Solver, exchange_of, power_flow, told_ppm, whole
+from wattquorum.grid.network import network_of
+from wattquorum.lab.shipped import GRID, shipped_file
 
 R, X, U = 4.0, 3.0, 20e3
 LOAD, SUN = 0, 1
@@ -46,10 +49,11 @@ def test_a_line_is_as_it_was_worked_by_hand(p: float, q: float) -> None:
 
 def test_two_megawatts_over_a_line_in_numbers() -> None:
     # U2^2 = (3.78e8 + sqrt(3.78e8^2 - 4 * 1.25e14)) / 2 = 3.77669e8: 19.4337 kV or 0.97168 p.u.; 5e12 * 4 / 3.77669e8 =
-    # 52,956 W, of which a quarter of an hour keeps 13,239 Wh; 2.23607 MVA / (sqrt(3) * 19.4337 kV) = 66.43 A of 100 A.
+    # 52,956 W, of which a quarter of an hour keeps 13,239 Wh, told as 13,240; 2.23607 MVA / (sqrt(3) * 19.4337 kV) is
+    # 66.43 A of 100 A.
     flow = power_flow(SOLVER, drawn(500_000, 250_000.0), QUARTER)
     assert (flow.consumption[0], flow.generation[0]) == (500_000, 0)
-    assert (flow.losses[0], flow.supply[0]) == (13_239, 513_239)
+    assert (flow.losses[0], flow.supply[0]) == (13_240, 513_240)
     assert flow.lowest_voltage == (971_700, 1, 0)
     assert flow.highest_voltage == (1_000_000, 0, 0)
     assert flow.highest_loading == (664_300, 0, 0)
@@ -113,15 +117,38 @@ def test_losses_that_do_not_fit_the_sources_are_refused(monkeypatch: pytest.Monk
     assert (raised.value.code, raised.value.field) == ("grid_diverged", "balance")
 
 
-def test_last_digits_do_not_change_what_is_told() -> None:
-    """Units that exchange 1e-9 of their reactive power more: farther apart than solvers of two machines are."""
+def test_the_same_grid_in_another_order_tells_the_same() -> None:
+    """The arithmetic of a shuffled file is another, and so are its last digits: a stand-in for another machine."""
+    with shipped_file(GRID) as path:
+        model = json.loads(path.read_text(encoding="utf-8"))
+    dice = np.random.default_rng(1)
+    order = {kind: dice.permutation(len(rows)) for kind, rows in model["data"].items()}
+    model["data"] = {kind: [rows[i] for i in order[kind].tolist()] for kind, rows in model["data"].items()}
     grid = shipped()
+    shuffled = Solver(network_of(json.dumps(model).encode()))
+    units = np.concatenate([order["sym_load"], order["sym_gen"] + grid.solver.loads])
+    branches = np.concatenate([order["line"], order["transformer"] + len(order["line"])])
     exchange = whole_exchange(grid)
-    near = Exchange(exchange.active, exchange.reactive * (1 + 1e-9))
-    told, again = (power_flow(grid.solver, each, QUARTER) for each in (exchange, near))
-    assert (told.losses == again.losses).all()
-    assert (told.voltage_ppm == again.voltage_ppm).all()
-    assert (told.loading_ppm == again.loading_ppm).all()
+    moved = Exchange(exchange.active[:, units], exchange.reactive[:, units])
+    raw, again = grid.solver.solve(exchange, QUARTER), shuffled.solve(moved, QUARTER)
+    apart = np.abs(raw.voltage[:, order["node"]] - again.voltage).max()
+    assert 0 < apart < 1e-12
+    assert np.abs(raw.loading[:, branches] - again.loading).max() < 1e-11
+    assert np.abs(raw.losses_w - again.losses_w).max() < 1e-4
+    one, other = power_flow(grid.solver, exchange, QUARTER), power_flow(shuffled, moved, QUARTER)
+    assert (one.losses == other.losses).all()
+    assert (one.voltage_ppm[:, order["node"]] == other.voltage_ppm).all()
+    assert (one.loading_ppm[:, branches] == other.loading_ppm).all()
+
+
+def test_nodes_that_a_closed_link_joins_have_one_voltage() -> None:
+    def linked(data: Model) -> None:
+        data["node"].append({"id": 7, "u_rated": 20e3})
+        data["link"] = [{"id": 8, "from_node": 2, "to_node": 7, "from_status": 1, "to_status": 1}]
+        data["sym_load"][0]["node"] = 7
+
+    found = Solver(network(linked)).solve(drawn(500_000, 250_000.0), QUARTER)
+    assert found.voltage[0, 1] == found.voltage[0, 2] == pytest.approx(by_hand(2e6, 1e6)[0], rel=1e-7)
 
 
 def test_rounding_is_to_the_nearest_step() -> None:

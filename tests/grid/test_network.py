@@ -35,6 +35,11 @@ def without(kind: str, key: str) -> Change:
     return lambda data: data[kind][0].pop(key)
 
 
+def link(start: int, end: int, *, status: int = 1) -> Change:
+    ends = {"from_node": start, "to_node": end, "from_status": 1, "to_status": status}
+    return add("link", {"id": 30, **ends})
+
+
 CASES: list[tuple[str, str, str, Change]] = [
     ("grid_island", "node", "away", add("node", {"id": 9, "u_rated": 20e3, "name": "away"})),
     ("grid_island", "node", "there", put("line", "to_status", 0)),
@@ -58,6 +63,13 @@ CASES: list[tuple[str, str, str, Change]] = [
     ("grid_invalid", "line[1].from_status", "True", put("line", "from_status", True)),
     ("grid_invalid", "sym_load[1].node", "2.0", put("sym_load", "node", 2.0)),
     ("grid_invalid", "line[1].to_node", "1", put("line", "to_node", 1)),
+    (
+        "grid_invalid",
+        "link[1].to_node",
+        "7",
+        lambda data: (add("node", {"id": 7, "u_rated": 1e4})(data), link(2, 7)(data)),
+    ),
+    ("grid_island", "node", "there", lambda data: (data["line"].clear(), link(1, 2, status=0)(data))),
     ("grid_invalid", "sym_gen[1].id", "5", put("sym_gen", "id", 5)),
     ("grid_invalid", "sym_load[2].meter_id", "load", add("sym_load", unit(9, 2, meter_id="load"))),
     ("grid_invalid", "sym_load[1].meter_id", "7", put("sym_load", "meter_id", 7)),

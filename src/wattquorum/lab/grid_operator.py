@@ -2,7 +2,7 @@
 
 It decides with what an operator knows the day before: members' contracted energy (promises), and the profiles of all
 units that are no members'. After delivery it computes the same with members' readings. What it says is signed and
-ordered by the run; a chain's bytes therefore depend on the power flow, but only on whole watt-hours and on steps of 100
+ordered by the run; a chain's bytes therefore depend on the power flow, but only on steps of 10 Wh and 100
 parts per million (`wattquorum.grid.flow` says how far apart two machines may be).
 """
 
