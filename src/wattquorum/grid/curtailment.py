@@ -9,8 +9,9 @@ The order was stated, the rest chosen: each interval stands for itself, amounts 
 Where a limit is broken even with every contract cut, contracts are not its cause and cutting them is no cure: they are
 left as they are, and the interval is told in `beyond`.
 
-What is kept is a whole number of steps. A step of 100 Wh moves a voltage of the shipped grid by about 1e-6 and more, so
-that the last digits of a solver (2e-13, see `wattquorum.grid.flow`) hardly ever decide where the bisection ends.
+What is kept is a whole number of steps. A step of 100 Wh moves the voltage that a member of the shipped grid moves most
+by 2e-8 to 9e-6, so that the last digits of a solver (2e-13, see `wattquorum.grid.flow`) hardly ever decide where the
+bisection ends.
 """
 
 from __future__ import annotations
