@@ -17,9 +17,9 @@ from wattquorum.foundation.quantities import MILLION, Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.grid.curtailment import PLANNING, Limits
 from wattquorum.lab.calendar import ZONE, zone_of
-from wattquorum.lab.cast import PROPOSER
 from wattquorum.lab.grid_operator import Grid
 from wattquorum.lab.members import Member, energy_limits, read_members
+from wattquorum.lab.offices import PROPOSER
 from wattquorum.lab.places import CHAIN, PARQUET, RECORDS, REPORT, clear
 from wattquorum.lab.report import write_report
 from wattquorum.lab.shipped import shipped_grid, shipped_members, shipped_week
@@ -129,7 +129,8 @@ def plan_of(options: RunOptions) -> WeekPlan:
     if grid is None and options.limits != PLANNING:
         remedy = "Limits are those of the shipped grid; leave them out with your own readings."
         raise Refused("grid_meter_unknown", "data", options.data, remedy)
-    return WeekPlan(members, table, zone, first, options.days, options.forecast, options.seed, folder, grid)
+    shipped = options.data is None
+    return WeekPlan(members, table, zone, first, options.days, options.forecast, options.seed, folder, shipped, grid)
 
 
 def _readings(options: RunOptions, members: tuple[Member, ...]) -> MeterTable:
@@ -155,7 +156,7 @@ def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:
             "measured. Meter outages are modelled and marked as estimated."
         )
     else:
-        data = f"Readings come from {options.data.name}. Meter outages are modelled and marked."
+        data = f"Readings and their qualities come from {options.data.name}."
     return {
         "title": f"{plan.days} days of peer-to-peer power trading",
         "time_zone": options.zone,
