@@ -228,7 +228,7 @@ class Extreme(Record, frozen=True):
     place: Text
 
 
-class ReportFlow(Record, frozen=True, tag=40):
+class ReportFlow(Record, frozen=True, tag=45):
     """The grid operator's power flow of a day (A-3, L-9); it is computed beside the ledger and signed as it is."""
 
     day: Unsigned
