@@ -12,7 +12,6 @@ import pytest
 
 from tests.grid.grids import shipped, whole_exchange
 from tests.lab.runs import plan, run
-from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import energies
@@ -21,7 +20,7 @@ from wattquorum.grid.flow import power_flow
 from wattquorum.lab.calendar import trading_day
 from wattquorum.lab.grid_operator import Contracted, GridOperator
 from wattquorum.lab.grid_profiles import read_profiles
-from wattquorum.lab.run import RunOptions, plan_of, run_week
+from wattquorum.lab.run import RunOptions, plan_of
 from wattquorum.lab.shipped import (
     GRID_PROFILES,
     shipped_file,
@@ -202,13 +201,3 @@ def test_limits_without_a_grid_are_refused(tmp_path: Path) -> None:
         assert plan_of(own).grid is None
         with pytest.raises(Refused, match="grid_meter_unknown"):
             plan_of(RunOptions(tmp_path, data=week, members=members, days=1, limits=TIGHT))
-
-
-def test_a_run_without_a_grid_approves_everything_and_says_so(tmp_path: Path) -> None:
-    with shipped_file("week.parquet") as week, shipped_file("members.toml") as members:
-        written = run_week(
-            RunOptions(tmp_path / "out", data=week, members=members, days=1), verify_each, lambda *_: None
-        )
-    page = written.report.read_text(encoding="utf-8")
-    assert "No power flow of any day was reported." in page
-    assert "the operator approved every contract unseen" in page
