@@ -19,10 +19,11 @@ from wattquorum.green.certificates import WHOLE
 from wattquorum.ledger.accounts import Account, Role, Side, Status, reserved
 from wattquorum.ledger.certificates import retire_certificates, split_bundle, transfer_certificates
 from wattquorum.ledger.context import Context, Tariffs
+from wattquorum.ledger.entities import Meter
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.genesis import Founder, Genesis, encode_genesis
 from wattquorum.ledger.holdings import Bundle, BundleStatus, Device
-from wattquorum.ledger.state import Meter, State, Table, next_digest
+from wattquorum.ledger.state import State, Table, next_digest
 from wattquorum.ledger.transactions import (
     MeterPoint,
     Payload,

@@ -12,9 +12,10 @@ from typing import Final
 from benchmarks.measuring import Line, Section, beside, seconds
 from wattquorum.foundation.quantities import MILLION, Energy, Points, Ppm
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.entities import MemberSide
 from wattquorum.ledger.holdings import CarbonAccount, Holding
 from wattquorum.ledger.parameters import DEFAULTS
-from wattquorum.ledger.state import MemberSide, State, Table, side_key
+from wattquorum.ledger.state import State, Table, side_key
 from wattquorum.ledger.weighing import weights
 from wattquorum.standing.groups import Candidate, grouped, spread
 from wattquorum.standing.power import project

@@ -16,8 +16,9 @@ from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import energy_list, pack_energy, pack_prices
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.blocks import Outcome, Receipt
+from wattquorum.ledger.entities import ContractStatus, OfferStatus
 from wattquorum.ledger.readings import Quality, Row, encode_rows, root_of_rows
-from wattquorum.ledger.state import ContractStatus, OfferStatus, Table
+from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import (
     Accept,
     ApproveContracts,

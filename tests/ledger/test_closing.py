@@ -11,6 +11,7 @@ from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, MILLION, P
 from wattquorum.foundation.transfers import Kind
 from wattquorum.foundation.vectors import pack_energy, pack_prices
 from wattquorum.ledger.accounts import Side, Status
+from wattquorum.ledger.entities import Chain, Settled
 from wattquorum.ledger.facts import (
     ContractSettled,
     CreditDecayed,
@@ -21,7 +22,7 @@ from wattquorum.ledger.facts import (
     StatusChanged,
 )
 from wattquorum.ledger.readings import Quality
-from wattquorum.ledger.state import Chain, Settled, Table, day_key
+from wattquorum.ledger.state import Table, day_key
 from wattquorum.ledger.transactions import (
     CloseDay,
     ClosePage,

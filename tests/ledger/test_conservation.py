@@ -18,9 +18,10 @@ from wattquorum.ledger import settling
 from wattquorum.ledger.accounts import Account
 from wattquorum.ledger.audit import audit
 from wattquorum.ledger.blocks import decode_ordered
+from wattquorum.ledger.entities import Day, DayStatus
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.readings import decode_rows, root_of_rows
-from wattquorum.ledger.state import Day, DayStatus, Table
+from wattquorum.ledger.state import Table
 
 chances = st.randoms(use_true_random=False)
 

@@ -21,9 +21,10 @@ from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.blocks import Outcome
+from wattquorum.ledger.entities import MemberSide, Settled
 from wattquorum.ledger.facts import MemberJudged, Moved
 from wattquorum.ledger.readings import Quality
-from wattquorum.ledger.state import MemberSide, Settled, Table
+from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import CloseDay, ClosePage, SealDay, SettleDebt, WithdrawMoney
 from wattquorum.market.terms import Policy
 

@@ -12,10 +12,11 @@ from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.blocks import Outcome
 from wattquorum.ledger.clearing import Due, clear
 from wattquorum.ledger.context import Context, Tariffs
+from wattquorum.ledger.entities import Debt
 from wattquorum.ledger.facts import Moved, StatusChanged
 from wattquorum.ledger.money import owe, pay_debts, strike
 from wattquorum.ledger.readings import Shelf
-from wattquorum.ledger.state import Debt, Table
+from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import CloseDay, ClosePage, SetStatus, SettleDebt, WithdrawMoney
 
 KWH, MWH = 1_000, 1_000_000

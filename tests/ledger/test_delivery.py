@@ -11,10 +11,11 @@ from tests.ledger.world import HOUR, QUARTER, START, key_of
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import energy_list, pack_energy
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.entities import Contract, ContractStatus
 from wattquorum.ledger.facts import ContractCurtailed, ContractEnded, MemberJudged
 from wattquorum.ledger.parameters import Silence
 from wattquorum.ledger.readings import Quality
-from wattquorum.ledger.state import Contract, ContractStatus, Table, day_key, side_key
+from wattquorum.ledger.state import Table, day_key, side_key
 from wattquorum.ledger.transactions import AddMeter, ClosePage, Curtail, MeterPoint, Register, ReportFault
 
 KWH = 1_000

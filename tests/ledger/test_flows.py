@@ -14,8 +14,9 @@ from tests.ledger.world import HOUR, QUARTER, START
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.vectors import INTERVALS_MAX, pack_energy
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.entities import FlowVersion
 from wattquorum.ledger.facts import FlowReported
-from wattquorum.ledger.state import FlowVersion, Table, day_key
+from wattquorum.ledger.state import Table, day_key
 from wattquorum.ledger.transactions import TRANSACTION_BYTES_MAX, Extreme, FlowKind, ReportFlow, SealDay
 
 FOUR = [1_000] * 4

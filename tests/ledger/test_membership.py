@@ -16,10 +16,11 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import pack_prices
 from wattquorum.ledger.accounts import Role, Side, Status
 from wattquorum.ledger.blocks import Outcome, Receipt
+from wattquorum.ledger.entities import Day, Meter, Proposal
 from wattquorum.ledger.facts import ActionDecided, KeyChanged, ParametersChanged, StatusChanged
 from wattquorum.ledger.membership import ROTATION_PURPOSE
 from wattquorum.ledger.parameters import DEFAULTS, RANGES
-from wattquorum.ledger.state import Day, Meter, Proposal, Table, day_key
+from wattquorum.ledger.state import Table, day_key
 from wattquorum.ledger.transactions import (
     AddMeter,
     Approve,

@@ -11,7 +11,8 @@ from tests.ledger.watched import WatchedWorld
 from tests.ledger.world import FEED_IN, GRID_PRICE, OVER_GRID_FEE, START
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.ledger.accounts import Side
-from wattquorum.ledger.state import Settled, Table, day_key
+from wattquorum.ledger.entities import Settled
+from wattquorum.ledger.state import Table, day_key
 from wattquorum.market.terms import Policy
 
 KWH = 1_000

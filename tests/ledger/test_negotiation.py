@@ -11,8 +11,9 @@ from wattquorum.foundation.quantities import ENERGY_PER_INTERVAL_MAX, MILLION, P
 from wattquorum.foundation.vectors import energy_list, pack_energy, pack_prices
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.blocks import Outcome
+from wattquorum.ledger.entities import Contract, ContractStatus, OfferStatus, OpenOffer
 from wattquorum.ledger.facts import ContractEnded, ContractMade, OfferMade
-from wattquorum.ledger.state import Contract, ContractStatus, OfferStatus, OpenOffer, Table, day_key, side_key
+from wattquorum.ledger.state import Table, day_key, side_key
 from wattquorum.ledger.transactions import (
     Accept,
     AddMeter,

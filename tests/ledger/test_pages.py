@@ -11,9 +11,10 @@ from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import pack_energy
 from wattquorum.ledger import settling
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.entities import Day, DayStatus
 from wattquorum.ledger.facts import ContractEnded, ContractSettled, PageClosed, PositionSettled
 from wattquorum.ledger.parameters import Silence
-from wattquorum.ledger.state import Day, DayStatus, Table, day_key
+from wattquorum.ledger.state import Table, day_key
 from wattquorum.ledger.transactions import CloseDay, ClosePage, Curtail, ReportFault
 
 KWH = 1_000

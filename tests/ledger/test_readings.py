@@ -15,10 +15,11 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import energy_list, pack_energy
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.blocks import Outcome, Receipt, decode_ordered, read_rows
+from wattquorum.ledger.entities import ReadingSet
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.facts import ContractSettled, MemberJudged, PositionSettled
 from wattquorum.ledger.readings import Row, Shelf, decode_rows, encode_rows, root_of_rows
-from wattquorum.ledger.state import ReadingSet, Table, day_key
+from wattquorum.ledger.state import Table, day_key
 from wattquorum.ledger.transactions import AddMeter, ClosePage, CommitReadings, MeterPoint, SealDay
 
 KWH = 1_000

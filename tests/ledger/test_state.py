@@ -12,21 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.entities import Debt, Fault, Payout, Promise, ReadingSet, Reference
 from wattquorum.ledger.proofs import root_of
-from wattquorum.ledger.state import (
-    Debt,
-    Entry,
-    Fault,
-    Payout,
-    Promise,
-    ReadingSet,
-    Reference,
-    State,
-    Table,
-    day_key,
-    next_digest,
-    restored,
-)
+from wattquorum.ledger.state import Entry, State, Table, day_key, next_digest, restored
 
 Place = tuple[Table, bytes]
 DAYS = (0, 1, 2**40)

@@ -10,20 +10,9 @@ from hypothesis import strategies as st
 from wattquorum.foundation.codec import changed
 from wattquorum.foundation.intervals import MS_PER_DAY
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.entities import Contract, ContractStatus, Debt, Fault, MemberSide
 from wattquorum.ledger.holdings import Bundle, BundleStatus, Sale
-from wattquorum.ledger.state import (
-    Contract,
-    ContractStatus,
-    Debt,
-    Fault,
-    MemberSide,
-    State,
-    Table,
-    day_key,
-    expiry_place,
-    restored,
-    side_key,
-)
+from wattquorum.ledger.state import State, Table, day_key, expiry_place, restored, side_key
 
 MEMBERS = [bytes([i]) * 20 for i in (1, 2, 3)]
 DAYS = (0, 86_400_000)

@@ -12,7 +12,7 @@ from wattquorum.foundation.quantities import PRICE_MAX, Price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import pack_prices
 from wattquorum.ledger.context import DayTariff, Tariffs
-from wattquorum.ledger.state import Day, DayStatus
+from wattquorum.ledger.entities import Day, DayStatus
 from wattquorum.market.terms import check_band
 
 INTERVALS = 3

@@ -16,6 +16,7 @@ from wattquorum.foundation.transfers import Kind, Transfer
 from wattquorum.foundation.vectors import energy_list
 from wattquorum.ledger.accounts import Account, Side
 from wattquorum.ledger.blocks import Outcome
+from wattquorum.ledger.entities import Contract, ContractStatus, Day, DayStatus, Debt, Settled
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.facts import (
     ContractMade,
@@ -26,7 +27,7 @@ from wattquorum.ledger.facts import (
     PositionSettled,
     ReadingTaken,
 )
-from wattquorum.ledger.state import Contract, ContractStatus, Day, DayStatus, Debt, Settled, State, Table, day_key
+from wattquorum.ledger.state import State, Table, day_key
 
 OPEN = (ContractStatus.ACCEPTED, ContractStatus.APPROVED, ContractStatus.SETTLED)
 

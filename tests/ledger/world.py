@@ -14,11 +14,12 @@ from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import pack_energy, pack_prices
 from wattquorum.ledger.accounts import Account, Side
 from wattquorum.ledger.blocks import Outcome, Receipt, order
+from wattquorum.ledger.entities import Chain, MemberSide
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.genesis import Founder, Genesis, encode_genesis
 from wattquorum.ledger.readings import Quality, Row, encode_rows, root_of_rows
-from wattquorum.ledger.state import Chain, MemberSide, Table, side_key
+from wattquorum.ledger.state import Table, side_key
 from wattquorum.ledger.transactions import (
     Accept,
     ApproveContracts,

@@ -13,9 +13,11 @@ from tests.ledger.world import START, World
 from tests.records.market import FIRST, MEMBERS, SECOND, eventful, record
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.entities import MemberSide
 from wattquorum.ledger.facts import Fact
-from wattquorum.ledger.state import MemberSide, Table, side_key
+from wattquorum.ledger.state import Table, side_key
 from wattquorum.ledger.transactions import Propose, SetParameters
+from wattquorum.records import grid_tables as gt
 from wattquorum.records import tables as t
 from wattquorum.records.block_entries import enter
 from wattquorum.records.database import AnyRow, connect, dump, opened, rows_of
@@ -269,7 +271,7 @@ def test_a_curtailment_is_shown_with_what_it_cut_and_why(records: Path) -> None:
 
 
 def test_a_power_flow_is_kept_in_sums_extremes_and_intervals(records: Path) -> None:
-    query = select(t.flows).where(t.flows.c.kind == "planned")
+    query = select(gt.flows).where(gt.flows.c.kind == "planned")
     (flow,) = read(records, query)
     # Twice the four intervals of the report.
     sums = (flow.generation_wh, flow.consumption_wh, flow.losses_wh, flow.supply_wh, flow.returned_wh)
@@ -280,14 +282,14 @@ def test_a_power_flow_is_kept_in_sums_extremes_and_intervals(records: Path) -> N
         *(1_050_000, 1, "node 4"),
     )
     assert (flow.loading_ppm, flow.loading_interval, flow.loading_branch) == (500_000, 1, "line 7")
-    rows = read(records, select(t.flow_intervals).where(t.flow_intervals.c.kind == "planned"))
+    rows = read(records, select(gt.flow_intervals).where(gt.flow_intervals.c.kind == "planned"))
     assert [row.losses_wh for row in sorted(rows, key=lambda row: row.interval)] == [50, 60, 20, 70] * 2
-    branches = read(records, select(t.flow_branches).where(t.flow_branches.c.kind == "planned"))
+    branches = read(records, select(gt.flow_branches).where(gt.flow_branches.c.kind == "planned"))
     assert [row.loading_ppm for row in sorted(branches, key=lambda row: row.branch)] == [100_000, 500_000, 0]
 
 
 def test_a_later_flow_replaces_the_one_before_and_leaves_the_other_kind(records: Path) -> None:
-    rows = read(records, select(t.flows).order_by(t.flows.c.kind, t.flows.c.version))
+    rows = read(records, select(gt.flows).order_by(gt.flows.c.kind, gt.flows.c.version))
     assert [(row.kind, row.version, row.losses_wh) for row in rows] == [
         ("metered", 1, 400),
         ("metered", 2, 402),

@@ -14,8 +14,9 @@ from wattquorum.records.annotations import GridBranch, GridInfo, GridNode, Membe
 from wattquorum.records.columns import unit_of
 from wattquorum.records.database import opened, sorted_rows
 from wattquorum.records.description import described
+from wattquorum.records.grid_tables import grid_branches, grid_meters, grid_nodes
 from wattquorum.records.parquet import all_tables, export_parquet
-from wattquorum.records.tables import grid_branches, grid_meters, grid_nodes, members_info, run_info
+from wattquorum.records.tables import members_info, run_info
 
 DOCS = Path(__file__).parents[2] / "docs" / "records.md"
 

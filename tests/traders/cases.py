@@ -11,8 +11,8 @@ from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import Int64s, pack_energy, pack_prices
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.entities import OfferStatus, OpenOffer
 from wattquorum.ledger.parameters import DEFAULTS
-from wattquorum.ledger.state import OfferStatus, OpenOffer
 from wattquorum.traders.forecast import Forecast
 from wattquorum.traders.situation import Known, Rounds, SeenOffer, Situation
 

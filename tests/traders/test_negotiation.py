@@ -16,8 +16,8 @@ from wattquorum.foundation.quantities import MILLION, Energy, Points, Price
 from wattquorum.foundation.vectors import Int64s, energies, pack_energy, pack_prices
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.context import expanded
+from wattquorum.ledger.entities import OfferStatus, OpenOffer
 from wattquorum.ledger.parameters import DEFAULTS
-from wattquorum.ledger.state import OfferStatus, OpenOffer
 from wattquorum.ledger.transactions import Accept, Counter, Offer
 from wattquorum.market.collateral import at_stake, collateral
 from wattquorum.market.fees import handling_fee

@@ -20,8 +20,9 @@ from wattquorum.lab.offices import ISSUER, REGISTRY
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.bundles import GRANULAR, is_whole
 from wattquorum.ledger.carbon import period_of
+from wattquorum.ledger.entities import Position
 from wattquorum.ledger.holdings import Bundle, BundleStatus, CarbonAccount, Registry, Sale
-from wattquorum.ledger.state import Position, State, Table, day_key, side_key
+from wattquorum.ledger.state import State, Table, day_key, side_key
 from wattquorum.ledger.transactions import (
     BuyCertificates,
     CloseCarbonPeriod,

@@ -34,11 +34,12 @@ from wattquorum.lab.telemetry import estimated, marked, metered_row, outage_of, 
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.blocks import Outcome as Done
 from wattquorum.ledger.context import Tariffs
+from wattquorum.ledger.entities import ContractStatus
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.facts import ContractMade, ReadingTaken
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.readings import Row, decode_rows, encode_rows, root_of_rows
-from wattquorum.ledger.state import ContractStatus, Table, day_key
+from wattquorum.ledger.state import Table, day_key
 from wattquorum.ledger.transactions import (
     Approve,
     ApproveContracts,

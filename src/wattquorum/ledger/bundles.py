@@ -15,9 +15,10 @@ from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.refusals import Refused
 from wattquorum.green.certificates import WHOLE, source_of
 from wattquorum.ledger.context import Context
+from wattquorum.ledger.entities import Meter
 from wattquorum.ledger.facts import BundleEnded, BundleMade, BundleMoved
 from wattquorum.ledger.holdings import Bundle, BundleStatus, Ending, Holding
-from wattquorum.ledger.state import Meter, Table
+from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import identifier
 
 GRANULAR: Final = 1  # what a granular certificate stands for [Wh]

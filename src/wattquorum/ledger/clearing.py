@@ -15,8 +15,9 @@ from typing import NamedTuple
 from wattquorum.foundation.codec import changed
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.context import Context
+from wattquorum.ledger.entities import Contract, Debt
 from wattquorum.ledger.money import available, owe, strike, tell_moved
-from wattquorum.ledger.state import Contract, Debt, Table, day_key
+from wattquorum.ledger.state import Table, day_key
 
 
 class Due(NamedTuple):

@@ -21,6 +21,7 @@ from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.clearing import Due, clear, due
 from wattquorum.ledger.context import Context
+from wattquorum.ledger.entities import Contract, Day, DayStatus, MemberDay, MemberSide, Sealed, Settled
 from wattquorum.ledger.facts import CreditDecayed, DayClosed, DaySealed, FineCharged, MemberJudged
 from wattquorum.ledger.issuing import carry_sealed, count_holdings
 from wattquorum.ledger.metering import MemberKey
@@ -34,18 +35,7 @@ from wattquorum.ledger.settling import (
     resettle,
     tell_settled,
 )
-from wattquorum.ledger.state import (
-    Contract,
-    Day,
-    DayStatus,
-    MemberDay,
-    MemberSide,
-    Sealed,
-    Settled,
-    Table,
-    day_key,
-    side_key,
-)
+from wattquorum.ledger.state import Table, day_key, side_key
 from wattquorum.ledger.transactions import CloseDay, SealDay
 from wattquorum.ledger.weighing import count_day, tell_weights
 from wattquorum.market.penalties import Fine, apportion_fine, defaults, fine, fine_points, share_fines

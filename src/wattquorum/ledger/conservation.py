@@ -17,6 +17,7 @@ from wattquorum.foundation.quantities import Price
 from wattquorum.foundation.transfers import Transfer
 from wattquorum.foundation.vectors import Int64s, energies, energy_list, price_list
 from wattquorum.ledger.accounts import Account, Reserved, Side
+from wattquorum.ledger.entities import Contract, ContractStatus
 from wattquorum.ledger.facts import (
     ContractCurtailed,
     ContractEnded,
@@ -35,7 +36,7 @@ from wattquorum.ledger.facts import (
 from wattquorum.ledger.green_books import GreenBooks
 from wattquorum.ledger.laws import fault
 from wattquorum.ledger.readings import Shelf
-from wattquorum.ledger.state import Contract, ContractStatus, State, Table, day_key, side_key
+from wattquorum.ledger.state import State, Table, day_key, side_key
 from wattquorum.market.settlement import settle_interval
 from wattquorum.market.terms import Policy, Terms
 

@@ -17,12 +17,13 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Transfer
 from wattquorum.foundation.vectors import Int64s, energies, highest, lowest, prices
 from wattquorum.ledger.accounts import Account, Reserved, Role, Side, check_active
+from wattquorum.ledger.entities import Chain, Contract, Day, MemberSide, version_in_force
 from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.holdings import Registry
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import Row, Shelf
-from wattquorum.ledger.state import Chain, Contract, Day, MemberSide, State, Table, day_key, side_key, version_in_force
+from wattquorum.ledger.state import State, Table, day_key, side_key
 from wattquorum.market.terms import TermRows, check_band
 
 

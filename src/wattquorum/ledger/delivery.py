@@ -17,13 +17,14 @@ from wattquorum.foundation.vectors import check_energies, energies, highest
 from wattquorum.ledger.accounts import MEMBER, Role, Side
 from wattquorum.ledger.closing import correct
 from wattquorum.ledger.context import Context
+from wattquorum.ledger.entities import Contract, ContractStatus, Day, DayStatus, Fault, Meter, ReadingSet
 from wattquorum.ledger.facts import ContractApproved, ContractCurtailed, DisputeFiled, FaultReported, ReadingTaken
 from wattquorum.ledger.issuing import carry_reading
 from wattquorum.ledger.metering import MemberKey, counting, faults_at
 from wattquorum.ledger.money import post, unlock
 from wattquorum.ledger.negotiation import lower_promise
 from wattquorum.ledger.readings import Quality, Row
-from wattquorum.ledger.state import Contract, ContractStatus, Day, DayStatus, Fault, Meter, ReadingSet, Table, day_key
+from wattquorum.ledger.state import Table, day_key
 from wattquorum.ledger.transactions import ApproveContracts, CommitReadings, Curtail, Dispute, ReportFault
 from wattquorum.market.fees import handling_fee
 

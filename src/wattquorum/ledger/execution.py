@@ -41,12 +41,13 @@ from wattquorum.ledger.blocks import (
     transactions_root,
 )
 from wattquorum.ledger.context import Context, Tariffs
+from wattquorum.ledger.entities import Chain, version_in_force
 from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.genesis import Genesis, chain_id_of, decode_genesis, first_state, genesis_hash, version_key
 from wattquorum.ledger.metering import rows_in_use
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import Shelf
-from wattquorum.ledger.state import Chain, State, Table, next_digest, version_in_force
+from wattquorum.ledger.state import State, Table, next_digest
 from wattquorum.ledger.transactions import (
     Accept,
     AddMeter,

@@ -20,8 +20,9 @@ from wattquorum.foundation.vectors import (
 )
 from wattquorum.ledger.accounts import Role
 from wattquorum.ledger.context import Context
+from wattquorum.ledger.entities import Day, FlowVersion
 from wattquorum.ledger.facts import FlowReported
-from wattquorum.ledger.state import Day, FlowVersion, Table, day_key
+from wattquorum.ledger.state import Table, day_key
 from wattquorum.ledger.transactions import Extreme, FlowKind, ReportFlow
 
 RATIO_MAX = 1_000_000_000  # a thousand times the rating [ppm]

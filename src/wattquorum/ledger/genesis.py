@@ -13,9 +13,10 @@ from wattquorum.foundation.codec import Name, Named, Unsigned, from_json, to_nam
 from wattquorum.foundation.identities import CHAIN_ID_BYTES, KEY_BYTES, address_of, tagged_hash
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import GRANTABLE, Account, Reserved, Role, Status, reserved
+from wattquorum.ledger.entities import Chain
 from wattquorum.ledger.facts import AccountOpened, Fact, ParametersChanged, RoleChanged
 from wattquorum.ledger.parameters import DEFAULTS, Parameters, check, with_changes
-from wattquorum.ledger.state import Chain, State, Table
+from wattquorum.ledger.state import State, Table
 
 FORMAT: Final = 1
 PARAMETERS_KEY_BYTES: Final = 4

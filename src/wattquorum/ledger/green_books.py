@@ -18,6 +18,7 @@ from wattquorum.green.certificates import SOURCES
 from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.bundle_books import MWH, WH, BundleBooks
 from wattquorum.ledger.carbon_books import CarbonBooks
+from wattquorum.ledger.entities import DayStatus
 from wattquorum.ledger.facts import (
     AllowancesMoved,
     BundleEnded,
@@ -42,7 +43,7 @@ from wattquorum.ledger.facts import (
 from wattquorum.ledger.holdings import Device, Ending
 from wattquorum.ledger.laws import fault, must
 from wattquorum.ledger.readings import Shelf
-from wattquorum.ledger.state import DAY_KEY_BYTES, DayStatus, State, Table, day_key
+from wattquorum.ledger.state import DAY_KEY_BYTES, State, Table, day_key
 from wattquorum.ledger.transactions import MeterPoint
 
 MEASURED: Final = 0  # the quality of a reading that earns certificates (L-11)

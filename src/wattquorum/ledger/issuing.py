@@ -20,11 +20,12 @@ from wattquorum.green.certificates import SOURCES, by_period, issuable, sealed_c
 from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.bundles import GRANULAR, hold, make, new_ids, owned
 from wattquorum.ledger.context import Context
+from wattquorum.ledger.entities import Day, Meter, ReadingSet
 from wattquorum.ledger.facts import BundleEnded, CarryChanged, EnergyCertified, HoldingCounted
 from wattquorum.ledger.holdings import Bundle, BundleStatus, Certified, Device, Ending, Holding, Sale
 from wattquorum.ledger.readings import Quality, Row
 from wattquorum.ledger.settling import is_closed
-from wattquorum.ledger.state import Day, Meter, ReadingSet, Table, day_key, expiry_place
+from wattquorum.ledger.state import Table, day_key, expiry_place
 from wattquorum.ledger.transactions import IssueCertificates, WithdrawCertificates
 
 BUNDLES_MAX: Final = 10_000  # of one transaction, so that none holds up a block

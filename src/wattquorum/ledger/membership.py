@@ -15,6 +15,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import check_prices
 from wattquorum.ledger.accounts import GRANTABLE, Account, Role, Side, Status, check_active
 from wattquorum.ledger.context import Context
+from wattquorum.ledger.entities import Day, DayStatus, MemberSide, Meter, Proposal, version_in_force
 from wattquorum.ledger.facts import (
     AccountOpened,
     ActionDecided,
@@ -29,17 +30,7 @@ from wattquorum.ledger.facts import (
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.money import is_barred
 from wattquorum.ledger.parameters import with_changes
-from wattquorum.ledger.state import (
-    Day,
-    DayStatus,
-    MemberSide,
-    Meter,
-    Proposal,
-    Table,
-    day_key,
-    side_key,
-    version_in_force,
-)
+from wattquorum.ledger.state import Table, day_key, side_key
 from wattquorum.ledger.transactions import (
     Action,
     AddMeter,

@@ -18,8 +18,9 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s, energies
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.context import Context, promised_to
+from wattquorum.ledger.entities import Day, Fault, Meter, ReadingSet
 from wattquorum.ledger.readings import Quality, Row
-from wattquorum.ledger.state import Day, Fault, Meter, ReadingSet, State, Table, day_key
+from wattquorum.ledger.state import State, Table, day_key
 
 Mask = npt.NDArray[np.bool_]
 

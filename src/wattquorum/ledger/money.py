@@ -14,10 +14,11 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind, Transfer
 from wattquorum.ledger.accounts import Account, Role, Side, Status, check_active
 from wattquorum.ledger.context import Context
+from wattquorum.ledger.entities import Debt, Payout, Reference
 from wattquorum.ledger.facts import DebtRecorded, Moved, StatusChanged
 from wattquorum.ledger.holdings import CarbonAccount
 from wattquorum.ledger.metering import counting
-from wattquorum.ledger.state import Debt, Payout, Reference, Table, side_key
+from wattquorum.ledger.state import Table, side_key
 from wattquorum.ledger.transactions import Deposit, PayOut, SettleDebt, WithdrawMoney, identifier
 
 

@@ -16,21 +16,12 @@ from wattquorum.foundation.transfers import Kind
 from wattquorum.foundation.vectors import Int64s, check_energies, check_prices, energies, highest, packed, prices
 from wattquorum.ledger.accounts import Side, check_active
 from wattquorum.ledger.context import Context, promise_key, promised_to
+from wattquorum.ledger.entities import Contract, ContractStatus, Day, MemberSide, OfferStatus, OpenOffer, Promise
 from wattquorum.ledger.facts import ContractEnded, ContractMade, OfferMade, OfferWithdrawn
 from wattquorum.ledger.metering import limit_on
 from wattquorum.ledger.money import lock, post, unlock
 from wattquorum.ledger.parameters import Parameters
-from wattquorum.ledger.state import (
-    Contract,
-    ContractStatus,
-    Day,
-    MemberSide,
-    OfferStatus,
-    OpenOffer,
-    Promise,
-    Table,
-    day_key,
-)
+from wattquorum.ledger.state import Table, day_key
 from wattquorum.ledger.transactions import Accept, Cancel, Counter, Offer, WithdrawOffer, identifier
 from wattquorum.market.collateral import at_stake, collateral
 from wattquorum.market.fees import handling_fee

@@ -21,23 +21,13 @@ from wattquorum.foundation.vectors import Int64s, energies, packed, prices
 from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.clearing import Due, due
 from wattquorum.ledger.context import Context, promised_to
+from wattquorum.ledger.entities import Contract, ContractStatus, Day, DayStatus, Position, Settled
 from wattquorum.ledger.facts import ContractSettled, PageClosed, PositionSettled
 from wattquorum.ledger.metering import Mask, MemberKey, counting, meterage
 from wattquorum.ledger.money import pay, post, strike
 from wattquorum.ledger.negotiation import end_contract
 from wattquorum.ledger.parameters import Silence
-from wattquorum.ledger.state import (
-    DAY_KEY_BYTES,
-    Contract,
-    ContractStatus,
-    Day,
-    DayStatus,
-    Position,
-    Settled,
-    Table,
-    day_key,
-    side_key,
-)
+from wattquorum.ledger.state import DAY_KEY_BYTES, Table, day_key, side_key
 from wattquorum.ledger.transactions import ClosePage
 from wattquorum.market.allotment import allot_rows
 from wattquorum.market.fees import handling_fee

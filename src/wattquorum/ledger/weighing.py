@@ -16,10 +16,11 @@ from wattquorum.foundation.codec import changed
 from wattquorum.foundation.quantities import Carbon, Energy, Points, Ppm
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.context import Context, promised_to
+from wattquorum.ledger.entities import Day, MemberDay, MemberSide
 from wattquorum.ledger.facts import SideWeighed
 from wattquorum.ledger.metering import MemberKey, counting, faults_at
 from wattquorum.ledger.parameters import Parameters
-from wattquorum.ledger.state import Day, MemberDay, MemberSide, State, Table
+from wattquorum.ledger.state import State, Table
 from wattquorum.standing.weight import (
     NEUTRAL,
     NOTHING,

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 from sqlalchemy import delete, insert
 
 from wattquorum.records.database import opened, written
-from wattquorum.records.tables import grid_branches, grid_meters, grid_nodes, members_info, run_info
+from wattquorum.records.grid_tables import grid_branches, grid_meters, grid_nodes
+from wattquorum.records.tables import members_info, run_info
 
 
 class MemberInfo(NamedTuple):

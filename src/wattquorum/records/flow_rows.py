@@ -8,7 +8,7 @@ from __future__ import annotations
 from wattquorum.foundation.vectors import energies, highest, lowest
 from wattquorum.ledger.transactions import FlowKind, ReportFlow
 from wattquorum.records.batch import Batch, Row
-from wattquorum.records.tables import flow_branches, flow_intervals, flows
+from wattquorum.records.grid_tables import flow_branches, flow_intervals, flows
 
 
 def add_flow(batch: Batch, place: int, report: ReportFlow) -> None:

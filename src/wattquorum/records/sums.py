@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from wattquorum.records import green_tables as g
+from wattquorum.records import grid_tables as gt
 from wattquorum.records import tables as t
 from wattquorum.records.views import balances, cashier_days, energy_balance
 
@@ -84,7 +85,7 @@ def _energy(connection: Connection) -> list[Sum]:
 
 def _grid(connection: Connection) -> list[Sum]:
     """The balance of every reported power flow in force, in sums against interval by interval (A-3, L-9)."""
-    flows, spread = t.flows.c, t.flow_intervals.c
+    flows, spread = gt.flows.c, gt.flow_intervals.c
     left = _total(connection, flows.generation_wh + flows.supply_wh, flows.superseded_height.is_(None))
     told = select(flows.day_start_ms).where(
         flows.day_start_ms == spread.day_start_ms,

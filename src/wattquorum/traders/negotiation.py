@@ -24,7 +24,7 @@ from wattquorum.foundation.quantities import WH_PER_KWH, Energy, Points, Price
 from wattquorum.foundation.vectors import Int64s, PriceVector, energies, pack_energy, pack_prices
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.context import expanded
-from wattquorum.ledger.state import OpenOffer
+from wattquorum.ledger.entities import OpenOffer
 from wattquorum.ledger.transactions import Accept, Counter, Offer
 from wattquorum.market.collateral import at_stake, collateral
 from wattquorum.market.fees import handling_fee

@@ -19,9 +19,10 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s
 from wattquorum.ledger.accounts import MEMBER, Account, Side
 from wattquorum.ledger.context import expanded, promised_to
+from wattquorum.ledger.entities import Day, MemberSide, Meter, OfferStatus, OpenOffer
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.parameters import Parameters
-from wattquorum.ledger.state import Day, MemberSide, Meter, OfferStatus, OpenOffer, State, Table, day_key, side_key
+from wattquorum.ledger.state import State, Table, day_key, side_key
 from wattquorum.traders.forecast import Forecast
 
 

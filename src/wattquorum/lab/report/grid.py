@@ -14,7 +14,7 @@ from sqlalchemy import select
 from wattquorum.foundation.quantities import Energy, format_energy
 from wattquorum.lab.report.markup import Section, behind, chart, chooser, panel, paragraph, table
 from wattquorum.lab.report.week import Week
-from wattquorum.records import tables as t
+from wattquorum.records import grid_tables as gt
 from wattquorum.records.database import AnyRow
 from wattquorum.records.views import curtailments
 
@@ -33,7 +33,9 @@ LEAD: Final = (
 def grid(week: Week) -> Section:
     """The map at each day's worst interval, losses, voltages and loading over time, and what was curtailed."""
     flows = week.rows(
-        select(t.flows).where(t.flows.c.superseded_height.is_(None)).order_by(t.flows.c.day_start_ms, t.flows.c.kind)
+        select(gt.flows)
+        .where(gt.flows.c.superseded_height.is_(None))
+        .order_by(gt.flows.c.day_start_ms, gt.flows.c.kind)
     )
     if not flows:
         body = paragraph("No power flow of any day was reported.") + _curtailments(week)
@@ -113,10 +115,10 @@ def _drawn(week: Week, flows: list[AnyRow]) -> dict[str, Any]:
     """What the drawings need: the map of the latest flow's grid, and every flow in force."""
     key = flows[-1].grid
     loadings: dict[tuple[int, str, int], list[int]] = {}
-    for row in week.rows(select(t.flow_branches).order_by(t.flow_branches.c.branch)):
+    for row in week.rows(select(gt.flow_branches).order_by(gt.flow_branches.c.branch)):
         loadings.setdefault((row.day_start_ms, row.kind, row.version), []).append(row.loading_ppm)
     spread: dict[tuple[int, str, int], list[AnyRow]] = {}
-    for row in week.rows(select(t.flow_intervals).order_by(t.flow_intervals.c.interval)):
+    for row in week.rows(select(gt.flow_intervals).order_by(gt.flow_intervals.c.interval)):
         spread.setdefault((row.day_start_ms, row.kind, row.version), []).append(row)
     drawn = []
     for row in flows:
@@ -147,13 +149,13 @@ def _limits(run: Mapping[str, str]) -> list[int]:
 
 def _map(week: Week, key: str) -> dict[str, Any]:
     """Nodes [longitude, latitude, name, feeder, members there] and branches [start, end, name, kind]."""
-    nodes = week.rows(select(t.grid_nodes).where(t.grid_nodes.c.grid == key).order_by(t.grid_nodes.c.node))
+    nodes = week.rows(select(gt.grid_nodes).where(gt.grid_nodes.c.grid == key).order_by(gt.grid_nodes.c.node))
     placed = all(row.longitude_microdegrees is not None and row.latitude_microdegrees is not None for row in nodes)
     if not nodes or not placed:
         return {"nodes": [], "branches": []}
     owner = {row.meter: week.number_of[row.member] for row in week.meters}
     there: dict[int, list[int]] = {}
-    for row in week.rows(select(t.grid_meters).where(t.grid_meters.c.grid == key).order_by(t.grid_meters.c.meter)):
+    for row in week.rows(select(gt.grid_meters).where(gt.grid_meters.c.grid == key).order_by(gt.grid_meters.c.meter)):
         if row.meter in owner:
             there.setdefault(row.node, []).append(owner[row.meter])
     return {
@@ -164,7 +166,7 @@ def _map(week: Week, key: str) -> dict[str, Any]:
         "branches": [
             [row.start_node, row.end_node, row.name, row.kind]
             for row in week.rows(
-                select(t.grid_branches).where(t.grid_branches.c.grid == key).order_by(t.grid_branches.c.branch)
+                select(gt.grid_branches).where(gt.grid_branches.c.grid == key).order_by(gt.grid_branches.c.branch)
             )
         ],
     }
