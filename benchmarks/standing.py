@@ -12,6 +12,7 @@ from typing import Final
 from benchmarks.measuring import Line, Section, beside, seconds
 from wattquorum.foundation.quantities import MILLION, Energy, Points, Ppm
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.holdings import CarbonAccount, Holding
 from wattquorum.ledger.parameters import DEFAULTS
 from wattquorum.ledger.state import MemberSide, State, Table, side_key
 from wattquorum.ledger.weighing import weights
@@ -34,6 +35,10 @@ def measured(members: int = MEMBERS) -> Section:
     for i in range(members):
         side = MemberSide(("m",), "f", 1, chance.randint(0, 100 * MILLION), 50 * MILLION, 0, i, 96, i % 7)
         state.put(Table.SIDE, side_key(i.to_bytes(20, "big"), Side(1 + i % 2)), side)
+        state.put(Table.HOLDING, i.to_bytes(20, "big"), Holding(i % 50, 0, 0, i % 50 * 86_400_000))
+        if i % 10 == 0:
+            grams = chance.randint(-(10**9), 10**9)
+            state.put(Table.CARBON, i.to_bytes(20, "big"), CarbonAccount(0, 0, 0, 0, 0, False, grams, 10**9, True, 1))
         rows.append((side.credit, side.volume, 0, 0, 50 * MILLION, 100 * MILLION))
     a = tuple(DEFAULTS.generator_coefficients)
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from benchmarks import registry
 from benchmarks.__main__ import told
 from benchmarks.batches import Batch
 from benchmarks.chains import recorded
@@ -72,3 +73,9 @@ def test_the_numbers_can_be_written_as_json() -> None:
 def test_a_town_is_the_same_town_each_time() -> None:
     first, second = (Town(members=10, contracts=20, feeders=2) for _ in range(2))
     assert [step.entry for step in first.steps()] == [step.entry for step in second.steps()]
+
+
+def test_a_registry_splits_moves_and_retires_what_its_owners_hold() -> None:
+    section = registry.measured(bundles=600, owners=7, actions=50)
+    assert [line.name for line in section.lines] == ["splits", "transfers", "retirements", "a bundle, encoded"]
+    assert all(line.value > 0 for line in section.lines)

@@ -189,6 +189,8 @@ LIES: dict[str, Callable[[Facts], Facts]] = {
     "a deficit out of nothing": told(is_a(CarbonChanged), carried=-1),
     "a settlement that is more": told(is_a(CarbonSettled), settled=more(1)),
     "a settlement that is left out": told(is_a(CarbonSettled), member=SOMEBODY),
+    "a settlement that opens nothing": untold(is_a(CarbonChanged, period=2)),
+    "a surplus that is carried over": told(is_a(CarbonChanged, period=2), carried=20),
     "a settlement of another period": told(is_a(CarbonSettled), period=2),
     "a report that was none": told(is_a(CarbonSettled), reported=False),
 }

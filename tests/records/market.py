@@ -3,7 +3,9 @@
 Two days of eight quarter-hours among three generators, three consumers and a prosumer, on a real ledger: long
 negotiations, a withdrawal, a cancellation, a curtailment, a line fault, estimated, late, missing and corrected
 readings, defaults on both sides, a debt that is paid in parts, a dispute, withdrawals that are paid and returned,
-changed keys, roles and parameters, and transactions that were refused or were no transactions at all.
+changed keys, roles and parameters, and transactions that were refused or were no transactions at all. A wind park that
+sells to the grid alone gets certificates, which are split, rolled up, given away, sold, retired and withdrawn, and two
+obliged members move carbon allowances.
 """
 
 from __future__ import annotations
@@ -16,28 +18,40 @@ from tests.ledger.world import FEED_IN, HOUR, START, World, key_of
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import pack_energy, pack_prices
 from wattquorum.ledger.accounts import Role, Side, Status
-from wattquorum.ledger.facts import ContractMade, DebtRecorded
+from wattquorum.ledger.facts import BundleMade, ContractMade, DebtRecorded
 from wattquorum.ledger.membership import ROTATION_PURPOSE
 from wattquorum.ledger.readings import Quality
 from wattquorum.ledger.transactions import (
     Accept,
     AddMeter,
+    BuyCertificates,
     Cancel,
+    CloseCarbonPeriod,
     Counter,
     Curtail,
     Dispute,
+    GrantQuota,
     GrantRole,
+    IssueCertificates,
     Leave,
     MeterPoint,
+    MoveAllowances,
+    OfferCertificates,
     PayOut,
     Propose,
     RecoverKey,
+    ReportEmissions,
     ReportFault,
+    RetireCertificates,
+    RollUp,
     RotateKey,
     SealDay,
     SetParameters,
     SetStatus,
     SettleDebt,
+    SplitBundle,
+    TransferCertificates,
+    WithdrawCertificates,
     WithdrawMoney,
     WithdrawOffer,
     rotation_message,
@@ -47,7 +61,7 @@ from wattquorum.records.projection import Projection
 INTERVALS = 8
 DAY = 24 * HOUR
 FIRST, SECOND = START, START + DAY
-MEMBERS = ("mill", "farm", "dam", "bakery", "forge", "school", "yard")
+MEMBERS = ("mill", "farm", "dam", "bakery", "forge", "school", "yard", "ridge")
 STATEMENT = "</script><script>alert('the register seems high')</script>"
 
 
@@ -64,7 +78,7 @@ def eventful() -> World:
 
 
 def _found(world: World) -> None:
-    for name in ("mill", "farm", "dam"):
+    for name in ("mill", "farm", "dam", "ridge"):
         world.member(name, Side.SELL)
     for name in ("bakery", "forge"):
         world.member(name, Side.BUY, feeder="f2")
@@ -125,6 +139,7 @@ def _deliver_first_day(world: World) -> None:
             "mill-2": [0, 0, 0, 0, 100, 0, 0, 7],
             "farm-sell": [5, 690, 720, 333, 0, 9, 100, 299],
             "dam-sell": [250, 260, 0, 0, 250, 251, 250, 250],
+            "ridge-sell": [600_000] * INTERVALS,
             "yard-sell": [100] * INTERVALS,
             "yard-buy": [31, 0, 0, 5, 0, 0, 0, 1],
         },
@@ -139,9 +154,41 @@ def _deliver_first_day(world: World) -> None:
         feeder="f2",
     )
     world.close(feeders=("f1", "f2"))
-    # The mill's first register was read wrongly: the day is settled again.
+    _certify(world)
+    # The mill's first register was read wrongly: the day is settled again. So was the park's, after it was certified.
+    world.read({"ridge-sell": [600_000] * 7 + [500_000]}, version=2)
     world.read({"mill-sell": [900, 900, 900, 1_000, 800, 900, 900, 901]}, version=2)
     world.done("bakery", Dispute(FIRST, first, STATEMENT))
+
+
+def _certify(world: World) -> None:
+    """The park's 4.8 MWh of the first day: four bundles of 1.2 MWh, of which whole certificates are made."""
+    world.done("operator", IssueCertificates(FIRST, ("ridge-sell",), 2))
+    first, second, third, fourth = _bundles(world)
+    world.done("ridge", SplitBundle(fourth, 200_000))
+    rest = _bundles(world)[-1]
+    world.done("ridge", TransferCertificates(rest, 1_000_000, world.address("forge")))
+    world.done("ridge", RollUp((first, second, third)))
+    whole = _bundles(world)[-1]
+    sale = world.done("ridge", OfferCertificates(whole, 2, world.address("bakery"), 60 * MILLION, FIRST + 3 * DAY))
+    world.done("bakery", BuyCertificates(sale))
+    bought, kept = _bundles(world)[-2:]
+    world.done("bakery", RetireCertificates(bought, 1, "", "bread of June"))
+    world.done("operator", WithdrawCertificates(world.address("ridge"), kept, "issued by mistake"))
+
+
+def _bundles(world: World) -> list[bytes]:
+    return [fact.bundle for fact in world.facts(BundleMade) if isinstance(fact, BundleMade)]
+
+
+def _settle_carbon(world: World) -> None:
+    bakery, forge = world.address("bakery"), world.address("forge")
+    world.done("operator", GrantQuota(bakery, 5_000_000))
+    world.done("operator", GrantQuota(forge, 2_000_000))
+    world.done("bakery", MoveAllowances(forge, 1_500_000))
+    world.done("operator", ReportEmissions(bakery, 1, 3_000_000))
+    world.done("operator", ReportEmissions(forge, 1, 4_000_000))
+    world.done("operator", CloseCarbonPeriod(1))
 
 
 def _trade_and_deliver_second_day(world: World) -> None:
@@ -155,6 +202,7 @@ def _trade_and_deliver_second_day(world: World) -> None:
             "mill-sell": [350] * INTERVALS,
             "mill-2": [20] * INTERVALS,
             "farm-sell": [10] * INTERVALS,
+            "ridge-sell": [50_000] * INTERVALS,
             "yard-sell": [90] * INTERVALS,
             "yard-buy": [5] * INTERVALS,
         },
@@ -168,6 +216,7 @@ def _trade_and_deliver_second_day(world: World) -> None:
     }
     world.read(rows, day=SECOND, feeder="f2")
     world.now = SECOND + DAY + 26 * HOUR
+    _settle_carbon(world)
     world.close(day=SECOND, feeders=("f1", "f2"))
 
 

@@ -17,8 +17,8 @@ from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.state import MemberSide, Table, side_key
 from wattquorum.ledger.transactions import Propose, SetParameters
 from wattquorum.records import tables as t
+from wattquorum.records.block_entries import enter
 from wattquorum.records.database import AnyRow, connect, dump, opened, rows_of
-from wattquorum.records.entries import _enter
 from wattquorum.records.parquet import all_tables
 from wattquorum.records.projection import Projection
 from wattquorum.records.sums import sums
@@ -46,7 +46,7 @@ def address(name: str) -> str:
 
 def test_every_kind_of_fact_has_rows() -> None:
     for kind in Fact.__args__:
-        assert _enter.dispatch(kind) is not _enter.dispatch(object), kind
+        assert enter.dispatch(kind) is not enter.dispatch(object), kind
 
 
 def test_the_market_of_these_tests_tells_every_kind_of_fact() -> None:
@@ -191,7 +191,7 @@ def test_credit_stands_as_on_the_ledger(records: Path) -> None:
     assert latest == expected
 
 
-def test_a_member_enters_with_the_credit_of_the_parameters_in_force(tmp_path: Path) -> None:
+def test_a_memberenters_with_the_credit_of_the_parameters_in_force(tmp_path: Path) -> None:
     world = world_with_a_late_member()
     place = record(world, tmp_path / "late.sqlite")
     query = select(t.credit.c.credit_now_points_millionths).where(t.credit.c.event == "entry")

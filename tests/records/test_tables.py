@@ -11,10 +11,11 @@ from sqlalchemy import BigInteger, String
 from tests.records.market import eventful, record
 from wattquorum.foundation.refusals import Refused
 from wattquorum.records.annotations import MemberInfo, annotate
+from wattquorum.records.columns import unit_of
 from wattquorum.records.database import opened, sorted_rows
 from wattquorum.records.description import described
 from wattquorum.records.parquet import all_tables, export_parquet
-from wattquorum.records.tables import members_info, run_info, unit_of
+from wattquorum.records.tables import members_info, run_info
 
 DOCS = Path(__file__).parents[2] / "docs" / "records.md"
 

@@ -46,7 +46,7 @@ def audit(
         chain_id = folder.chain_id.hex()
     if expect is not None and expect.lower() not in (audited.digest.hex(), audited.tip_hash.hex()):
         raise Refused("chain_truncated", "digest", audited.digest, f"The chain was expected to end with {expect}.")
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     if audited.forgotten:
         remedy = "Restore the rows from another copy; until then nobody can replay the chain from its beginning."
         raise Refused("rows_missing", f"block {audited.forgotten}", "deleted before their retention had passed", remedy)
@@ -153,6 +153,8 @@ def verify(proof: Annotated[Path, typer.Argument(help="A proof file.")]) -> None
     console.print(f"[green]proved[/]: {type(body.payload).__name__} {included.received.hash.hex()}")
     console.print(f"sender   {body.sender.hex()}, nonce {body.nonce}")
     console.print(f"outcome  {outcome} {included.receipt.code}".rstrip())
+    if included.receipt.field and not included.receipt.code:
+        console.print(f"{included.receipt.field:<8} {included.receipt.value}", markup=False)
     console.print(f"block    {included.height} at {format_moment(included.time_ms)}")
     console.print(f"chain    {included.chain_id.hex()}  (compare this with the chain that you know)")
     console.print(f"end      block {included.end_height}, {included.end_hash.hex()}")

@@ -14,10 +14,12 @@ from wattquorum.cli.chains import progress_bar
 from wattquorum.foundation.intervals import format_moment
 from wattquorum.foundation.quantities import (
     MILLION,
+    Carbon,
     Energy,
     Points,
     Ppm,
     VotingPower,
+    format_carbon,
     format_energy,
     format_points,
     format_share,
@@ -27,9 +29,12 @@ from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.facts import (
     AccountOpened,
+    CarbonChanged,
+    CarbonSettled,
     CreditDecayed,
     DayPublished,
     Fact,
+    HoldingCounted,
     MemberJudged,
     ParametersChanged,
     SideWeighed,
@@ -39,7 +44,7 @@ from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.verification import processes
 from wattquorum.standing.power import FLOOR, project, quorum_sizes, ranked, tolerance_default, tolerance_max
-from wattquorum.standing.weight import prosumer_weight, volume_scale
+from wattquorum.standing.weight import Scale, prosumer_weight, volume_scale
 
 app = typer.Typer(help="Weights and voting powers of members, from the chain alone.", no_args_is_help=True)
 ChainOption = Annotated[Path, typer.Option(help="A chain folder.")]
@@ -59,6 +64,10 @@ class History:
         self.weighed: dict[tuple[bytes, Side], SideWeighed] = {}
         self.parameters: dict[int, Parameters] = {}
         self.versions: dict[int, int] = {}
+        self.held: dict[int, dict[bytes, HoldingCounted]] = {}
+        self.carbon: dict[int, dict[bytes, CarbonSettled]] = {}
+        self.quotas: dict[tuple[bytes, int], CarbonChanged] = {}
+        self.settled_on: dict[int, int] = {}  # the last period that was closed when a day was
 
     def see(self, facts: Sequence[Fact]) -> None:
         """Takes over the facts of one transaction."""
@@ -75,7 +84,14 @@ class History:
                     self.credit.setdefault((fact.member, fact.side), []).append(fact)
                 case CreditDecayed():
                     self.credit.setdefault((fact.member, fact.side), []).append(fact)
+                case HoldingCounted():
+                    self.held.setdefault(fact.day, {})[fact.member] = fact
+                case CarbonChanged():
+                    self.quotas[fact.member, fact.period] = fact
+                case CarbonSettled():
+                    self.carbon.setdefault(fact.period, {})[fact.member] = fact
                 case SideWeighed():
+                    self.settled_on[fact.day] = max(self.carbon, default=0)
                     self.weighed[fact.member, fact.side] = fact
                 case _:
                     pass
@@ -180,8 +196,10 @@ def _side(history: History, weighed: SideWeighed) -> list[str]:
     lines += [
         f"participation {_points(weighed.participation)} (A-12): there is no quorum yet, so nobody replies to one."
     ]
-    lines += [f"certificates {_points(weighed.certificates)} (A-13): there is no registry yet."]
-    lines += [f"carbon {_points(weighed.carbon)} (A-14): not obliged, which counts as a neutral 50 (L-19)."]
+    lines += [
+        f"certificates {_points(weighed.certificates)} (A-13, L-20): {_certificates(history, weighed, parameters)}"
+    ]
+    lines += [f"carbon {_points(weighed.carbon)} (A-14, L-19): {_carbon(history, weighed)}"]
     coefficients = parameters.consumer_coefficients
     if weighed.side is Side.SELL:
         coefficients = parameters.generator_coefficients
@@ -195,6 +213,41 @@ def _side(history: History, weighed: SideWeighed) -> list[str]:
     ]
     rule = "A-7" if weighed.side is Side.SELL else "A-8"
     return [*lines, f"weight {_points(weighed.weight)} ({rule}) = {' + '.join(terms)}", ""]
+
+
+def _certificates(history: History, weighed: SideWeighed, parameters: Parameters) -> str:
+    """What an account held between the last two closings, by the time that it was held."""
+    counted = history.held.get(weighed.day, {})
+    own = counted.get(weighed.member)
+    if own is None or not own.weighted:
+        return "it held no whole certificate since the day before was closed."
+    every = [each.weighted for each in counted.values()]
+    of, base = ("all", sum(every)) if parameters.certificate_scale == Scale.SHARE else ("the most of any", max(every))
+    return f"100 * {own.weighted} / {base} certificate-milliseconds, its own and {of}; it holds {own.held} now."
+
+
+def _carbon(history: History, weighed: SideWeighed) -> str:
+    """How the last closed period was settled."""
+    period = history.settled_on[weighed.day]
+    settled = history.carbon.get(period, {})
+    own = settled.get(weighed.member)
+    if own is None:
+        return "not obliged in a closed period, which counts as a neutral 50."
+    if not own.reported:
+        return f"no verified report by the close of period {period}, which counts as 0."
+    counted = [_counted(history, each) for each in settled.values() if each.reported]
+    low, high = min(counted), max(counted)
+    if low == high:
+        return f"period {period}: all that reported settled at the same, {format_carbon(Carbon(low))}: 100 for all."
+    return (
+        f"period {period}: 100 * ({_counted(history, own)} - {low}) / ({high} - {low}) g, settlements up to the quota: "
+        "its own, the least and the most of all that reported."
+    )
+
+
+def _counted(history: History, settled: CarbonSettled) -> int:
+    """A settlement as far as it counts: up to the quota."""
+    return min(settled.settled, history.quotas[settled.member, settled.period].quota)
 
 
 def _points(value: int) -> str:
@@ -261,3 +314,19 @@ def _power(history: History, votes: Votes, address: bytes) -> list[str]:
         f"  power {votes.powers[place]} of {sum(votes.powers)}, rank {rank}",
         f"  {_quorums(votes)}",
     ]
+
+
+@app.command("wash")
+def wash(tolerance: ToleranceOption = None) -> None:
+    """What wash trading, Sybil accounts and absurd promises would gain: a small market trades with and without them."""
+    from wattquorum.lab.washing import BOUND, gains
+
+    table = Table(title="Share of all voting power, honest and with the attempt", title_justify="left")
+    for heading in ("attempt", "honest", "tried", "gain"):
+        table.add_column(heading, justify="left" if heading == "attempt" else "right")
+    for gain in gains(tolerance):
+        signed = f"{'-' if gain.change < 0 else '+'}{format_share(Ppm(abs(gain.change)))}"
+        table.add_row(gain.name, format_share(gain.honest), format_share(gain.tried), signed)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"No attempt may gain more than {format_share(BOUND)} of its honest share.")

@@ -83,8 +83,8 @@ def apportion(total: int, weights: Sequence[int], keys: Sequence[bytes]) -> list
     parts = [total * weight // whole for weight in weights]
     left = total - sum(parts)
     if left:
-        order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), keys[i]))
-        for i in order[:left]:
+        order = sorted(zip([-(total * weight % whole) for weight in weights], keys, range(len(weights)), strict=True))
+        for _, _, i in order[:left]:
             parts[i] += 1
     return parts
 
@@ -156,6 +156,14 @@ def format_energy(energy: Energy) -> str:
         if abs(energy) >= scale:
             return f"{_decimal(energy, scale, 0)} {unit}"
     return f"{energy} Wh"
+
+
+def format_carbon(carbon: Carbon) -> str:
+    """The exact mass of CO2 in the largest unit in which it is at least one."""
+    for unit, scale in (("t", 1_000_000), ("kg", 1_000)):
+        if abs(carbon) >= scale:
+            return f"{_decimal(carbon, scale, 0)} {unit}"
+    return f"{carbon} g"
 
 
 def format_power(power: Power) -> str:

@@ -143,7 +143,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "allowance_short": ("is less than this needs", "Move fewer allowances or buy more first."),
     "carbon_period": ("is not the open period", "Name the period that is open."),
     "certificate_expired": ("has expired", "Use certificates of younger production."),
-    "certificate_final": ("was retired or withdrawn, which is final", "Use other certificates."),
+    "certificate_final": ("is not active any more", "Use other certificates."),
     "certificate_short": ("is less than this needs", "Name more certificates or ask for fewer."),
     "certificate_unit": ("does not have the certificates that this takes", "Name granular bundles of one device."),
     "certificate_unknown": ("is none of the owner's bundles", "Look the owner's bundles up: a split gives new ids."),

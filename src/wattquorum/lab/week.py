@@ -19,32 +19,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattquorum.foundation.intervals import Window
-from wattquorum.foundation.quantities import Millis, parse_price
+from wattquorum.foundation.quantities import MS_PER_HOUR, Energy, Millis, parse_price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s, energies, pack_prices
 from wattquorum.lab.calendar import TradingDay, days_from, local_date, moment, trading_day
-from wattquorum.lab.cast import (
-    CASHIER,
-    GOVERNORS,
-    GRID_OPERATOR,
-    METER_OPERATOR,
-    REGISTRAR,
-    ROLES,
-    SIDES,
-    Signer,
-    demo_genesis,
-    registration,
-)
+from wattquorum.lab.cast import SIDES, Signer, demo_genesis, registration
 from wattquorum.lab.demo_keys import DemoSecrets
 from wattquorum.lab.funding import wanted_balance
+from wattquorum.lab.green import GreenOffices
 from wattquorum.lab.members import Member
-from wattquorum.lab.telemetry import (
-    estimated,
-    estimated_row,
-    measured_row,
-    outage_of,
-    same_intervals_before,
-)
+from wattquorum.lab.offices import CASHIER, GOVERNORS, GRID_OPERATOR, METER_OPERATOR, REGISTRAR, ROLES
+from wattquorum.lab.telemetry import estimated, marked, metered_row, outage_of, same_intervals_before
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.blocks import Outcome as Done
 from wattquorum.ledger.context import Tariffs
@@ -79,6 +64,7 @@ FEED_IN: Final = parse_price("0.40 CNY/kWh", CURRENCY)
 GRID_PRICE: Final = parse_price("0.75 CNY/kWh", CURRENCY)
 OVER_GRID_FEE: Final = parse_price("0.04 CNY/kWh", CURRENCY)
 APPROVED_AT_ONCE: Final = 2_000
+CERTIFIED_AFTER_MS: Final = 30 * 60_000
 SETTLE_MS: Final = 60_000  # between two steps of the same hour
 
 
@@ -97,6 +83,7 @@ class WeekPlan:
     forecast: Kind
     seed: int
     strategies_folder: Path | None = None
+    outages: bool = True  # modelled on top of the readings, which real ones have of themselves
 
     @property
     def secrets(self) -> DemoSecrets:
@@ -161,6 +148,7 @@ class Week:
         self._traders = [trader for member in plan.members for trader in self._traders_of(member)]
         self._readings = {meter: self._readings_before(meter) for meter in limits}
         self._late: dict[int, list[str]] = {}
+        self._green = GreenOffices(plan.members, self._signer.addresses)
 
     def _traders_of(self, member: Member) -> list[Trader]:
         """A trader for each side that the member has a meter for, each with a strategy and a stream of its own."""
@@ -202,10 +190,14 @@ class Week:
         """Registers everybody, then follows the calendar to the last final day; yields after each of its `steps`."""
         plan = self._plan
         opening = moment(plan.first - timedelta(days=1), time(7, 0), plan.zone)
-        self._order(
+        executed = self._order(
             opening,
             [(REGISTRAR, registration(member, self._signer.key(member.name))) for member in plan.members],
         )
+        for member, receipt in zip(plan.members, executed.block.receipts, strict=True):
+            if receipt.outcome is not Done.DONE:
+                raise Refused(receipt.code, f"{member.name}: {receipt.field}", receipt.value)
+        self._say(opening + SETTLE_MS, self._green.grant(self._used_before()))
         yield
         for at, _, step, day in sorted(self._agenda(), key=_by_time):
             step(day, at)
@@ -222,7 +214,9 @@ class Week:
                 (day.decided_ms, self._decide),
                 (day.readings_ms, self._read),
                 (day.closed_ms, self._close),
+                (Millis(day.closed_ms + CERTIFIED_AFTER_MS), self._certify),
                 (day.corrected_ms, self._correct),
+                (Millis(day.corrected_ms + CERTIFIED_AFTER_MS), self._certify),
                 (Millis(day.final_ms + SETTLE_MS), self._seal),
             ]
             agenda.extend((at, len(agenda) + i, step, day) for i, (at, step) in enumerate(steps))
@@ -341,15 +335,13 @@ class Week:
         rows: dict[str, list[Row]] = {feeder: [] for feeder in self._feeders}
         for trader in self._traders:
             for meter in trader.meters:
-                energy = self._actual(meter, day.window)
-                outage = outage_of(self._plan.seed, meter, day.window)
-                if outage is None:
-                    row = measured_row(self._secrets, meter, day.window, energy, 1)
-                else:
+                energy, quality = self._actual(meter, day.window), self._quality(meter, day.window)
+                outage = outage_of(self._plan.seed, meter, day.window) if self._plan.outages else None
+                if outage is not None:
                     before = same_intervals_before(list(self._readings[meter].values()), day.window.intervals)
-                    known = estimated(energy, outage, before)
-                    row = estimated_row(self._secrets, meter, day.window, known, outage)
+                    energy, quality = estimated(energy, outage, before), marked(quality, outage)
                     self._late.setdefault(day.window.start_ms, []).append(meter)
+                row = metered_row(self._secrets, meter, day.window, energy, quality, 1)
                 rows[self._feeder_of[meter]].append(row)
         self._commit(day, at, rows)
 
@@ -357,8 +349,8 @@ class Week:
         """What an outage had hidden has arrived; the corrected rows replace the estimates."""
         rows: dict[str, list[Row]] = {feeder: [] for feeder in self._feeders}
         for meter in self._late.pop(day.window.start_ms, []):
-            energy = self._actual(meter, day.window)
-            rows[self._feeder_of[meter]].append(measured_row(self._secrets, meter, day.window, energy, 2))
+            energy, quality = self._actual(meter, day.window), self._quality(meter, day.window)
+            rows[self._feeder_of[meter]].append(metered_row(self._secrets, meter, day.window, energy, quality, 2))
         self._commit(day, at, rows)
 
     def _commit(self, day: TradingDay, at: int, by_feeder: Mapping[str, list[Row]]) -> None:
@@ -385,7 +377,44 @@ class Week:
                 break
             open_pages = [feeder for feeder in open_pages if feeder not in closed]
             at += SETTLE_MS
+        self._green.note_residual(self._node.ledger.state, start)
+        if day is self._days[-1]:
+            at = self._settle_carbon(at + SETTLE_MS)
         self._order(at, [(GRID_OPERATOR, CloseDay(start))])
+
+    def _settle_carbon(self, at: int) -> int:
+        """The week is the carbon period: emissions are reported, allowances moved, accounts settled. Tells when."""
+        state = self._node.ledger.state
+        for step in (self._green.report, self._green.balance, self._green.close):
+            at = self._say(at, step(state))
+        return at
+
+    def _certify(self, day: TradingDay, at: int) -> None:
+        """The issuer certifies what was measured, and holders roll up, sell, buy and retire."""
+        state, window = self._node.ledger.state, day.window
+        hour = max(1, MS_PER_HOUR // window.length_ms)
+        at = self._say(at, self._green.issue(state, window.start_ms, hour))
+        at = self._say(at, self._green.roll_up(state))
+        at = self._say(at, self._green.offer(state, at + MS_PER_HOUR))
+        at = self._say(at, self._green.buy(state, at))
+        self._say(at, self._green.retire(state, f"consumption of {day.date.isoformat()}"))
+        self._green.note_residual(state, window.start_ms)
+
+    def _say(self, at: int, said: Sequence[tuple[str, Payload]]) -> int:
+        """Orders what was said, if anything; when the next thing can be said."""
+        if not said:
+            return at
+        self._order(at, said)
+        return at + SETTLE_MS
+
+    def _used_before(self) -> dict[str, Energy]:
+        """What each member used over the last seven days before the first traded one, or as many as there are."""
+        used: dict[str, Energy] = {}
+        for trader in self._traders:
+            if trader.side is Side.BUY:
+                days = [day for meter in trader.meters for day in list(self._readings[meter].values())[-7:]]
+                used[trader.member.name] = Energy(sum(int(day.sum()) for day in days))
+        return used
 
     def _seal(self, day: TradingDay, at: int) -> None:
         """The day is final and leaves the state."""
@@ -425,6 +454,10 @@ class Week:
     def _actual(self, meter: str, window: Window) -> Int64s:
         """What a meter will have counted: for the meter operator, and for the forecast service alone."""
         return self._plan.table.energy(meter, self._directions[meter], window.start_ms, window.end_ms)
+
+    def _quality(self, meter: str, window: Window) -> bytes:
+        """How the readings of a day came to be, an entry of `Quality` for each interval."""
+        return self._plan.table.quality(meter, self._directions[meter], window.start_ms, window.end_ms)
 
 
 def strategy_of(member: Member) -> tuple[str, dict[str, object]]:

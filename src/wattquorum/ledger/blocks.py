@@ -49,7 +49,10 @@ class Outcome(IntEnum):
 
 
 class Receipt(Record, frozen=True):
-    """A transaction's outcome; for a refusal its code, field and value, otherwise the digest of its transfers."""
+    """A transaction's outcome; for a refusal its code, field and value, otherwise the digest of its transfers.
+
+    A retirement of certificates is done with a value: what was retired.
+    """
 
     transaction: Digest
     outcome: Outcome

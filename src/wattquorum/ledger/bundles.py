@@ -105,6 +105,15 @@ def hold(context: Context, owner: bytes, change: int) -> None:
     context.state.put(Table.HOLDING, owner, after)
 
 
+def described(context: Context, bundle: Bundle) -> str:
+    """A bundle in words that a program can read again: device, source, numbers and production."""
+    meter: Meter = context.state.get(Table.METER, bundle.meter.encode("ascii"))
+    return (
+        f"meter={bundle.meter} source={source_of(meter.point.technology)} unit_wh={bundle.unit} "
+        f"first={bundle.first} end={bundle.end} start_ms={bundle.start_ms} end_ms={bundle.end_ms}"
+    )
+
+
 def is_whole(bundle: Bundle) -> bool:
     """Whether its certificates stand for 1 MWh each."""
     return bundle.unit == WHOLE

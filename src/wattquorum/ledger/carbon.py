@@ -71,17 +71,20 @@ def close_carbon_period(context: Context, payload: CloseCarbonPeriod) -> None:
     """Every account is settled, surplus lapses, deficits carry over, and the next period opens."""
     context.need(Role.REGISTRY)
     _check_open(context, payload.period)
+    current = context.registry()
+    context.state.put(Table.REGISTRY, b"", changed(current, carbon_period=current.carbon_period + 1))
     for key, each in list(context.state.items(Table.CARBON)):
         account: CarbonAccount = each
         period = period_of(account)
         settled = settlement(period)
         context.tell(CarbonSettled(key, payload.period, settled, account.reported))
-        after = CarbonAccount(
-            carried_over(period), 0, 0, 0, 0, False, settled, account.quota, account.reported, context.now
+        _put(
+            context,
+            key,
+            CarbonAccount(
+                carried_over(period), 0, 0, 0, 0, False, settled, account.quota, account.reported, context.now
+            ),
         )
-        context.state.put(Table.CARBON, key, after)
-    current = context.registry()
-    context.state.put(Table.REGISTRY, b"", changed(current, carbon_period=current.carbon_period + 1))
 
 
 def _check_open(context: Context, period: int) -> None:

@@ -42,22 +42,19 @@ class CarbonBooks:
         moment_ms: int,
     ) -> None:
         """Takes over one transaction's facts."""
-        periods = (
-            [each.period for each in moved] + [each.period for each in changes] + [each.period for each in settled]
-        )
-        if periods and not self._accounts:
-            self._period = periods[0]  # periods without accounts are closed without a fact
-        for period in periods:
-            must(period == self._period, "period", period, f"Period {self._period} is open.")
-        for move in moved:
-            self._move(move)
-        told = {change.member: change for change in changes}
-        for move in moved:
-            must(move.giver in told and move.taker in told, "allowances", move.grams, "Both accounts must change.")
-        for change in changes:
-            self._change(change)
+        if not self._accounts and changes:
+            self._period = changes[0].period  # periods without accounts are closed without a fact
         if settled:
             self._settle(settled, moment_ms)
+        for move in moved:
+            must(move.period == self._period, "period", move.period, f"Period {self._period} is open.")
+            self._move(move)
+        told = {change.member: change for change in changes}
+        for member in [each for move in moved for each in (move.giver, move.taker)] + [each.member for each in settled]:
+            must(member in told, "allowances", member, "Its account must change.")
+        for change in changes:
+            must(change.period == self._period, "period", change.period, f"Period {self._period} is open.")
+            self._change(change)
 
     def _move(self, move: AllowancesMoved) -> None:
         giver, taker = self._accounts.get(move.giver), self._accounts.get(move.taker)
@@ -92,12 +89,10 @@ class CarbonBooks:
 
     def _settle(self, settled: Sequence[CarbonSettled], moment_ms: int) -> None:
         told = {each.member: each for each in settled}
-        must(
-            len(told) == len(settled) and told.keys() == self._accounts.keys(),
-            "period",
-            self._period,
-            "A period's close settles every account once.",
-        )
+        every = len(told) == len(settled) and told.keys() == self._accounts.keys()
+        must(every, "period", self._period, "A period's close settles every account once.")
+        same_period = all(each.period == self._period for each in settled)
+        must(same_period, "period", settled[0].period, f"Period {self._period} is open.")
         for member, account in self._accounts.items():
             left = _left(account)
             same = told[member].settled == left and told[member].reported == account.reported

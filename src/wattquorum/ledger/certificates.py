@@ -8,7 +8,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
 from wattquorum.green.certificates import WHOLE, roll_up
 from wattquorum.ledger.accounts import Role, Status, check_active
-from wattquorum.ledger.bundles import GRANULAR, cut, hold, is_whole, make, move, new_ids, owned
+from wattquorum.ledger.bundles import GRANULAR, cut, described, hold, is_whole, make, move, new_ids, owned
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import BundleEnded, SaleOffered
 from wattquorum.ledger.holdings import Bundle, BundleStatus, Device, Ending, Sale
@@ -136,3 +136,5 @@ def retire_certificates(context: Context, payload: RetireCertificates) -> None:
         hold(context, owner, -part.size)
     context.state.put(Table.BUNDLE, owner + part_id, changed(part, status=BundleStatus.RETIRED, counted=counted))
     context.tell(BundleEnded(part_id, owner, Ending.RETIRED, payload.beneficiary, payload.purpose))
+    # A proof of inclusion carries the receipt, and whoever checks one has no state in which to look the bundle up.
+    context.done = ("retired", described(context, part))

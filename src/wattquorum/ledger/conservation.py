@@ -84,10 +84,12 @@ class Books:
         self._meters: dict[tuple[bytes, Side], int] = {}
 
     def adopt(self, state: State, shelf: Shelf) -> None:
-        """Starts from a state instead of from genesis: its balances are taken as they are."""
+        """Starts from a state instead of from genesis: its balances and parameters are taken as they are."""
         self._green.adopt(state, shelf)
         self._money = {address: total(account) for address, account in state.items(Table.ACCOUNT)}
         self._meters = {(key[:-1], Side(key[-1])): len(side.meters) for key, side in state.items(Table.SIDE)}
+        versions = enumerate(each for _, each in state.items(Table.PARAMETERS))  # every version stays in the state
+        self._policies = {version: Policy(each.policy) for version, each in versions}
 
     def enter(self, facts: Sequence[Fact], transfers_digest: bytes, moment_ms: int) -> None:
         """Takes over one transaction's facts, of a block of that moment.
@@ -150,7 +152,7 @@ class Books:
         sides, day = self._contracts.get(settled.contract), self._day_facts.get(settled.day)
         if sides is None or day is None:
             return  # made before the snapshot that the audit started from
-        policy = self._policies.get(day.parameters_version, Policy.TRUE_LOSS)
+        policy = self._policies[day.parameters_version]
         count = day.window.intervals
         rows = [
             _spread(price_list(each), count) for each in (sides.price, day.feed_in, day.grid_price, day.over_grid_fee)

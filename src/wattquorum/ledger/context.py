@@ -83,6 +83,7 @@ class Context:
     __slots__ = (
         "beside",
         "chain_id",
+        "done",
         "facts",
         "hash",
         "height",
@@ -109,6 +110,7 @@ class Context:
         self.hash = b""
         self.facts: list[Fact] = []
         self.transfers: list[Transfer] = []
+        self.done = ("", "")  # what the receipt says was done, where a proof must tell more than the transaction
         self.owing: dict[tuple[bytes, bytes], None] = {}  # debtor and creditor of debts that were recorded
         self.beside: dict[bytes, None] = {}  # roots of the rows that came with this block
         self.rows_read: dict[bytes, None] = {}  # those that a commitment asked for, whatever became of it

@@ -257,7 +257,7 @@ class Ledger:
         context.now, context.height, context.beside = Millis(ordered.time_ms), self.height + 1, dict.fromkeys(beside)
         receipts, facts, done = [], [], list[Payload]()
         for data, each, key in zip(ordered.transactions, received, signed, strict=True):
-            context.facts, context.transfers, context.owing = [], [], {}
+            context.facts, context.transfers, context.owing, context.done = [], [], {}, ("", "")
             receipt = self._transact(context, data, each, key)
             receipts.append(receipt)
             facts.append(tuple(context.facts))
@@ -298,7 +298,7 @@ class Ledger:
             context.facts, context.transfers = [], []
             return _refusal(received.hash, Outcome.REFUSED, refused)
         digest = tagged_hash("transfers", encode(context.transfers)) if context.transfers else b""
-        return Receipt(received.hash, Outcome.DONE, "", "", "", digest)
+        return Receipt(received.hash, Outcome.DONE, "", *context.done, digest)
 
     def _admit(self, context: Context, received: Received, signed: bytes) -> Account:
         """The sender's account, if chain, sender, signature, nonce and expiry are right (L-26)."""

@@ -92,18 +92,20 @@ def weights(state: State, parameters: Parameters) -> list[Weighed]:
     generator, consumer = parameters.generator_coefficients, parameters.consumer_coefficients
     for key, each in state.items(Table.SIDE):
         own: MemberSide = each
-        side, sent = SIDES[key[-1]], own.transmissions
-        sells = side is Side.SELL
-        of_line = line(sent, own.failed) if sells else NOTHING
+        address, side = key[:-1], SIDES[key[-1]]
+        if side is Side.SELL:
+            of_line, coefficients = line(own.transmissions, own.failed), generator
+        else:
+            of_line, coefficients = NOTHING, consumer
         components = Components(
             Points(own.credit),
             Points(own.volume),
             NOTHING,
-            held.get(key[:-1], NOTHING),
-            emitted.get(key[:-1], NEUTRAL),
+            held.get(address, NOTHING),
+            emitted.get(address, NEUTRAL),
             of_line,
         )
-        found.append(Weighed(key[:-1], side, components, weight(components, generator if sells else consumer)))
+        found.append(Weighed(address, side, components, weight(components, coefficients)))
     return found
 
 

@@ -12,7 +12,8 @@ from typing import Final
 
 from sqlalchemy import Connection, Table, Update, bindparam, insert, update
 
-from wattquorum.records.tables import SUPERSEDED, metadata
+from wattquorum.records.columns import SUPERSEDED
+from wattquorum.records.schema import metadata
 
 Value = int | str | None
 Row = tuple[Value, ...]

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from sqlalchemy import Column, String, Table
 
-from wattquorum.records.tables import metadata, unit_of
+from wattquorum.records.columns import unit_of
+from wattquorum.records.schema import TABLES
 from wattquorum.records.views import VIEWS
 
 
 def described() -> str:
     """All tables, then all views, as Markdown."""
-    return "\n".join((*_part("Tables", metadata.tables.values()), *_part("Views", (view.table for view in VIEWS))))
+    return "\n".join((*_part("Tables", TABLES), *_part("Views", (view.table for view in VIEWS))))
 
 
 def _part(title: str, tables: Iterable[Table]) -> Iterable[str]:

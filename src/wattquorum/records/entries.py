@@ -6,57 +6,19 @@ where a fact holds vectors, its sums are taken here and its intervals in `wattqu
 
 from __future__ import annotations
 
-from functools import singledispatch
-
 import numpy as np
 
 from wattquorum.foundation.intervals import MS_PER_DAY, format_moment
-from wattquorum.foundation.quantities import POINTS_MAX, toward_zero
+from wattquorum.foundation.quantities import toward_zero
 from wattquorum.foundation.vectors import Int64s, energies, prices
 from wattquorum.ledger import facts as told
-from wattquorum.ledger.accounts import Reserved, Role, Side, Status
+from wattquorum.ledger.accounts import Reserved, Status
 from wattquorum.ledger.parameters import RANGES
 from wattquorum.ledger.readings import Quality
 from wattquorum.records import tables
-from wattquorum.records.batch import Batch, Row
-from wattquorum.records.known import Change, Known, KnownContract, KnownCredit, KnownDay, KnownOffer
-
-
-class BlockEntries:
-    """The rows of one block under way: where the next fact stands, and settlements that wait to be done in bulk."""
-
-    __slots__ = ("batch", "height", "known", "place", "positions", "sequence", "settlements", "time_ms")
-
-    def __init__(self, batch: Batch, known: Known, time_ms: int) -> None:
-        self.batch = batch
-        self.known = known
-        self.height = batch.height
-        self.time_ms = time_ms
-        self.place = -1
-        self.sequence = -1
-        self.settlements: list[told.ContractSettled] = []
-        self.positions: list[tuple[int, told.PositionSettled]] = []
-
-    def take(self, place: int, fact: told.Fact) -> None:
-        """Adds the rows of the next fact, told by the transaction at `place`."""
-        self.place = place
-        self.sequence += 1
-        _enter(fact, self)
-
-
-def side_word(side: Side) -> str:
-    """sell or buy."""
-    return side.name.lower()
-
-
-def roles_in_words(roles: int) -> str:
-    """Roles as words, in the order of their values."""
-    return " ".join((role.name or "").lower() for role in Role if roles & role)
-
-
-def day_or_none(day: int) -> int | None:
-    """A delivery day's start, or None for the ledger's 'no day'."""
-    return day or None
+from wattquorum.records.batch import Row
+from wattquorum.records.block_entries import BlockEntries, day_or_none, enter, roles_in_words, side_word
+from wattquorum.records.known import KnownContract, KnownCredit, KnownDay, KnownOffer
 
 
 def mean_price(energy: Int64s, price: Int64s) -> int:
@@ -66,15 +28,10 @@ def mean_price(energy: Int64s, price: Int64s) -> int:
     return toward_zero(sum(e * p for e, p in zip(energy.tolist(), price.tolist(), strict=True)), total) if total else 0
 
 
-@singledispatch
-def _enter(fact: told.Fact, block: BlockEntries) -> None:
-    raise AssertionError(f"block {block.height}: no rows are known for {type(fact).__name__}")
-
-
 # Who takes part ---------------------------------------------------------------------------------------------------
 
 
-@_enter.register
+@enter.register
 def _(fact: told.AccountOpened, block: BlockEntries) -> None:
     reserved = int(fact.name in Reserved.__struct_fields__ and block.height == 0)
     row: Row = (fact.address.hex(), fact.name, fact.owner, "", "active", "", reserved, block.height)
@@ -86,26 +43,26 @@ def _change_account(block: BlockEntries, address: bytes, change: str, value: str
     block.batch.add(tables.account_changes, row)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.RoleChanged, block: BlockEntries) -> None:
     roles = roles_in_words(fact.roles)
     block.batch.change(tables.accounts, {"account": fact.address.hex()}, roles=roles)
     _change_account(block, fact.address, "roles", roles, "")
 
 
-@_enter.register
+@enter.register
 def _(fact: told.StatusChanged, block: BlockEntries) -> None:
     status = Status(fact.status).name.lower()
     block.batch.change(tables.accounts, {"account": fact.address.hex()}, status=status, reason=fact.reason)
     _change_account(block, fact.address, "status", status, fact.reason)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.KeyChanged, block: BlockEntries) -> None:
     _change_account(block, fact.address, "key_recovered" if fact.recovered else "key", fact.key.hex(), "")
 
 
-@_enter.register
+@enter.register
 def _(fact: told.MeterAdded, block: BlockEntries) -> None:
     point, member, side = fact.point, fact.address.hex(), side_word(fact.point.side)
     row: Row = (
@@ -126,7 +83,7 @@ def _(fact: told.MeterAdded, block: BlockEntries) -> None:
         block.batch.add(tables.credit, row)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.ParametersChanged, block: BlockEntries) -> None:
     for each in RANGES:
         value = getattr(fact.parameters, each.name)
@@ -135,13 +92,13 @@ def _(fact: told.ParametersChanged, block: BlockEntries) -> None:
     block.known.put_parameters(fact.version, fact.from_height, fact.parameters)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.ActionProposed, block: BlockEntries) -> None:
     row = (fact.proposal.hex(), fact.governor.hex(), fact.action, block.height, None)
     block.batch.add(tables.proposals, row)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.ActionDecided, block: BlockEntries) -> None:
     block.batch.change(tables.proposals, {"proposal": fact.proposal.hex()}, decided_height=block.height)
 
@@ -149,7 +106,7 @@ def _(fact: told.ActionDecided, block: BlockEntries) -> None:
 # Days -------------------------------------------------------------------------------------------------------------
 
 
-@_enter.register
+@enter.register
 def _(fact: told.DayPublished, block: BlockEntries) -> None:
     window, count = fact.window, fact.window.intervals
     middle = (window.start_ms + window.end_ms) // 2
@@ -185,18 +142,18 @@ def _expanded(vector: bytes, intervals: int) -> Int64s:
     return array if array.size == intervals else np.full(intervals, array[0], dtype=np.int64)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.PageClosed, block: BlockEntries) -> None:
     row = (block.height, block.sequence, fact.day, fact.feeder, fact.contracts)
     block.batch.add(tables.pages, row)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.DayClosed, block: BlockEntries) -> None:
     block.batch.change(tables.days, {"day_start_ms": fact.day}, closed_height=block.height)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.DaySealed, block: BlockEntries) -> None:
     block.batch.change(tables.days, {"day_start_ms": fact.day}, sealed_height=block.height)
 
@@ -204,7 +161,7 @@ def _(fact: told.DaySealed, block: BlockEntries) -> None:
 # Negotiation ------------------------------------------------------------------------------------------------------
 
 
-@_enter.register
+@enter.register
 def _(fact: told.OfferMade, block: BlockEntries) -> None:
     offer, answers = fact.offer.hex(), fact.answers.hex()
     thread, turn = offer, 0
@@ -242,13 +199,13 @@ def _price_columns(energy: Int64s, price: Int64s) -> tuple[int, int, int]:
     return (mean_price(energy, price), int(asked.min()), int(asked.max())) if asked.size else (0, 0, 0)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.OfferWithdrawn, block: BlockEntries) -> None:
     key = fact.offer.hex()
     block.batch.change(tables.offers, {"offer": key}, status="withdrawn", closed_height=block.height)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.ContractMade, block: BlockEntries) -> None:
     contract, energy = fact.contract.hex(), energies(fact.energy)
     price = _expanded(fact.price, energy.size)
@@ -284,7 +241,7 @@ def _add_version(
     block.batch.extend(tables.promises, [(contract, version, *each) for each in rows])
 
 
-@_enter.register
+@enter.register
 def _(fact: told.ContractCurtailed, block: BlockEntries) -> None:
     contract, energy = fact.contract.hex(), energies(fact.energy)
     before = block.known.contract(fact.day, contract)
@@ -299,13 +256,13 @@ def _(fact: told.ContractCurtailed, block: BlockEntries) -> None:
     _add_version(block, fact.day, contract, version, energy, fact.refund, fact.reason)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.ContractEnded, block: BlockEntries) -> None:
     key = fact.contract.hex()
     block.batch.change(tables.contracts, {"contract": key}, status=fact.how, ended_height=block.height)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.ContractApproved, block: BlockEntries) -> None:
     block.batch.change(tables.contracts, {"contract": fact.contract.hex()}, status="approved")
 
@@ -313,7 +270,7 @@ def _(fact: told.ContractApproved, block: BlockEntries) -> None:
 # Delivery and settlement ------------------------------------------------------------------------------------------
 
 
-@_enter.register
+@enter.register
 def _(fact: told.FaultReported, block: BlockEntries) -> None:
     for meter in fact.meters:
         row = (block.height, block.sequence, meter, fact.day, fact.first, fact.end, fact.reason)
@@ -323,7 +280,7 @@ def _(fact: told.FaultReported, block: BlockEntries) -> None:
 _QUALITY = {int(quality): quality.name.lower() for quality in Quality}
 
 
-@_enter.register
+@enter.register
 def _(fact: told.ReadingTaken, block: BlockEntries) -> None:
     energy = energies(fact.energy).tolist()
     late = int(block.time_ms > block.known.day(fact.day).readings_due_ms)
@@ -351,7 +308,7 @@ def _(fact: told.ReadingTaken, block: BlockEntries) -> None:
     block.batch.extend(tables.readings, rows)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.ContractSettled, block: BlockEntries) -> None:
     contract = fact.contract.hex()
     matched = int(_least(fact.promised, fact.generated, fact.consumed).sum())
@@ -383,31 +340,22 @@ def _least(promised: bytes, generated: bytes, consumed: bytes) -> Int64s:
     return least
 
 
-@_enter.register
+@enter.register
 def _(fact: told.PositionSettled, block: BlockEntries) -> None:
     block.positions.append((block.place, fact))
 
 
-@_enter.register
+@enter.register
 def _(fact: told.MemberJudged, block: BlockEntries) -> None:
     member, side = fact.member.hex(), side_word(fact.side)
-    now = block.known.credit(member, side) or block.known.initial(block.height)
-    change = Change(fact.credit_after - fact.credit_before, fact.trust_after - fact.trust_before)
-    old = block.known.judgement(fact.day, member, side) if fact.corrected else Change(0, 0)
-    block.known.put_judgement(fact.day, member, side, change)
-    # As the ledger does it: a correction adds the difference to the standing of now, inside 0..100 points.
-    standing = KnownCredit(
-        min(max(now.credit + change.credit - old.credit, 0), POINTS_MAX),
-        min(max(now.trust + change.trust - old.trust, 0), POINTS_MAX),
-        fact.traded,
-    )
+    standing = KnownCredit(fact.credit_now, fact.trust_now, fact.traded)
     points = (fact.credit_before, fact.credit_after, fact.trust_before, fact.trust_after)
     judgement = (int(fact.corrected), fact.promised, fact.delivered, int(fact.defaulted))
     row = _credit_row(block, fact.day, member, side, "day", judgement, points, standing)
     block.batch.revise(tables.credit, ("day_start_ms", "member", "side", "event"), row)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.CreditDecayed, block: BlockEntries) -> None:
     member, side = fact.member.hex(), side_word(fact.side)
     before = block.known.credit(member, side) or block.known.initial(block.height)
@@ -417,7 +365,7 @@ def _(fact: told.CreditDecayed, block: BlockEntries) -> None:
     block.batch.add(tables.credit, row)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.SideWeighed, block: BlockEntries) -> None:
     row: Row = (
         block.height,
@@ -457,7 +405,7 @@ def _credit_row(
     return (block.height, block.sequence, day, member, side, event, *judgement, *points, *now, None)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.FineCharged, block: BlockEntries) -> None:
     row: Row = (
         block.height,
@@ -474,7 +422,7 @@ def _(fact: told.FineCharged, block: BlockEntries) -> None:
 # Money ------------------------------------------------------------------------------------------------------------
 
 
-@_enter.register
+@enter.register
 def _(fact: told.Moved, block: BlockEntries) -> None:
     row: Row = (
         block.height,
@@ -490,7 +438,7 @@ def _(fact: told.Moved, block: BlockEntries) -> None:
     block.batch.add(tables.transfers, row)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.DebtRecorded, block: BlockEntries) -> None:
     debt = fact.debt.hex()
     if block.known.has_debt(debt):
@@ -513,7 +461,7 @@ def _(fact: told.DebtRecorded, block: BlockEntries) -> None:
     block.known.put_debt(debt)
 
 
-@_enter.register
+@enter.register
 def _(fact: told.DisputeFiled, block: BlockEntries) -> None:
     row: Row = (
         block.height,

@@ -18,7 +18,7 @@ from wattquorum.ledger.facts import ContractSettled, PositionSettled
 from wattquorum.market.settlement import MoneyRows, paper_compensation, settle_rows
 from wattquorum.market.terms import Policy, TermRows
 from wattquorum.records.batch import Batch, Row
-from wattquorum.records.entries import side_word
+from wattquorum.records.block_entries import side_word
 from wattquorum.records.known import Known, KnownDay
 from wattquorum.records.tables import intervals, position_intervals, positions
 

@@ -12,13 +12,13 @@ from sqlalchemy import Engine, String, Table
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.records.database import opened, sorted_rows
-from wattquorum.records.tables import metadata
+from wattquorum.records.schema import TABLES
 from wattquorum.records.views import VIEWS
 
 
 def all_tables() -> list[Table]:
     """Every table, then every view, in the order of their declaration."""
-    return [*metadata.tables.values(), *(view.table for view in VIEWS)]
+    return [*TABLES, *(view.table for view in VIEWS)]
 
 
 def frame(engine: Engine, table: Table) -> pl.DataFrame:

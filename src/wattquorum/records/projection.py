@@ -20,15 +20,16 @@ from wattquorum.ledger.blocks import Block, Outcome, Receipt, header_hash
 from wattquorum.ledger.facts import DaySealed, Fact
 from wattquorum.ledger.genesis import Genesis, chain_id_of, encode_genesis, genesis_hash
 from wattquorum.ledger.transactions import Deposit, Received
-from wattquorum.records import tables
+from wattquorum.records import entries, green_entries, schema, tables
 from wattquorum.records.batch import Batch, Row
+from wattquorum.records.block_entries import BlockEntries, day_or_none
 from wattquorum.records.database import connect, write_ahead, written
-from wattquorum.records.entries import BlockEntries, day_or_none
 from wattquorum.records.interval_rows import add_intervals, add_positions
 from wattquorum.records.known import Known
 from wattquorum.records.views import create_views, drop_views
 
 GENESIS_HEIGHT: Final = 0
+ENTRIES: Final = (entries, green_entries)  # between them they know the rows of every kind of fact
 
 
 class Projection:
@@ -72,7 +73,7 @@ class Projection:
         chain_id = chain_id_of(data).hex()
         with written(self._engine) as connection:
             if not inspect(connection).has_table(tables.chain.name):
-                tables.metadata.create_all(connection)
+                schema.metadata.create_all(connection)
                 create_views(connection)
                 self._found(connection, genesis, chain_id, genesis_hash(data).hex(), founding_facts)
             found = connection.execute(select(tables.chain)).one()
@@ -99,9 +100,9 @@ class Projection:
         )
         batch.add(tables.chain, row)
         self._known.read_from(connection)
-        entries = BlockEntries(batch, self._known, genesis.created_ms)
+        under_way = BlockEntries(batch, self._known, genesis.created_ms)
         for fact in facts:
-            entries.take(-1, fact)
+            under_way.take(-1, fact)
         batch.write(connection)
 
     def apply(self, block: Block, facts: Sequence[Sequence[Fact]]) -> None:
@@ -119,13 +120,13 @@ class Projection:
         try:
             with written(self._engine) as connection:
                 self._known.read_from(connection)
-                entries = BlockEntries(batch, self._known, header.time_ms)
+                under_way = BlockEntries(batch, self._known, header.time_ms)
                 _add_block(batch, block, hash_)
                 for place, each in enumerate(facts):
                     for fact in each:
-                        entries.take(place, fact)
-                add_intervals(batch, self._known, entries.settlements)
-                add_positions(batch, header.height, self._known, entries.positions)
+                        under_way.take(place, fact)
+                add_intervals(batch, self._known, under_way.settlements)
+                add_positions(batch, header.height, self._known, under_way.positions)
                 batch.write(connection)
                 stand = update(tables.chain).values(
                     height=header.height,
@@ -154,7 +155,7 @@ class Projection:
         """Removes all tables and views; `begin` starts anew."""
         with written(self._engine) as connection:
             drop_views(connection)
-            tables.metadata.drop_all(connection)
+            schema.metadata.drop_all(connection)
         self._known = Known()
         self._height = None
 

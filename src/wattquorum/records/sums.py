@@ -24,12 +24,13 @@ from sqlalchemy import (
     union_all,
 )
 
+from wattquorum.records import green_tables as g
 from wattquorum.records import tables as t
 from wattquorum.records.views import balances, cashier_days, energy_balance
 
 
 class Sum(NamedTuple):
-    """One check: `left` and `right` are what their names say, in Wh or in millionths (`unit` is Wh or money)."""
+    """One check: `left` and `right` are what their names say, in Wh, millionths or grams (`unit` is Wh, money or g)."""
 
     name: str
     left_name: str
@@ -47,7 +48,13 @@ class Sum(NamedTuple):
 def sums(engine: Engine) -> list[Sum]:
     """All checks, those of energy first."""
     with engine.connect() as connection:
-        return [*_energy(connection), *_intervals(connection), *_paid(connection), *_accounts(connection)]
+        return [
+            *_energy(connection),
+            *_intervals(connection),
+            *_paid(connection),
+            *_accounts(connection),
+            *_certificates(connection),
+        ]
 
 
 def _total(connection: Connection, column: Any, *conditions: ColumnElement[bool]) -> int:
@@ -180,4 +187,21 @@ def _accounts(connection: Connection) -> list[Sum]:
     return [
         Sum("all accounts together", "sum of balances", everything, "what it must be", 0, "money"),
         Sum("the cashier's deposits", "signed", signed, "posted", posted, "money"),
+    ]
+
+
+def _certificates(connection: Connection) -> list[Sum]:
+    """Every certified Wh stands in one bundle that nothing else was made of, and allowances leave nobody's account
+    that do not enter another's."""
+    certified = _total(connection, g.certified.c.energy_wh)
+    size = (g.bundles.c.end - g.bundles.c.first) * g.bundles.c.unit_wh
+    kept = _total(connection, size, g.bundles.c.status.not_in(("split", "rolled_up")))
+    paid = _total(connection, g.bundle_moves.c.amount_millionths)
+    moved = _total(connection, t.transfers.c.amount_millionths, t.transfers.c.kind == "certificates")
+    accounts, in_force = g.carbon_accounts.c, g.carbon_accounts.c.superseded_height.is_(None)
+    bought, sold = _total(connection, accounts.bought_g, in_force), _total(connection, accounts.sold_g, in_force)
+    return [
+        Sum("certificates", "certified", certified, "in bundles", kept, "Wh"),
+        Sum("paid for certificates", "with bundles", paid, "transferred", moved, "money"),
+        Sum("carbon allowances", "received", bought, "given", sold, "g"),
     ]

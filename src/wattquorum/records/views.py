@@ -31,6 +31,7 @@ from sqlalchemy.sql.selectable import CompoundSelect
 
 from wattquorum.foundation.intervals import MS_PER_DAY
 from wattquorum.records import tables as t
+from wattquorum.records.columns import SUPERSEDED
 
 Query = Select[Any] | CompoundSelect[Any]
 
@@ -90,7 +91,7 @@ def _returned(payee: Column[str]) -> ColumnElement[bool]:
 
 
 _moved, _made, _day = t.transfers, t.contracts, t.days
-_in_force: Final = {table.name: table.c[t.SUPERSEDED].is_(None) for table in (t.settlements, t.positions, t.fines)}
+_in_force: Final = {table.name: table.c[SUPERSEDED].is_(None) for table in (t.settlements, t.positions, t.fines)}
 
 # Bills ------------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from wattquorum.foundation.intervals import format_moment
-from wattquorum.foundation.quantities import Energy, Money, format_energy, format_money
+from wattquorum.foundation.quantities import Carbon, Energy, Money, format_carbon, format_energy, format_money
 from wattquorum.lab.report.markup import Section, behind, table
 from wattquorum.lab.report.week import Week
 from wattquorum.records import tables as t
@@ -15,7 +15,12 @@ from wattquorum.records.views import cashier_days
 
 def amount_of(each: Sum, value: int, currency: str) -> str:
     """One side of a check in its unit."""
-    return format_energy(Energy(value)) if each.unit == "Wh" else format_money(Money(value), currency)
+    match each.unit:
+        case "Wh":
+            return format_energy(Energy(value))
+        case "g":
+            return format_carbon(Carbon(value))
+    return format_money(Money(value), currency)
 
 
 def sum_rows(week: Week) -> list[list[str]]:

@@ -23,6 +23,7 @@ from wattquorum.lab.report.defaulting import defaulting
 from wattquorum.lab.report.delivery import delivery
 from wattquorum.lab.report.details import details
 from wattquorum.lab.report.energy import energy
+from wattquorum.lab.report.green import green
 from wattquorum.lab.report.markup import Section, paragraph
 from wattquorum.lab.report.overview import masthead, overview, title_of
 from wattquorum.lab.report.prices import prices
@@ -39,6 +40,7 @@ SECTIONS: Final = (
     billing,
     defaulting,
     crediting,
+    green,
     standing,
     bargaining,
     strategies,
@@ -54,6 +56,7 @@ SCRIPTS: Final = (
     "trail.js",
     "defaults.js",
     "credit.js",
+    "green.js",
     "standing.js",
     "negotiation.js",
     "strategies.js",

@@ -1,7 +1,7 @@
 """Standing: what every member's weight is made of, and what it would be worth in a vote (A-7, A-8, L-12).
 
-There is no quorum yet, so participation is 0, and there are no certificates and carbon accounts yet; the page says so.
-Voting powers are those that a committee of all members would have, at every tolerance.
+There is no quorum yet, so participation is 0; the page says so. Voting powers are those that a committee of all members
+would have, at every tolerance.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from wattquorum.foundation.quantities import Energy, Points, format_points
-from wattquorum.lab.report.markup import Section, behind, chart, chooser, table
+from wattquorum.foundation.quantities import MILLION, Energy, Points, Ppm, format_energy, format_points, format_share
+from wattquorum.lab.report.markup import Section, behind, chart, chooser, paragraph, table
 from wattquorum.lab.report.week import SIDES, Week
 from wattquorum.records import tables as t
+from wattquorum.records.database import AnyRow
+from wattquorum.standing.election import tie
+from wattquorum.standing.groups import GROUPS_MIN, Candidate, group_count, grouped, spread
 from wattquorum.standing.power import project, quorum_sizes, tolerance_default, tolerance_max
 from wattquorum.standing.weight import prosumer_weight
 
+GROUPS = 5  # of a community of this size
+TAU = Ppm(20_000)  # by how much groups may differ of their mean (B-3)
 COMPONENTS = ("credit", "volume", "participation", "certificates", "carbon", "line")
 
 
@@ -36,16 +41,22 @@ def standing(week: Week) -> Section:
         + chooser("standing-day", "After", list(reversed(days)))
         + "</div>"
         + chart("standing-weights", "Every side's weight by component", height=560)
+        + '<div class="choosers">'
+        + chooser("standing-member", "Over the days", [(member.number, member.name) for member in week.members])
+        + "</div>"
+        + chart("standing-time", "A member's weight by component over the days", height=340)
         + chart("standing-power", "Voting power of every member at each tolerance", height=420)
         + table("How many members decide, by tolerance", POWER_HEADINGS, _sizes(week), sides="rrrrl")
         + behind("Components and weight of every side", _table(week))
+        + "<h3>Groups</h3>"
+        + _groups(week)
     )
     lead = (
         "A member's weight adds up what it earned: credit, volume, participation, certificates, carbon and, for "
         "generators, faults of its line, 0 to 100 points each, times coefficients that add up to one. There is no "
-        "quorum yet, so participation is 0 for all; there are no certificates, and nobody has a carbon account, which "
-        "counts as a neutral 50. Voting power is a projection of weights that keeps any few members from deciding or "
-        "from stopping everything."
+        "quorum yet, so participation is 0 for all. Whole certificates count as a share of all, by the time that each "
+        "was held; carbon is a neutral 50 for members without a closed period. Voting power is a projection of weights "
+        "that keeps any few members from deciding or from stopping everything."
     )
     data = {"weights": _weights(week), "coefficients": _coefficients(week), "power": _power(week)}
     return Section("standing", "Standing", "Who would carry which vote", lead, body, data)
@@ -124,6 +135,44 @@ def _sizes(week: Week) -> list[list[str | int]]:
         says = "the default" if tolerance == tolerance_default(len(members)) else ""
         rows.append([tolerance, f"any {tolerance} of {len(members)}", sizes.fewest, sizes.most, says])
     return rows
+
+
+def _groups(week: Week) -> str:
+    """Into which groups B-3 would divide the members by traded energy N and trust T, and how even they are."""
+    latest: dict[str, dict[str, AnyRow]] = {}
+    for row in week.rows(select(t.credit).order_by(t.credit.c.height, t.credit.c.sequence)):
+        latest.setdefault(row.member, {})[row.side] = row
+    if len(latest) < GROUPS_MIN:
+        return paragraph(f"There are too few members for groups, which needs {GROUPS_MIN}.")
+    addresses = sorted(latest)
+    chain_id = bytes.fromhex(week.chain.chain_id)
+    candidates = [
+        Candidate(
+            Energy(sum(row.traded_wh for row in latest[each].values())),
+            Points(sum(row.trust_now_points_millionths for row in latest[each].values()) // len(latest[each])),
+            tie(chain_id, 0, bytes.fromhex(each)),
+        )
+        for each in addresses
+    ]
+    groups = grouped(candidates, group_count(GROUPS, len(candidates)), TAU, TAU)
+    differ = spread(candidates, groups)
+    traded, trust = (sum(each.traded for each in candidates), sum(each.trust for each in candidates))
+    says = (
+        f"{len(groups)} groups of members with equal traded energy N and equal trust T (B-3). Sums differ by at most "
+        f"{format_share(Ppm(differ.traded * len(groups) * MILLION // max(traded, 1)))} of their mean in N and "
+        f"{format_share(Ppm(differ.trust * len(groups) * MILLION // max(trust, 1)))} in T. Agents are "
+        "elected inside groups when there is a committee."
+    )
+    rows: list[list[str | int]] = [
+        [
+            number,
+            ", ".join(week.name_of[addresses[place]] for place in members),
+            format_energy(Energy(sum(candidates[place].traded for place in members))),
+            format_points(Points(sum(candidates[place].trust for place in members))),
+        ]
+        for number, members in enumerate(groups, 1)
+    ]
+    return paragraph(says) + table("Groups", ("group", "members", "N", "T [points]"), rows, sides="rtrr")
 
 
 def _table(week: Week) -> str:

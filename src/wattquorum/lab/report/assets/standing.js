@@ -18,6 +18,20 @@ function drawWeights() {
   draw("standing-weights", traces, { barmode: "stack", xaxis: axis("weight [points]"), yaxis: axis("", { automargin: true, dtick: 1 }), margin: { l: 110 } });
 }
 
+// One member's weight over the days; of a prosumer both sides, each with its own bar.
+function drawStandingInTime() {
+  const member = Number(chosen("standing-member"));
+  const rows = report.standing.weights.filter((row) => row[1] === member);
+  const label = (row) => `${week.days[row[0]].label}${week.members[member].sides.length > 1 ? (row[2] === SELL ? ", sells" : ", buys") : ""}`;
+  const traces = COMPONENTS.map((name, place) => ({
+    type: "bar", name, x: rows.map(label), marker: { color: colour(`c${place + 1}`) },
+    y: rows.map((row) => row[3 + place] * report.standing.coefficients[row[0]][row[2]][place] / 1e12),
+    customdata: rows.map((row) => `${label(row)}: ${pointsText(row[3 + place])} points of ${name}; weight ${pointsText(row[9])}`),
+    hovertemplate: "%{customdata}<extra></extra>",
+  }));
+  draw("standing-time", traces, { barmode: "stack", yaxis: axis("weight [points]"), xaxis: axis("", { showgrid: false }) });
+}
+
 function drawPower() {
   const rows = report.standing.power;
   const tolerances = rows.length ? rows[0].slice(2).map((_, tolerance) => tolerance) : [];
@@ -30,4 +44,5 @@ function drawPower() {
 }
 
 drawing(["standing-weights"], ["standing-day"], drawWeights);
+drawing(["standing-time"], ["standing-member"], drawStandingInTime);
 drawing(["standing-power"], [], drawPower);

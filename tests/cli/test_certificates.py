@@ -1,0 +1,110 @@
+"""`wattquorum certificates`: bundles are found, given and retired, and a statement can be checked by anybody."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from tests.cli.runs import said, wattquorum
+from wattquorum.foundation.quantities import parse_energy
+from wattquorum.green.certificates import WHOLE
+
+BENEFICIARY = "Bakery <Corn> & Sons"
+
+
+@pytest.fixture(scope="module")
+def chain(traded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a chain of its own, which these tests go on with."""
+    folder = tmp_path_factory.mktemp("certificates")
+    shutil.copytree(traded / "out" / "week" / "chain", folder / "out" / "week" / "chain")
+    return folder
+
+
+def whole_of(folder: Path, owner: str) -> str:
+    """The first whole bundle that an account holds."""
+    told = wattquorum("certificates", "list", "--owner", owner, folder=folder).stdout
+    (first, *_) = re.findall(r"([0-9a-f]{8}) .* \d+ of 1 MWh", told)
+    return str(first)
+
+
+def test_active_bundles_are_listed_and_all_of_them_on_demand(chain: Path) -> None:
+    active = wattquorum("certificates", "list", folder=chain).stdout
+    everything = wattquorum("certificates", "list", "--all", folder=chain).stdout
+    assert "rolled up" not in active
+    assert "rolled up in block" in everything
+    assert len(everything.splitlines()) > 2 * len(active.splitlines())
+    assert re.search(r"[\d.]+ MWh are active", active)
+
+
+def test_a_bundle_is_shown_with_everything_that_it_was_made_of(chain: Path) -> None:
+    told = wattquorum("certificates", "show", whole_of(chain, "wind-8"), folder=chain).stdout
+    assert "(wind)" in told
+    granular = re.findall(r"^ +[0-9a-f]{8}  ([\d.]+ \w+)  .*rolled up", told, re.MULTILINE)
+    assert granular
+    assert sum(parse_energy(each) for each in granular) % WHOLE == 0
+
+
+def test_certificates_are_given_away_and_the_chain_stays_sound(chain: Path) -> None:
+    bundle = whole_of(chain, "wind-8")
+    words = ("certificates", "transfer", bundle, "biomass-5", "--count", "1", "--seed", "1")
+    assert "1 certificates to biomass-5" in wattquorum(*words, folder=chain).stdout
+    assert "sound" in wattquorum("audit", folder=chain).stdout
+    held = wattquorum("certificates", "list", "--owner", "biomass-5", folder=chain).stdout
+    assert re.search(r"1 of 1 MWh", held)
+    gone = said(*words, folder=chain, check=2)
+    assert gone.startswith("refused: certificate_final: bundle is not active any more (found: split in block")
+
+
+def test_a_retirement_can_be_printed_and_checked_with_its_proof_alone(chain: Path, tmp_path: Path) -> None:
+    bundle = whole_of(chain, "wind-7")
+    words = ("retire", bundle, "--count", "1", "--beneficiary", BENEFICIARY, "--purpose", "bread", "--seed", "1")
+    out = tmp_path / "page" / "statement.html"
+    out.parent.mkdir()
+    wattquorum("certificates", *words, "--out", out, folder=chain)
+    page = out.read_text(encoding="utf-8")
+    proof = out.parent / "statement.proof.json"
+    assert BENEFICIARY not in page
+    assert BENEFICIARY in unescape(page)
+    assert "1 MWh" in page
+    assert "://" not in page
+    told = wattquorum("verify", proof, folder=tmp_path).stdout
+    assert told.startswith("proved: RetireCertificates")
+    retired = re.search(r"retired +meter=(\S+) source=wind unit_wh=1000000 first=(\d+) end=(\d+)", told)
+    assert retired
+    assert int(retired[3]) - int(retired[2]) == 1
+    assert retired[1] in page
+    wrong = proof.read_bytes().replace(b"first=", b"first-").replace(b"66697273743d", b"66697273743e")
+    proof.write_bytes(wrong)
+    assert said("verify", str(proof), folder=tmp_path, check=1).startswith("wrong: proof_wrong")
+
+
+def test_the_statement_of_an_older_retirement_can_be_written_again(chain: Path, tmp_path: Path) -> None:
+    everything = wattquorum("certificates", "list", "--all", folder=chain).stdout
+    retired = re.findall(r"([0-9a-f]{8}) .* retired in block", everything)
+    assert retired
+    wattquorum("certificates", "statement", retired[0], "--out", tmp_path / "again.html", folder=chain)
+    assert "can never be used again" in (tmp_path / "again.html").read_text(encoding="utf-8")
+    assert "proved" in wattquorum("verify", tmp_path / "again.proof.json", folder=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (("show", "ffffffffffffffff"), "certificate_unknown: bundle"),
+        (("list", "--owner", "nobody"), "account_unknown: account"),
+        (("transfer", "BUNDLE", "nobody", "--seed", "1"), "account_unknown: account"),
+        (("transfer", "BUNDLE", "wind-1"), "file_unreadable: key"),
+        (("transfer", "BUNDLE", "wind-1", "--seed", "2"), "role_missing: proposer"),
+        (("retire", "BUNDLE", "--count", "5000", "--seed", "1"), "certificate_short: count"),
+        (("retire", "BUNDLE", "--key", "nowhere", "--proposer-key", "nowhere"), "file_unreadable: key"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(chain: Path, words: tuple[str, ...], refusal: str) -> None:
+    bundle = whole_of(chain, "wind-8") if "BUNDLE" in words else ""
+    told = said("certificates", *(bundle if word == "BUNDLE" else word for word in words), folder=chain, check=2)
+    assert told.startswith(f"refused: {refusal}")
+    assert "sound" in wattquorum("audit", folder=chain).stdout

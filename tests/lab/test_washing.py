@@ -1,0 +1,27 @@
+"""Wash trading does not pay: what attempts gain in voting power is bounded, and most of them lose."""
+
+from __future__ import annotations
+
+import pytest
+
+from wattquorum.lab.washing import BOUND, Gain, gains, honest_days, honest_players, powers
+
+
+@pytest.mark.parametrize("tolerance", [None, 14])
+def test_no_attempt_gains_more_than_the_bound(tolerance: int | None) -> None:
+    found = gains(tolerance)
+    assert len(found) == 4
+    assert all(gain.change <= BOUND for gain in found), found
+    colluding, split, diluted, absurd = found
+    assert max(colluding.change, split.change, absurd.change) < -50_000
+    assert diluted.change > 0, "it gains a little, which the page says"
+
+
+def test_an_honest_market_shares_all_power_among_its_owners() -> None:
+    shares = powers(honest_players(), honest_days())
+    assert len(shares) == 30
+    assert 999_900 <= sum(shares.values()) <= 1_000_000
+
+
+def test_a_gain_is_of_the_honest_share() -> None:
+    assert Gain("", honest=40_000, tried=41_000).change == 25_000  # type: ignore[arg-type]
