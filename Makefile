@@ -10,7 +10,7 @@ CHECKED := src tests scripts $(wildcard benchmarks)
 help:
 	@echo "make run     trade the demo week and write out/week  (ARGS='--days 2 --seed 7' is passed on)"
 	@echo "make test    lint, then every test, with branch coverage  (ARGS='-k apportion' is passed on)"
-	@echo "make bench   measure throughput, settlement, audit and memory  (ARGS is passed on)"
+	@echo "make bench   measure throughput, settlement, audit, memory, power flow  (ARGS is passed on)"
 	@echo "make lint    ruff, mypy, the layers and the exact floors"
 	@echo "make clean   remove .venv, out and every cache"
 	@echo "Needed: Python 3.11 or later with venv (python3, python3-venv). Another one: make PYTHON=python3.12 run"

@@ -1,4 +1,4 @@
-"""`make bench`: measures throughput, settlement, audit, closing, memory, standing and registry, as ratios not times.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid; ratios rather than times.
 
 python -m benchmarks [--only NAME ...] [--json FILE]
 """
@@ -15,12 +15,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from benchmarks import auditing, batches, closing, memory, registry, standing, throughput
+from benchmarks import auditing, batches, closing, grid, memory, registry, standing, throughput
 from benchmarks.chains import Recorded, recorded, shipped_week
 from benchmarks.measuring import Section
 from benchmarks.town import Town
 
-NAMES: Final = ("throughput", "settlement", "audit", "closing", "memory", "standing", "registry")
+NAMES: Final = ("throughput", "settlement", "audit", "closing", "memory", "standing", "registry", "grid")
 AUDITED_TOWN: Final = (1_000, 2_000, 5)  # members, contracts, feeders
 
 
@@ -56,6 +56,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[Section]:
         yield standing.measured()
     if "registry" in names:
         yield registry.measured()
+    if "grid" in names:
+        yield grid.measured()
 
 
 @cache

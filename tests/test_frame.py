@@ -78,6 +78,8 @@ def house(tmp_path: Path) -> Path:
     (package / "foundation" / "codec.py").write_text("import msgspec\n")
     (package / "foundation" / "identities.py").write_text("import nacl.signing\n")
     (package / "market" / "terms.py").write_text("import wattquorum.foundation.codec\n")
+    for module in ("flow", "network"):
+        (package / "grid" / f"{module}.py").write_text("import power_grid_model\n")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return package
 
@@ -105,6 +107,9 @@ def test_a_house_whose_rooms_import_downwards_stands(house: Path) -> None:
         ("ledger/tables.py", "import polars", "The exact floors know no tables"),
         ("ledger/wire.py", "import msgspec", "One codec"),
         ("node.py", "import nacl", "One signature library"),
+        ("ledger/flows.py", "import power_grid_model", "One power flow"),
+        ("ledger/flows.py", "import wattquorum.lab", "Each floor imports from the floors below it alone"),
+        ("grid/flow.py", "import wattquorum.market", "Each floor imports from the floors below it alone"),
     ],
 )
 def test_an_import_that_the_house_forbids_is_named(house: Path, module: str, line: str, broken: str) -> None:

@@ -181,7 +181,7 @@ def test_the_formats_list_every_hash_tag_and_every_purpose_of_a_signature() -> N
     assert {row["purpose"].strip("`") for row in purposes} == named
 
 
-RULE_MODULES = ["membership", "negotiation", "delivery", "settling", "closing", "money", "context", "metering"]
+RULE_MODULES = ["membership", "negotiation", "delivery", "settling", "closing", "money", "context", "metering", "flows"]
 
 
 def test_the_formats_name_every_refusal_of_a_transaction_with_its_field() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import polars as pl
 
 from wattquorum.foundation.identities import verify_each
+from wattquorum.grid.curtailment import PLANNING, Limits
 from wattquorum.lab.calendar import ZONE, zone_of
 from wattquorum.lab.members import Member
 from wattquorum.lab.offices import PROPOSER
-from wattquorum.lab.shipped import shipped_members, shipped_week
+from wattquorum.lab.shipped import shipped_grid, shipped_members, shipped_week
 from wattquorum.lab.week import Week, WeekPlan, last_days
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.lone import LoneNode
@@ -26,12 +27,14 @@ def plan(
     forecast: Kind = Kind.WEATHER,
     table: MeterTable | None = None,
     members: Sequence[Member] | None = None,
+    limits: Limits = PLANNING,
 ) -> WeekPlan:
-    """The last days of the shipped fortnight, or of other readings."""
+    """The last days of the shipped fortnight on its grid, or of other readings, which have none."""
     readings = table or shipped_week()
     zone = zone_of(ZONE)
     first = last_days(readings, zone, days)
-    return WeekPlan(tuple(members or shipped_members()), readings, zone, first, days, forecast, seed)
+    grid = shipped_grid(limits) if table is None else None
+    return WeekPlan(tuple(members or shipped_members()), readings, zone, first, days, forecast, seed, grid=grid)
 
 
 def run(wanted: WeekPlan, chain: Path, told: Callable[[Executed], None] = lambda _: None) -> list[Executed]:

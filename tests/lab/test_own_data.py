@@ -15,7 +15,15 @@ from wattquorum.foundation.vectors import length
 from wattquorum.lab.places import clear
 from wattquorum.lab.run import RunOptions, plan_of
 from wattquorum.ledger.accounts import Side
-from wattquorum.ledger.facts import ContractMade, ContractSettled, MemberJudged, OfferMade, ReadingTaken
+from wattquorum.ledger.facts import (
+    ContractApproved,
+    ContractMade,
+    ContractSettled,
+    FlowReported,
+    MemberJudged,
+    OfferMade,
+    ReadingTaken,
+)
 from wattquorum.ledger.readings import Quality
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
@@ -127,6 +135,10 @@ def test_own_readings_trade_through_a_day_of_23_hours(own: RunOptions, tmp_path:
     lengths = sorted({length(fact.energy) for fact in made})
     assert lengths == [92, 96]
     assert sum(isinstance(fact, ContractSettled) for fact in facts) >= len(made)
+    # These readings come without a grid: nothing is computed, and every contract is approved.
+    assert plan.grid is None
+    assert not any(isinstance(fact, FlowReported) for fact in facts)
+    assert sum(isinstance(fact, ContractApproved) for fact in facts) == len(made)
     with ChainFolder(tmp_path / "chain") as folder:
         assert audit_folder(folder, verify_each).height == len(blocks)
 

@@ -14,16 +14,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.ledger.flow_reports import GRID
 from tests.ledger.world import World
 from tests.records.market import MEMBERS, STATEMENT, eventful, record
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.report import write_report
 from wattquorum.lab.report.details import details
+from wattquorum.lab.report.grid import grid
 from wattquorum.lab.report.strategies import groups, sums_of_members
 from wattquorum.lab.report.week import Week
 from wattquorum.lab.tables import print_tables
 from wattquorum.ledger.accounts import Side
-from wattquorum.records.annotations import MemberInfo, annotate
+from wattquorum.records.annotations import GridBranch, GridInfo, GridNode, MemberInfo, annotate
 from wattquorum.records.database import opened
 
 NOTES = {
@@ -33,7 +35,20 @@ NOTES = {
     "forecast": "There are no forecasts.",
     "tariff": "Tariffs are round numbers.",
     "seed": "none",
+    "grid_voltage_low_ppm": "965000",
+    "grid_voltage_high_ppm": "1055000",
+    "grid_loading_ppm": "400000",
 }
+GRID_INFO = GridInfo(
+    GRID.hex(),
+    [
+        GridNode("node 1", "f1", 11_400_000, 53_640_000),
+        GridNode("node 4", "f1", 11_410_000, 53_650_000),
+        GridNode("node 9", "f2", 11_390_000, 53_630_000),
+    ],
+    [GridBranch("line 6", "line", 0, 1), GridBranch("line 7", "line", 0, 2), GridBranch("T1", "transformer", 0, 0)],
+    {"mill-sell": 1, "dam-sell": 1, "bakery-buy": 2, "a meter of nobody": 0},
+)
 
 
 def annotated(place: Path) -> Path:
@@ -48,7 +63,7 @@ def annotated(place: Path) -> Path:
         )
         for name in MEMBERS
     ]
-    annotate(record(world, place), NOTES, infos)
+    annotate(record(world, place), NOTES, infos, GRID_INFO)
     return place
 
 
@@ -197,6 +212,34 @@ def test_energy_flows_close(page: str) -> None:
         assert metered == matched + on_contracts + beyond
         traded[side] += matched
     assert traded[0] == traded[1] > 0
+
+
+def test_the_grid_shows_flows_in_force_and_what_was_curtailed_with_the_reason(page: str) -> None:
+    drawn = json.loads(embedded(page, "report-data"))["grid"]
+    assert [(flow["day"], flow["kind"], flow["losses"], flow["where"]) for flow in drawn["flows"]] == [
+        (0, 0, 402, "line 7"),
+        (0, 1, 400, "line 7"),
+    ]
+    assert drawn["flows"][0]["branches"] == [100_000, 500_000, 0]
+    assert drawn["limits"] == [965_000, 1_055_000, 400_000]
+    assert [node[2:4] for node in drawn["nodes"]] == [["node 1", "f1"], ["node 4", "f1"], ["node 9", "f2"]]
+    assert [len(node[4]) for node in drawn["nodes"]] == [0, 2, 1]
+    text = " ".join(Elements(page).texts)
+    assert "transformer T2 near its limit" in text
+    assert "0.9900" in text
+
+
+def test_without_a_map_or_without_a_flow_the_grid_section_says_so(tmp_path: Path) -> None:
+    place = record(eventful(), tmp_path / "market.sqlite")  # no annotations: as rebuilt from a chain
+    with opened(place) as engine:
+        section = grid(Week(engine))
+    assert section.data["nodes"] == section.data["limits"] == []
+    assert len(section.data["flows"]) == 2
+    with opened(record(World(), tmp_path / "empty.sqlite")) as engine:
+        section = grid(Week(engine))
+    assert "No power flow of any day was reported." in section.body
+    assert ">none<" in section.body
+    assert section.data == {}
 
 
 def test_groups_add_up_to_their_members(records: Path) -> None:

@@ -529,6 +529,7 @@ def test_a_sealed_day_leaves_the_state_and_its_money_where_it_is() -> None:
         Table.MEMBER_DAY,
         Table.SETTLED,
         Table.POSITION,
+        Table.FLOW,
     )
     assert [world.ledger.state.count(table) for table in tables] == [0] * len(tables)
     assert {name: world.account(name).balance for name in "gcab"} == before

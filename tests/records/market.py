@@ -1,11 +1,11 @@
 """An eventful little market for tests of records and report: everything that can be told is told at least once.
 
 Two days of eight quarter-hours among three generators, three consumers and a prosumer, on a real ledger: long
-negotiations, a withdrawal, a cancellation, a curtailment, a line fault, estimated, late, missing and corrected
-readings, defaults on both sides, a debt that is paid in parts, a dispute, withdrawals that are paid and returned,
-changed keys, roles and parameters, and transactions that were refused or were no transactions at all. A wind park that
-sells to the grid alone gets certificates, which are split, rolled up, given away, sold, retired and withdrawn, and two
-obliged members move carbon allowances.
+negotiations, a withdrawal, a cancellation, a curtailment, a line fault, reports of the power flow, estimated, late,
+missing and corrected readings, defaults on both sides, a debt that is paid in parts, a dispute, withdrawals that are
+paid and returned, changed keys, roles and parameters, and transactions that were refused or were no transactions.
+A wind park that sells to the grid alone gets certificates, which are split, rolled up, given away, sold, retired and
+withdrawn, and two obliged members move carbon allowances.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from tests.ledger.flow_reports import flow_report
 from tests.ledger.world import FEED_IN, HOUR, START, World, key_of
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import pack_energy, pack_prices
@@ -30,6 +32,7 @@ from wattquorum.ledger.transactions import (
     Counter,
     Curtail,
     Dispute,
+    FlowKind,
     GrantQuota,
     GrantRole,
     IssueCertificates,
@@ -131,6 +134,7 @@ def _deliver_first_day(world: World) -> None:
     world.approve(first, second, third)
     lower = pack_energy([0, 700, 701, 400, 0, 0, 300, 300])
     world.done("operator", Curtail(FIRST, second, lower, "transformer T2 near its limit"), at=FIRST - 10 * HOUR)
+    world.done("operator", flow_report(FIRST, times=2))
     world.done("operator", ReportFault(FIRST, ("dam-sell",), 2, 4, "cable cut"), at=FIRST + HOUR)
     measured, estimated = Quality.MEASURED, Quality.ESTIMATED
     world.read(
@@ -153,11 +157,14 @@ def _deliver_first_day(world: World) -> None:
         },
         feeder="f2",
     )
+    world.done("operator", flow_report(FIRST, FlowKind.METERED, times=2))
     world.close(feeders=("f1", "f2"))
     _certify(world)
     # The mill's first register was read wrongly: the day is settled again. So was the park's, after it was certified.
     world.read({"ridge-sell": [600_000] * 7 + [500_000]}, version=2)
     world.read({"mill-sell": [900, 900, 900, 1_000, 800, 900, 900, 901]}, version=2)
+    more: dict[str, Any] = {"losses": [51, 60, 20, 70] * 2, "supply": [2_051, 0, 0, 4_070] * 2}
+    world.done("operator", flow_report(FIRST, FlowKind.METERED, 2, times=2, **more))
     world.done("bakery", Dispute(FIRST, first, STATEMENT))
 
 

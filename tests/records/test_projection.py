@@ -22,7 +22,7 @@ from wattquorum.records.database import AnyRow, connect, dump, opened, rows_of
 from wattquorum.records.parquet import all_tables
 from wattquorum.records.projection import Projection
 from wattquorum.records.sums import sums
-from wattquorum.records.views import balances
+from wattquorum.records.views import balances, curtailments
 
 
 def content(place: Path | str) -> list[str]:
@@ -258,6 +258,42 @@ def test_a_curtailment_keeps_what_was_promised_before(records: Path) -> None:
     assert (now.energy_wh, now.versions) == (2_401, 2)
     # 302 Wh less at 0.001 CNY/kWh: 2703 Wh cost 2703 millionths, 2401 Wh cost 2401.
     assert curtailed.refund_millionths == 302
+
+
+def test_a_curtailment_is_shown_with_what_it_cut_and_why(records: Path) -> None:
+    (found,) = read(records, select(curtailments))
+    assert (found.before_wh, found.after_wh, found.cut_wh) == (2_703, 2_401, 302)
+    assert (found.version, found.refund_millionths, found.reason) == (2, 302, "transformer T2 near its limit")
+    made = read(records, select(t.contracts).where(t.contracts.c.contract == found.contract))[0]
+    assert (found.seller, found.buyer) == (made.seller, made.buyer)
+
+
+def test_a_power_flow_is_kept_in_sums_extremes_and_intervals(records: Path) -> None:
+    query = select(t.flows).where(t.flows.c.kind == "planned")
+    (flow,) = read(records, query)
+    # Twice the four intervals of the report.
+    sums = (flow.generation_wh, flow.consumption_wh, flow.losses_wh, flow.supply_wh, flow.returned_wh)
+    assert sums == (16_040, 24_000, 400, 12_240, 3_880)
+    assert flow.generation_wh + flow.supply_wh == flow.consumption_wh + flow.losses_wh + flow.returned_wh
+    assert (flow.lowest_voltage_ppm, flow.lowest_voltage_interval, flow.lowest_voltage_node) == (990_000, 3, "node 9")
+    assert (flow.highest_voltage_ppm, flow.highest_voltage_interval, flow.highest_voltage_node) == (
+        *(1_050_000, 1, "node 4"),
+    )
+    assert (flow.loading_ppm, flow.loading_interval, flow.loading_branch) == (500_000, 1, "line 7")
+    rows = read(records, select(t.flow_intervals).where(t.flow_intervals.c.kind == "planned"))
+    assert [row.losses_wh for row in sorted(rows, key=lambda row: row.interval)] == [50, 60, 20, 70] * 2
+    branches = read(records, select(t.flow_branches).where(t.flow_branches.c.kind == "planned"))
+    assert [row.loading_ppm for row in sorted(branches, key=lambda row: row.branch)] == [100_000, 500_000, 0]
+
+
+def test_a_later_flow_replaces_the_one_before_and_leaves_the_other_kind(records: Path) -> None:
+    rows = read(records, select(t.flows).order_by(t.flows.c.kind, t.flows.c.version))
+    assert [(row.kind, row.version, row.losses_wh) for row in rows] == [
+        ("metered", 1, 400),
+        ("metered", 2, 402),
+        ("planned", 1, 400),
+    ]
+    assert [row.superseded_height for row in rows] == [rows[1].height, None, None]
 
 
 def test_a_correction_leaves_what_it_replaces(records: Path) -> None:

@@ -10,12 +10,12 @@ from sqlalchemy import BigInteger, String
 
 from tests.records.market import eventful, record
 from wattquorum.foundation.refusals import Refused
-from wattquorum.records.annotations import MemberInfo, annotate
+from wattquorum.records.annotations import GridBranch, GridInfo, GridNode, MemberInfo, annotate
 from wattquorum.records.columns import unit_of
 from wattquorum.records.database import opened, sorted_rows
 from wattquorum.records.description import described
 from wattquorum.records.parquet import all_tables, export_parquet
-from wattquorum.records.tables import members_info, run_info
+from wattquorum.records.tables import grid_branches, grid_meters, grid_nodes, members_info, run_info
 
 DOCS = Path(__file__).parents[2] / "docs" / "records.md"
 
@@ -70,9 +70,20 @@ def test_a_folder_that_cannot_be_made_is_refused(records: Path, tmp_path: Path) 
 
 def test_annotations_replace_those_before(tmp_path: Path) -> None:
     place = record(eventful(), tmp_path / "market.sqlite")
-    annotate(place, {"title": "old", "seed": "1"}, [MemberInfo("aa", "wind", "naive", "history")])
-    annotate(place, {"title": "new"}, [MemberInfo("bb", "pv", "quantile", "weather")])
+    old = GridInfo("aa", [GridNode("n", "f", 1, 2)] * 2, [GridBranch("b", "line", 0, 1)], {"meter": 1})
+    new = GridInfo("bb", [GridNode("m", "f", None, None)], [], {})
+    annotate(place, {"title": "old", "seed": "1"}, [MemberInfo("aa", "wind", "naive", "history")], old)
     with opened(place) as engine:
+        assert [tuple(row) for row in sorted_rows(engine, grid_nodes)] == [
+            ("aa", 0, "n", "f", 1, 2),
+            ("aa", 1, "n", "f", 1, 2),
+        ]
+        assert [tuple(row) for row in sorted_rows(engine, grid_branches)] == [("aa", 0, "b", "line", 0, 1)]
+        assert [tuple(row) for row in sorted_rows(engine, grid_meters)] == [("aa", "meter", 1)]
+    annotate(place, {"title": "new"}, [MemberInfo("bb", "pv", "quantile", "weather")], new)
+    with opened(place) as engine:
+        assert [tuple(row) for row in sorted_rows(engine, grid_nodes)] == [("bb", 0, "m", "f", None, None)]
+        assert sorted_rows(engine, grid_branches) == sorted_rows(engine, grid_meters) == []
         assert [tuple(row) for row in sorted_rows(engine, run_info)] == [("title", "new")]
         assert [tuple(row) for row in sorted_rows(engine, members_info)] == [("bb", "pv", "quantile", "weather")]
 

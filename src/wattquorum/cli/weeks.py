@@ -31,17 +31,22 @@ def week(
     out: Annotated[Path, typer.Option(help="Where results go; an earlier run's are replaced.")] = Path("out/week"),
     zone: Annotated[str, typer.Option(help="The time zone whose midnights part the days.")] = ZONE,
     interval: Annotated[int, typer.Option(min=1, max=60, help="Length of the readings' intervals in minutes.")] = 15,
+    voltage_min: Annotated[float, typer.Option(min=0.5, max=1.0, help="Lowest voltage the grid may have.")] = 0.965,
+    voltage_max: Annotated[float, typer.Option(min=1.0, max=1.5, help="Highest voltage the grid may have.")] = 1.055,
+    loading_max: Annotated[float, typer.Option(min=1, max=200, help="Highest loading of a line, in percent.")] = 100,
 ) -> None:
     """Trade a week of power on a ledger: chain, tables and a report.
 
     Every member negotiates tomorrow's power with signed offers and counter-offers; the ledger settles what meters
     count. In the output folder: chain/ (audit it), market.sqlite and parquet/ (query them), report.html (open it).
     """
+    from wattquorum.grid.curtailment import Limits
     from wattquorum.lab.run import RunOptions, run_week
     from wattquorum.lab.tables import print_tables
 
     console = Console(highlight=False)
-    options = RunOptions(out, data, members, days, forecast, seed, zone, Millis(interval * MS_PER_MINUTE))
+    limits = Limits(voltage_min, voltage_max, loading_max / 100)
+    options = RunOptions(out, data, members, days, forecast, seed, zone, Millis(interval * MS_PER_MINUTE), limits)
     columns = (
         TextColumn("{task.description:<20}"),
         BarColumn(),

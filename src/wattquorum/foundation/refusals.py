@@ -119,6 +119,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "feeder_unknown": ("is not a feeder of this day", "Check the feeder's name."),
     "intervals_missing": ("does not cover every interval once", "Give exactly one row for each interval."),
     "intervals_overlap": ("covers an interval more than once", "Give exactly one row for each interval."),
+    "energy_unbalanced": ("does not balance", "Let generation and supply be consumption, losses and what is returned."),
     "page_closed": ("is closed already", "Nothing is left to do for this page."),
     "page_open": ("is not closed yet", "Close every page of the day first."),
     "quality_unknown": ("is not a quality of a reading", "Use measured, estimated or substituted."),
@@ -172,6 +173,14 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "time_unreadable": ("is not a time stamp", "Write it as 2016-06-13T00:00:00Z."),
     "time_misaligned": ("does not lie on the interval grid", "Use whole intervals."),
     "energy_fraction": ("is not a whole number of Wh", "Give whole Wh, or at most three decimals of kWh."),
+    # grids and their power flow
+    "grid_diverged": ("has no power flow that converges", "Check the grid's data, or let its units exchange less."),
+    "grid_invalid": ("does not describe a grid", "See the format of grid.json."),
+    "grid_island": ("is not connected to any source", "Connect it, or leave it out."),
+    "grid_meter_unknown": ("stands nowhere in the grid", "Give a unit of the grid this meter_id."),
+    "grid_profile_missing": ("has no profile for this time", "Give a profile for every unit that is no member's."),
+    "grid_reference_unknown": ("refers to a node that is not there", "Name a node of the grid."),
+    "grid_value_absurd": ("cannot be right", "Check the value and its unit."),
     # consensus and replicas
     "already_pending": ("is pending already", "Nothing is left to do; wait for its receipt."),
     "configuration_invalid": ("is not a configuration that can decide", "Name distinct voters with power above zero."),

@@ -13,14 +13,16 @@ from typing import Final, NamedTuple
 
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.intervals import MS_PER_MINUTE, QUARTER_HOUR
-from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.quantities import MILLION, Millis
 from wattquorum.foundation.refusals import Refused
+from wattquorum.grid.curtailment import PLANNING, Limits
 from wattquorum.lab.calendar import ZONE, zone_of
+from wattquorum.lab.grid_operator import Grid
 from wattquorum.lab.members import Member, energy_limits, read_members
 from wattquorum.lab.offices import PROPOSER
 from wattquorum.lab.places import CHAIN, PARQUET, RECORDS, REPORT, clear
 from wattquorum.lab.report import write_report
-from wattquorum.lab.shipped import shipped_members, shipped_week
+from wattquorum.lab.shipped import shipped_grid, shipped_members, shipped_week
 from wattquorum.lab.week import Week, WeekPlan, last_days, strategy_of
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.lone import LoneNode
@@ -50,6 +52,7 @@ class RunOptions:
     seed: int = 1
     zone: str = ZONE
     interval_ms: Millis = QUARTER_HOUR
+    limits: Limits = PLANNING  # of the grid operator
 
 
 class Written(NamedTuple):
@@ -92,7 +95,9 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
                 progress("trading", done, week.steps)
             node.close()
     addresses = {member.name: week.address(member.name).hex() for member in plan.members}
-    annotate(out / RECORDS, _run_info(options, plan), [_member_info(each, addresses, options) for each in plan.members])
+    infos = [_member_info(each, addresses, options) for each in plan.members]
+    grid = week.grid_operator.described() if week.grid_operator else None
+    annotate(out / RECORDS, _run_info(options, plan), infos, grid)
     progress("writing tables", 0, 1)
     export_parquet(out / RECORDS, out / PARQUET)
     progress("writing the report", 0, 1)
@@ -119,9 +124,13 @@ def plan_of(options: RunOptions) -> WeekPlan:
             table.span(meter.meter_id, meter.direction)  # refuses members without readings
     folder = options.members.parent if options.members else None
     first = last_days(table, zone, options.days)
-    return WeekPlan(
-        members, table, zone, first, options.days, options.forecast, options.seed, folder, options.data is None
-    )
+    # A user's own readings come without a grid.
+    grid = shipped_grid(options.limits) if options.data is None else None
+    if grid is None and options.limits != PLANNING:
+        remedy = "Limits are those of the shipped grid; leave them out with your own readings."
+        raise Refused("grid_meter_unknown", "data", options.data, remedy)
+    shipped = options.data is None
+    return WeekPlan(members, table, zone, first, options.days, options.forecast, options.seed, folder, shipped, grid)
 
 
 def _readings(options: RunOptions, members: tuple[Member, ...]) -> MeterTable:
@@ -156,7 +165,22 @@ def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:
         "tariff": "Prices follow a published Chinese tariff (0.40 / 0.75 / 0.04 CNY/kWh): data and tariffs come from "
         "different countries.",
         "seed": str(options.seed),
+        **_grid_info(plan.grid),
     }
+
+
+def _grid_info(grid: Grid | None) -> dict[str, str]:
+    """What the grid operator plans with: a sentence, and the numbers for drawings."""
+    if grid is None:
+        return {"grid": "No grid is known to these readings: the operator approved every contract unseen."}
+    low, high, loading = grid.limits
+    says = (
+        "Power flow over the whole shipped grid: members by what they promised or metered, all other units by their "
+        f"SimBench profiles. The operator plans with {low:g} to {high:g} of the rated voltage and {loading * 100:g} % "
+        "of each line's and transformer's rating."
+    )
+    names = ("grid_voltage_low_ppm", "grid_voltage_high_ppm", "grid_loading_ppm")
+    return {"grid": says, **{name: str(round(value * MILLION)) for name, value in zip(names, grid.limits, strict=True)}}
 
 
 def _member_info(member: Member, addresses: dict[str, str], options: RunOptions) -> MemberInfo:

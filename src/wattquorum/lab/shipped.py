@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from wattquorum.foundation.intervals import QUARTER_HOUR, parse_moment
+from wattquorum.grid.curtailment import Limits
+from wattquorum.grid.network import GridFaults, Network, read_network
+from wattquorum.lab.grid_operator import Grid
+from wattquorum.lab.grid_profiles import GridProfiles, read_profiles
 from wattquorum.lab.members import Member, energy_limits, read_members
+from wattquorum.records.file_faults import FileFaults, file_fault
 from wattquorum.records.meter_files import read_meter_file
 from wattquorum.records.meter_table import MeterTable
 
@@ -47,3 +52,24 @@ def shipped_week() -> MeterTable:
     limits = energy_limits(shipped_members(), QUARTER_HOUR)
     with shipped_file(WEEK) as path:
         return read_meter_file(path, meters=limits, limits_wh=limits)
+
+
+def shipped_network() -> Network:
+    """The whole medium-voltage grid, checked like anybody's file."""
+    with shipped_file(GRID) as path:
+        try:
+            return read_network(path)
+        except GridFaults as found:
+            faults = [file_fault(each.code, each.field, each.value, each.remedy) for each in found.faults]
+            raise FileFaults(path, faults) from None
+
+
+def shipped_profiles() -> GridProfiles:
+    """The profiles of the units that are no members', over the fortnight."""
+    with shipped_file(GRID_PROFILES) as path:
+        return read_profiles(path)
+
+
+def shipped_grid(limits: Limits) -> Grid:
+    """The network, what its units do that are no members', and what its operator plans with."""
+    return Grid(shipped_network(), shipped_profiles(), limits)

@@ -21,12 +21,13 @@ import numpy as np
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.quantities import MS_PER_HOUR, Energy, Millis, parse_price
 from wattquorum.foundation.refusals import Refused
-from wattquorum.foundation.vectors import Int64s, energies, pack_prices
+from wattquorum.foundation.vectors import Int64s, energies, pack_energy, pack_prices
 from wattquorum.lab.calendar import TradingDay, days_from, local_date, moment, trading_day
 from wattquorum.lab.cast import SIDES, Signer, demo_genesis, registration
 from wattquorum.lab.demo_keys import DemoSecrets
 from wattquorum.lab.funding import wanted_balance
 from wattquorum.lab.green import GreenOffices
+from wattquorum.lab.grid_operator import Contracted, Grid, GridOperator
 from wattquorum.lab.members import Member
 from wattquorum.lab.offices import CASHIER, GOVERNORS, GRID_OPERATOR, METER_OPERATOR, REGISTRAR, ROLES
 from wattquorum.lab.telemetry import estimated, marked, metered_row, outage_of, same_intervals_before
@@ -34,7 +35,7 @@ from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.blocks import Outcome as Done
 from wattquorum.ledger.context import Tariffs
 from wattquorum.ledger.execution import Executed
-from wattquorum.ledger.facts import ReadingTaken
+from wattquorum.ledger.facts import ContractMade, ReadingTaken
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.readings import Row, decode_rows, encode_rows, root_of_rows
 from wattquorum.ledger.state import ContractStatus, Table, day_key
@@ -44,7 +45,9 @@ from wattquorum.ledger.transactions import (
     CloseDay,
     ClosePage,
     CommitReadings,
+    Curtail,
     Deposit,
+    FlowKind,
     Offer,
     Payload,
     Propose,
@@ -84,6 +87,7 @@ class WeekPlan:
     seed: int
     strategies_folder: Path | None = None
     outages: bool = True  # modelled on top of the readings, which real ones have of themselves
+    grid: Grid | None = None  # without one the operator approves whatever was contracted
 
     @property
     def secrets(self) -> DemoSecrets:
@@ -147,8 +151,12 @@ class Week:
         self._feeder_of = {meter.meter_id: meter.feeder for member in plan.members for meter in member.meters}
         self._traders = [trader for member in plan.members for trader in self._traders_of(member)]
         self._readings = {meter: self._readings_before(meter) for meter in limits}
+        self._meter_of = {(self.address(t.member.name), t.side): t.meters[0] for t in self._traders}
         self._late: dict[int, list[str]] = {}
         self._green = GreenOffices(plan.members, self._signer.addresses)
+        self._made: dict[int, list[ContractMade]] = {}  # contracts by day, as they were made
+        self._reported: dict[int, int] = {}  # the last version of a day's metered flow
+        self.grid_operator = GridOperator(plan.grid, plan.members, plan.table) if plan.grid else None
 
     def _traders_of(self, member: Member) -> list[Trader]:
         """A trader for each side that the member has a meter for, each with a strategy and a stream of its own."""
@@ -320,15 +328,42 @@ class Week:
         return steps
 
     def _decide(self, day: TradingDay, at: int) -> None:
-        """The grid operator approves what was contracted. Without a power flow it has no reason to curtail."""
+        """The grid operator approves what was contracted, as far as the grid can carry it (A-4, L-8)."""
         state, start = self._node.ledger.state, day.window.start_ms
         accepted = [
-            key[8:]
-            for key in state.of_day(Table.CONTRACT, start)
-            if state.get(Table.CONTRACT, key).status is ContractStatus.ACCEPTED
+            made.contract
+            for made in self._made.get(start, ())
+            if state.get(Table.CONTRACT, day_key(start) + made.contract).status is ContractStatus.ACCEPTED
         ]
+        said: list[Payload] = []
+        planned: list[Payload] = []
+        if self.grid_operator is not None:
+            decision = self.grid_operator.decide([self._contracted(start, each) for each in accepted], day.window)
+            for place, reason in sorted(decision.curtailment.reasons.items()):
+                kept = pack_energy(decision.curtailment.kept[place])
+                said.append(Curtail(start, accepted[place], kept, reason.text))
+            accepted = [each for place, each in enumerate(accepted) if place not in decision.curtailment.reasons]
+            planned = [self.grid_operator.report(decision.flow, start, FlowKind.PLANNED, 1)]
         pages = [tuple(accepted[i : i + APPROVED_AT_ONCE]) for i in range(0, len(accepted), APPROVED_AT_ONCE)]
-        self._order(at, [(GRID_OPERATOR, ApproveContracts(start, page)) for page in pages])
+        said.extend(ApproveContracts(start, page) for page in pages)
+        self._order(at, [(GRID_OPERATOR, each) for each in (*said, *planned)])
+
+    def _contracted(self, day: int, contract: bytes) -> Contracted:
+        """A contract with the meters of its sides."""
+        found = self._node.ledger.state.get(Table.CONTRACT, day_key(day) + contract)
+        return Contracted(
+            self._meter_of[found.seller, Side.SELL], self._meter_of[found.buyer, Side.BUY], energies(found.energy)
+        )
+
+    def _metered(self, day: TradingDay) -> list[tuple[str, Payload]]:
+        """The grid operator's power flow of a day by the readings that are on the ledger, when it has a grid (L-9)."""
+        if self.grid_operator is None:
+            return []
+        start = day.window.start_ms
+        readings = {meter: known[start] for meter, known in self._readings.items()}
+        version = self._reported[start] = self._reported.get(start, 0) + 1
+        flow = self.grid_operator.metered(readings, day.window)
+        return [(GRID_OPERATOR, self.grid_operator.report(flow, start, FlowKind.METERED, version))]
 
     def _read(self, day: TradingDay, at: int) -> None:
         """The meter operator commits to every feeder's rows; what an outage hid is estimated."""
@@ -352,6 +387,8 @@ class Week:
             energy, quality = self._actual(meter, day.window), self._quality(meter, day.window)
             rows[self._feeder_of[meter]].append(metered_row(self._secrets, meter, day.window, energy, quality, 2))
         self._commit(day, at, rows)
+        if any(rows.values()):
+            self._order(at + SETTLE_MS, self._metered(day))
 
     def _commit(self, day: TradingDay, at: int, by_feeder: Mapping[str, list[Row]]) -> None:
         payloads: list[tuple[str, Payload]] = []
@@ -367,11 +404,13 @@ class Week:
             self._order(at, payloads, attachments)
 
     def _close(self, day: TradingDay, at: int) -> None:
-        """The grid operator settles feeder by feeder, then closes the day."""
+        """The grid operator reports what the grid lost, settles feeder by feeder, then closes the day."""
         start = day.window.start_ms
         open_pages: Sequence[str] = self._feeders
+        said = self._metered(day)
         while open_pages:  # a page of many contracts takes several transactions
-            done = self._order(at, [(GRID_OPERATOR, ClosePage(start, feeder)) for feeder in open_pages])
+            done = self._order(at, [*said, *((GRID_OPERATOR, ClosePage(start, feeder)) for feeder in open_pages)])
+            said = []
             closed = self._node.ledger.state.get(Table.DAY, day_key(start)).pages
             if any(receipt.outcome is not Done.DONE for receipt in done.block.receipts):
                 break
@@ -434,15 +473,17 @@ class Week:
         self._node.cut(now)
         (executed,) = self._node.write(now).finished
         self._told(executed)
-        self._deliver_readings(executed)
+        self._hear(executed)
         return executed
 
-    def _deliver_readings(self, executed: Executed) -> None:
-        """Members see the readings of their own meters as soon as they are on the ledger."""
+    def _hear(self, executed: Executed) -> None:
+        """Members see their meters' readings as soon as they are on the ledger; the grid operator sees contracts."""
         for facts in executed.facts:
             for fact in facts:
                 if isinstance(fact, ReadingTaken):
                     self._readings[fact.meter][fact.day] = energies(fact.energy)
+                elif isinstance(fact, ContractMade):
+                    self._made.setdefault(fact.day, []).append(fact)
 
     def _history(self, trader: Trader, window: Window, at: int) -> Int64s:
         """A trader's own readings so far, summed over its meters [past days, intervals]."""

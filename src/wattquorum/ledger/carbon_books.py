@@ -42,19 +42,22 @@ class CarbonBooks:
         moment_ms: int,
     ) -> None:
         """Takes over one transaction's facts."""
-        if not self._accounts and changes:
-            self._period = changes[0].period  # periods without accounts are closed without a fact
-        if settled:
-            self._settle(settled, moment_ms)
+        opened, changes = (changes, []) if settled else ([], changes)
+        periods = [each.period for told in (moved, changes, settled) for each in told]
+        if periods and not self._accounts:
+            self._period = periods[0]  # periods without accounts are closed without a fact
+        for period in periods:
+            must(period == self._period, "period", period, f"Period {self._period} is open.")
         for move in moved:
-            must(move.period == self._period, "period", move.period, f"Period {self._period} is open.")
             self._move(move)
         told = {change.member: change for change in changes}
-        for member in [each for move in moved for each in (move.giver, move.taker)] + [each.member for each in settled]:
-            must(member in told, "allowances", member, "Its account must change.")
+        for move in moved:
+            must(move.giver in told and move.taker in told, "allowances", move.grams, "Both accounts must change.")
         for change in changes:
-            must(change.period == self._period, "period", change.period, f"Period {self._period} is open.")
             self._change(change)
+        if settled:
+            self._settle(settled, moment_ms)
+            self._check_opened(opened)
 
     def _move(self, move: AllowancesMoved) -> None:
         giver, taker = self._accounts.get(move.giver), self._accounts.get(move.taker)
@@ -89,10 +92,12 @@ class CarbonBooks:
 
     def _settle(self, settled: Sequence[CarbonSettled], moment_ms: int) -> None:
         told = {each.member: each for each in settled}
-        every = len(told) == len(settled) and told.keys() == self._accounts.keys()
-        must(every, "period", self._period, "A period's close settles every account once.")
-        same_period = all(each.period == self._period for each in settled)
-        must(same_period, "period", settled[0].period, f"Period {self._period} is open.")
+        must(
+            len(told) == len(settled) and told.keys() == self._accounts.keys(),
+            "period",
+            self._period,
+            "A period's close settles every account once.",
+        )
         for member, account in self._accounts.items():
             left = _left(account)
             same = told[member].settled == left and told[member].reported == account.reported
@@ -103,6 +108,15 @@ class CarbonBooks:
             )
             self._touched[member] = None
         self._period += 1
+
+    def _check_opened(self, opened: Sequence[CarbonChanged]) -> None:
+        """Every account begins the next period with its deficit and nothing else."""
+        told = {each.member: each for each in opened}
+        expected = {
+            member: CarbonChanged(member, self._period, account.carried, 0, 0, 0, 0, False)
+            for member, account in self._accounts.items()
+        }
+        must(told == expected and len(told) == len(opened), "period", self._period, "It begins with deficits alone.")
 
     def check(self, state: State) -> None:
         """After a block: what was touched stands in the state as in the books, and nothing else came or went."""

@@ -83,7 +83,7 @@ def offer_certificates(context: Context, payload: OfferCertificates) -> None:
     seller = context.account(context.sender)
     check_active(seller, "sender")
     owned(context, context.sender, payload.bundle, payload.count)
-    if payload.buyer and context.account(payload.buyer, "buyer").owner == seller.owner:
+    if payload.buyer and context.account(payload.buyer, "buyer").legal_owner == seller.legal_owner:
         raise Refused("self_trade", "buyer", payload.buyer)
     if payload.amount >= MONEY_MAX:
         raise Refused("out_of_range", "amount", payload.amount, f"Below {MONEY_MAX} millionths.")
@@ -112,7 +112,7 @@ def buy_certificates(context: Context, payload: BuyCertificates) -> None:
     if sale.buyer not in (b"", context.sender):
         raise Refused("offer_addressed", "sale", payload.sale)
     seller = context.account(sale.seller)
-    if seller.owner == buyer.owner:
+    if seller.legal_owner == buyer.legal_owner:
         raise Refused("self_trade", "sale", payload.sale)
     if seller.status is Status.SUSPENDED:
         # An indebted seller may still sell: what it is paid pays its debts.

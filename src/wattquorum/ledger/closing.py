@@ -439,4 +439,5 @@ SEALED_TABLES = (
     Table.MEMBER_DAY,
     Table.SETTLED,
     Table.POSITION,
+    Table.FLOW,
 )

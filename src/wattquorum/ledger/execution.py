@@ -14,7 +14,18 @@ from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import Signed, Verifier, is_signed, tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger import carbon, certificates, closing, delivery, issuing, membership, money, negotiation, settling
+from wattquorum.ledger import (
+    carbon,
+    certificates,
+    closing,
+    delivery,
+    flows,
+    issuing,
+    membership,
+    money,
+    negotiation,
+    settling,
+)
 from wattquorum.ledger.accounts import Account, reserved
 from wattquorum.ledger.blocks import (
     Applied,
@@ -64,6 +75,7 @@ from wattquorum.ledger.transactions import (
     Register,
     ReportEmissions,
     ReportFault,
+    ReportFlow,
     RetireCertificates,
     RollUp,
     RotateKey,
@@ -97,6 +109,7 @@ RULES: Final[dict[type, Callable[[Context, Any], None]]] = {
     ApproveContracts: delivery.approve_contracts,
     Curtail: delivery.curtail,
     ReportFault: delivery.report_fault,
+    ReportFlow: flows.report_flow,
     CommitReadings: delivery.commit_readings,
     ClosePage: settling.close_page,
     CloseDay: closing.close_day,

@@ -14,7 +14,7 @@ from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.holdings import Ending
 from wattquorum.ledger.parameters import Parameters
-from wattquorum.ledger.transactions import MeterPoint
+from wattquorum.ledger.transactions import MeterPoint, ReportFlow
 
 
 class AccountOpened(Record, frozen=True):
@@ -160,6 +160,12 @@ class FaultReported(Record, frozen=True):
     first: int
     end: int
     reason: str
+
+
+class FlowReported(Record, frozen=True):
+    """The grid operator's power flow of a day; a higher version replaces a lower one of its kind (L-9)."""
+
+    report: ReportFlow
 
 
 class ReadingTaken(Record, frozen=True):
@@ -443,6 +449,7 @@ Fact = (
     | ContractApproved
     | ContractCurtailed
     | FaultReported
+    | FlowReported
     | ReadingTaken
     | ContractSettled
     | PositionSettled

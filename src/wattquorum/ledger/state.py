@@ -264,6 +264,13 @@ class Table(IntEnum):
     HOLDING = 24
     REGISTRY = 25
     CARBON = 26
+    FLOW = 30
+
+
+class FlowVersion(Record, frozen=True):
+    """The latest report of a day's power flow, of one kind (L-9)."""
+
+    version: Unsigned
 
 
 class Promise(Record, frozen=True):
@@ -305,6 +312,7 @@ KINDS: Final[dict[Table, Any]] = {
     Table.HOLDING: Holding,
     Table.REGISTRY: Registry,
     Table.CARBON: CarbonAccount,
+    Table.FLOW: FlowVersion,
 }
 
 DAY_KEY_BYTES: Final = 8
@@ -390,6 +398,7 @@ _PLACES: Final[dict[Table, Callable[[bytes, Any], tuple[bytes, ...]]]] = {
     Table.CERTIFIED: _of_day,
     Table.BUNDLE: _of_bundle,
     Table.SALE: _of_sale,
+    Table.FLOW: _of_day,
 }
 
 

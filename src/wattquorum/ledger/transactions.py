@@ -9,6 +9,7 @@ nonce. Rules: L-24, L-26.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Annotated, Final
 
 from wattquorum.foundation.codec import Address, Decoder, Digest, Meta, Name, Record, Signed, Text, Unsigned, encode
@@ -26,6 +27,7 @@ Key = Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Energies = Annotated[bytes, Meta(max_length=6_000)]  # packed, see foundation.vectors
 Prices = Annotated[bytes, Meta(min_length=4, max_length=6_000)]  # packed; one entry holds for all intervals
+Ratios = Annotated[bytes, Meta(max_length=6_000)]  # packed like energies; parts per million
 Share = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
@@ -212,6 +214,41 @@ class ReportFault(Record, frozen=True, tag=15):
     reason: Text
 
 
+class FlowKind(IntEnum):
+    """What a power flow was computed from: what was promised for a day, or what was metered on it."""
+
+    PLANNED = 1
+    METERED = 2
+
+
+class Extreme(Record, frozen=True):
+    """When a value of a reported flow is the lowest or highest of its day, and where: a node, line or transformer."""
+
+    interval: Unsigned
+    place: Text
+
+
+class ReportFlow(Record, frozen=True, tag=45):
+    """The grid operator's power flow of a day (A-3, L-9); it is computed beside the ledger and signed as it is."""
+
+    day: Unsigned
+    kind: FlowKind
+    version: Unsigned
+    grid: Digest  # of the grid file
+    generation: Energies  # of all units, members or not
+    consumption: Energies
+    losses: Energies
+    supply: Energies  # from the upper grid
+    returned: Energies  # to the upper grid
+    lowest_voltage: Ratios  # of the rated voltage
+    highest_voltage: Ratios
+    loading: Ratios  # of the most loaded line or transformer, of its rating
+    lowest_at: Extreme
+    highest_at: Extreme
+    loaded_at: Extreme
+    branches: Ratios  # loading of every line and transformer in the interval of `loaded_at`, in the grid file's order
+
+
 class CommitReadings(Record, frozen=True, tag=16):
     """The meter operator commits to a feeder's rows of a day; the rows travel beside (L-23)."""
 
@@ -388,6 +425,7 @@ Payload = (
     | ApproveContracts
     | Curtail
     | ReportFault
+    | ReportFlow
     | CommitReadings
     | ClosePage
     | CloseDay

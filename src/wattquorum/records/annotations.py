@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import delete, insert
 
 from wattquorum.records.database import opened, written
-from wattquorum.records.tables import members_info, run_info
+from wattquorum.records.tables import grid_branches, grid_meters, grid_nodes, members_info, run_info
 
 
 class MemberInfo(NamedTuple):
@@ -26,16 +26,56 @@ class MemberInfo(NamedTuple):
     forecast: str
 
 
-def annotate(place: str | Path, run: Mapping[str, str], members: Sequence[MemberInfo]) -> None:
+class GridNode(NamedTuple):
+    """A node of a grid; coordinates in millionths of a degree, or none."""
+
+    name: str
+    feeder: str
+    longitude_microdegrees: int | None
+    latitude_microdegrees: int | None
+
+
+class GridBranch(NamedTuple):
+    """A line or transformer between two nodes, by their places."""
+
+    name: str
+    kind: str
+    start_node: int
+    end_node: int
+
+
+class GridInfo(NamedTuple):
+    """A grid: the digest of its file in hexadecimal, its nodes and branches in order, and meters by their node."""
+
+    grid: str
+    nodes: Sequence[GridNode]
+    branches: Sequence[GridBranch]
+    meters: Mapping[str, int]
+
+
+ANNOTATIONS: Final = (run_info, members_info, grid_nodes, grid_branches, grid_meters)
+
+
+def annotate(
+    place: str | Path, run: Mapping[str, str], members: Sequence[MemberInfo], grid: GridInfo | None = None
+) -> None:
     """Replaces the annotations of records; Refused("file_unreadable") when there are no records.
 
     Names of `run` that the report knows: title, time_zone (such as Europe/Berlin), data, forecast, tariff (a sentence
     each, shown under "What is measured and what is modelled"), seed, command. Others are listed as they are.
     """
     with opened(place) as engine, written(engine) as connection:
-        connection.execute(delete(run_info))
-        connection.execute(delete(members_info))
+        for each in ANNOTATIONS:
+            connection.execute(delete(each))
         if run:
             connection.execute(insert(run_info), [{"name": name, "value": run[name]} for name in sorted(run)])
         if members:
-            connection.execute(insert(members_info), [each._asdict() for each in sorted(members)])
+            connection.execute(insert(members_info), [member._asdict() for member in sorted(members)])
+        if grid is not None:
+            key = {"grid": grid.grid}
+            nodes = [{**key, "node": i, **node._asdict()} for i, node in enumerate(grid.nodes)]
+            branches = [{**key, "branch": i, **branch._asdict()} for i, branch in enumerate(grid.branches)]
+            meters = [{**key, "meter": meter, "node": grid.meters[meter]} for meter in sorted(grid.meters)]
+            for table, rows in ((grid_nodes, nodes), (grid_branches, branches), (grid_meters, meters)):
+                if rows:
+                    connection.execute(insert(table), rows)

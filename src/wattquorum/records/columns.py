@@ -19,6 +19,7 @@ UNITS: Final = {
     "_ppm": "parts per million",
     "_bytes": "bytes",
     "_g": "grams of CO2",
+    "_microdegrees": "millionths of a degree",
 }
 
 

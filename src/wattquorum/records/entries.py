@@ -18,6 +18,7 @@ from wattquorum.ledger.readings import Quality
 from wattquorum.records import tables
 from wattquorum.records.batch import Row
 from wattquorum.records.block_entries import BlockEntries, day_or_none, enter, roles_in_words, side_word
+from wattquorum.records.flow_rows import add_flow
 from wattquorum.records.known import KnownContract, KnownCredit, KnownDay, KnownOffer
 
 
@@ -275,6 +276,11 @@ def _(fact: told.FaultReported, block: BlockEntries) -> None:
     for meter in fact.meters:
         row = (block.height, block.sequence, meter, fact.day, fact.first, fact.end, fact.reason)
         block.batch.add(tables.faults, row)
+
+
+@enter.register
+def _(fact: told.FlowReported, block: BlockEntries) -> None:
+    add_flow(block.batch, block.place, fact.report)
 
 
 _QUALITY = {int(quality): quality.name.lower() for quality in Quality}

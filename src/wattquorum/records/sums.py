@@ -50,6 +50,7 @@ def sums(engine: Engine) -> list[Sum]:
     with engine.connect() as connection:
         return [
             *_energy(connection),
+            *_grid(connection),
             *_intervals(connection),
             *_paid(connection),
             *_accounts(connection),
@@ -79,6 +80,20 @@ def _energy(connection: Connection) -> list[Sum]:
             Sum(f"all that was {word}", word, _total(connection, metered), f"traded + {way} the grid", right, "Wh")
         )
     return found
+
+
+def _grid(connection: Connection) -> list[Sum]:
+    """The balance of every reported power flow in force, in sums against interval by interval (A-3, L-9)."""
+    flows, spread = t.flows.c, t.flow_intervals.c
+    left = _total(connection, flows.generation_wh + flows.supply_wh, flows.superseded_height.is_(None))
+    told = select(flows.day_start_ms).where(
+        flows.day_start_ms == spread.day_start_ms,
+        flows.kind == spread.kind,
+        flows.version == spread.version,
+        flows.superseded_height.is_(None),
+    )
+    right = _total(connection, spread.consumption_wh + spread.losses_wh + spread.returned_wh, told.exists())
+    return [Sum("power flow as reported", "generation + supply", left, "use + losses + returned", right, "Wh")]
 
 
 SETTLED_WH: Final = ("promised_wh", "generated_wh", "consumed_wh", "matched_wh")

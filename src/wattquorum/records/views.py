@@ -415,3 +415,38 @@ member_days: Final = _view(
     grid_alone_millionths="what its metered energy would have brought or cost with the grid alone",
     gain_millionths="the difference: what trading was worth to it",
 )
+
+_version, _before = t.contract_versions, t.contract_versions.alias("before")
+
+curtailments: Final = _view(
+    "curtailments",
+    "What the grid operator cut from contracts, and why (L-8).",
+    select(
+        _version.c.contract,
+        _version.c.version,
+        _version.c.day_start_ms,
+        _made.c.seller,
+        _made.c.buyer,
+        _before.c.energy_wh.label("before_wh"),
+        _version.c.energy_wh.label("after_wh"),
+        (_before.c.energy_wh - _version.c.energy_wh).label("cut_wh"),
+        _version.c.refund_millionths,
+        _version.c.reason,
+        _version.c.height,
+    ).select_from(
+        _version.join(
+            _before, and_(_before.c.contract == _version.c.contract, _before.c.version == _version.c.version - 1)
+        ).join(_made, _made.c.contract == _version.c.contract)
+    ),
+    contract="id",
+    version="the version of the contract that this made",
+    day_start_ms="delivery day",
+    seller="generator's address",
+    buyer="consumer's address",
+    before_wh="promised before, over the day",
+    after_wh="promised after",
+    cut_wh="the difference",
+    refund_millionths="handling fee paid back to each side",
+    reason="the limit that would be broken, where and when, as the grid operator gave it",
+    height="block",
+)

@@ -17,6 +17,7 @@ NOTES: Final = (
     ("data", "Readings"),
     ("forecast", "Forecasts"),
     ("tariff", "Tariffs and prices"),
+    ("grid", "Grid"),
 )
 SHOWN_ELSEWHERE: Final = {"title", "time_zone", *(name for name, _ in NOTES)}
 

@@ -24,6 +24,7 @@ from wattquorum.lab.report.delivery import delivery
 from wattquorum.lab.report.details import details
 from wattquorum.lab.report.energy import energy
 from wattquorum.lab.report.green import green
+from wattquorum.lab.report.grid import grid
 from wattquorum.lab.report.markup import Section, paragraph
 from wattquorum.lab.report.overview import masthead, overview, title_of
 from wattquorum.lab.report.prices import prices
@@ -37,6 +38,7 @@ SECTIONS: Final = (
     energy,
     prices,
     delivery,
+    grid,
     billing,
     defaulting,
     crediting,
@@ -52,6 +54,7 @@ SCRIPTS: Final = (
     "energy.js",
     "prices.js",
     "delivery.js",
+    "grid.js",
     "bills.js",
     "trail.js",
     "defaults.js",

@@ -1,0 +1,443 @@
+"""The network: a grid file, read and checked (A-3, A-4).
+
+A grid file is power-grid-model's input (JSON, version 1.0, SI units) with columns of our own beside its own: names,
+coordinates, the meter of a member's unit, the profiles of all others. It stands apart from the power flow because a
+person mends a file by what is said here: everything that is wrong with it is found in one reading and told together,
+each fault with a code, the place, the value and the remedy. What no table of bounds can tell (clock numbers that a
+winding cannot have, impedances that no transformer has) power-grid-model's own validation tells.
+
+Nodes that a closed link joins are one to the solver: a link is a switch, and as the very small impedance that
+power-grid-model takes it for it would cost the last three digits of every result.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from power_grid_model import CalculationType, DatasetType, initialize_array
+from power_grid_model.validation import validate_input_data
+
+from wattquorum.foundation.identities import tagged_hash
+from wattquorum.foundation.quantities import POWER_MAX
+from wattquorum.foundation.refusals import Refused
+
+FILE_BYTES_MAX: Final = 100_000_000
+COMPONENTS_MAX: Final = 100_000  # of one kind
+NAME_CHARACTERS_MAX: Final = 64
+FAULTS_SHOWN_MAX: Final = 20
+
+Row = Mapping[str, Any]
+
+
+class Column(NamedTuple):
+    """A column of a grid file: its unit and what it may hold, ends included; `needed` unless it has a default."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    whole: bool = False
+    needed: bool = True
+
+
+def _whole(name: str, low: int, high: int, *, needed: bool = True) -> Column:
+    return Column(name, "", low, high, True, needed)
+
+
+TINY: Final = 1e-12
+_ID: Final = _whole("id", 0, 2**31 - 1)
+_BRANCH: Final = (
+    _ID,
+    _whole("from_node", 0, 2**31 - 1),
+    _whole("to_node", 0, 2**31 - 1),
+    _whole("from_status", 0, 1),
+    _whole("to_status", 0, 1),
+)
+_UNIT: Final = (
+    _ID,
+    _whole("node", 0, 2**31 - 1),
+    _whole("status", 0, 1),
+    _whole("type", 0, 0),  # constant power: of any other kind nobody knows the energy before the voltage
+    Column("p_specified", "W", 1, POWER_MAX),
+    Column("q_specified", "var", -POWER_MAX, POWER_MAX),
+)
+
+# What each kind of component has. A voltage above 1.2 MV, a current above 100 kA, or a unit above 4 GW does not exist.
+COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
+    "node": (_ID, Column("u_rated", "V", 1, 1.2e6)),
+    "line": (
+        *_BRANCH,
+        Column("r1", "ohm", 0, 1e5),
+        Column("x1", "ohm", TINY, 1e5),
+        Column("c1", "F", 0, 1e-2),
+        Column("tan1", "", 0, 1),
+        Column("i_n", "A", TINY, 1e5),
+    ),
+    "link": _BRANCH,
+    "transformer": (
+        *_BRANCH,
+        Column("u1", "V", 1, 1.2e6),
+        Column("u2", "V", 1, 1.2e6),
+        Column("sn", "VA", 1, 1e10),
+        Column("uk", "", TINY, 0.999),
+        Column("pk", "W", 0, 1e9),
+        Column("i0", "", 0, 0.999),
+        Column("p0", "W", 0, 1e9),
+        _whole("winding_from", 0, 4),
+        _whole("winding_to", 0, 4),
+        _whole("clock", -12, 12),
+        _whole("tap_side", 0, 1),
+        _whole("tap_pos", -128, 127, needed=False),
+        _whole("tap_min", -128, 127),
+        _whole("tap_max", -128, 127),
+        _whole("tap_nom", -128, 127, needed=False),
+        Column("tap_size", "V", 0, 1e6),
+    ),
+    "source": (_ID, _whole("node", 0, 2**31 - 1), _whole("status", 0, 1), Column("u_ref", "p.u.", 0.5, 1.5),
+               Column("sk", "VA", 1, 1e18, needed=False)),
+    "sym_load": _UNIT,
+    "sym_gen": _UNIT,
+}  # fmt: skip
+BRANCHES: Final = ("line", "link", "transformer")
+ENDS: Final = ("from_node", "to_node")
+AT_A_NODE: Final = ("source", "sym_load", "sym_gen")
+UNITS: Final = ("sym_load", "sym_gen")
+RATINGS: Final = ("u_rated", "i_n", "u1", "u2", "sn", "p_specified")  # what a zero or a wrong unit makes absurd
+
+
+class Node(NamedTuple):
+    """A place of the grid. Coordinates in degrees, or none."""
+
+    id: int
+    name: str
+    u_rated_v: float
+    feeder: str
+    longitude: float | None
+    latitude: float | None
+
+
+class Branch(NamedTuple):
+    """A line or transformer: what has a rating and can be overloaded. Ends are places in `Network.nodes`."""
+
+    id: int
+    name: str
+    kind: str  # line or transformer
+    start: int
+    end: int
+
+
+class Unit(NamedTuple):
+    """A load or generator in service, at a place in `Network.nodes`; `meter` is empty unless it is a member's."""
+
+    id: int
+    name: str
+    generates: bool
+    node: int
+    p_rated_w: float
+    q_rated_var: float
+    meter: str
+    p_profile: str
+    q_profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A checked grid: lines before transformers, loads before generators, each in the order of the file."""
+
+    nodes: tuple[Node, ...]
+    branches: tuple[Branch, ...]
+    units: tuple[Unit, ...]
+    data: Mapping[str, np.ndarray]  # power-grid-model's input, by component, without links
+    solved: np.ndarray  # for each node its place among the nodes of `data`
+    digest: bytes  # H("grid", the file's bytes)
+
+    def unit_of(self, meter: str, *, generates: bool) -> int:
+        """The place among `units` of a member's meter; Refused("grid_meter_unknown") where the grid has none."""
+        for place, unit in enumerate(self.units):
+            if unit.meter == meter and unit.generates == generates:
+                return place
+        kind = "generator" if generates else "load"
+        raise Refused("grid_meter_unknown", "meter", meter, f"Give a {kind} of the grid this meter_id.")
+
+
+class GridFaults(Exception):
+    """A grid that cannot be used, and everything that is wrong with it; each fault is a `Refused`."""
+
+    def __init__(self, path: str, faults: Sequence[Refused]) -> None:
+        self.path = path
+        self.faults = tuple(faults)
+        super().__init__(self.path, self.faults)
+
+    def __str__(self) -> str:
+        lines = [f"{self.path}: faults: {len(self.faults):,}"]
+        lines += [f"  {fault}" for fault in self.faults[:FAULTS_SHOWN_MAX]]
+        if len(self.faults) > FAULTS_SHOWN_MAX:
+            lines.append(f"  and {len(self.faults) - FAULTS_SHOWN_MAX:,} more")
+        return "\n".join(lines)
+
+
+def read_network(path: Path) -> Network:
+    """The network of a grid file.
+
+    Raises GridFaults: `file_unreadable` (not there, too large, not JSON), `grid_invalid` (not power-grid-model input,
+    unknown or missing components and columns, ids or meters that repeat), `grid_value_absurd` (a rating of zero or
+    below, a value outside the bounds of `COLUMNS`), `grid_reference_unknown` (a node that is not there),
+    `grid_island` (nodes that no source reaches).
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as fault:
+        said = Refused("file_unreadable", "grid", path, f"The system says: {fault.strerror}.")
+        raise GridFaults(str(path), [said]) from None
+    return network_of(data, str(path))
+
+
+def network_of(data: bytes, path: str = "grid.json") -> Network:
+    """The network of a grid file's bytes; as `read_network`."""
+    if len(data) > FILE_BYTES_MAX:
+        remedy = f"A grid file has at most {FILE_BYTES_MAX:,} bytes."
+        raise GridFaults(path, [Refused("file_unreadable", "grid", f"{len(data):,} bytes", remedy)])
+    try:
+        model = json.loads(data)
+    except (ValueError, RecursionError) as fault:
+        raise GridFaults(path, [Refused("file_unreadable", "grid", str(fault), "Write it as JSON in UTF-8.")]) from None
+    faults = list(_frame_faults(model))
+    if faults:
+        raise GridFaults(path, faults)
+    rows: dict[str, list[Row]] = {kind: model["data"].get(kind, []) for kind in COLUMNS}
+    for find in (_row_faults, _reference_faults, _island_faults):  # each step trusts what the one before has checked
+        faults = list(find(rows))
+        if faults:
+            raise GridFaults(path, faults)
+    joined = _joined(rows)
+    solved = _solved(rows, joined)
+    arrays = {kind: _array(kind, solved[kind]) for kind in COLUMNS if solved[kind]}
+    found = validate_input_data(arrays, calculation_type=CalculationType.power_flow, symmetric=True) or []
+    if found:
+        remedy = "See power-grid-model's description of this component."
+        raise GridFaults(path, [Refused("grid_invalid", str(_component(each)), str(each), remedy) for each in found])
+    place = {row["id"]: i for i, row in enumerate(solved["node"])}
+    stands = np.array([place[joined[row["id"]]] for row in rows["node"]], dtype=np.int64)
+    return _network(rows, arrays, stands, tagged_hash("grid", data))
+
+
+def _joined(rows: Mapping[str, Sequence[Row]]) -> dict[int, int]:
+    """For each node the first one that closed links join it with; itself without links."""
+    near: dict[int, list[int]] = {row["id"]: [] for row in rows["node"]}
+    for row in rows["link"]:
+        if row["from_status"] and row["to_status"]:
+            near[row["from_node"]].append(row["to_node"])
+            near[row["to_node"]].append(row["from_node"])
+    first: dict[int, int] = {}
+    for id_ in near:
+        if id_ not in first:
+            first.update(dict.fromkeys(sorted(_reached([id_], near)), id_))
+    return first
+
+
+def _solved(rows: Mapping[str, Sequence[Row]], joined: Mapping[int, int]) -> dict[str, list[Row]]:
+    """The rows for the solver: joined nodes are one, and what stands at any of them stands there."""
+    solved: dict[str, list[Row]] = {"node": [row for row in rows["node"] if joined[row["id"]] == row["id"]], "link": []}
+    for kind, ends in (
+        *((kind, ENDS) for kind in BRANCHES if kind != "link"),
+        *((kind, ("node",)) for kind in AT_A_NODE),
+    ):
+        solved[kind] = [{**row, **{end: joined[row[end]] for end in ends}} for row in rows[kind]]
+    return solved
+
+
+def _component(error: Any) -> str:
+    """The component that an error of power-grid-model is about; several where it is about ids across them."""
+    found = error.component if isinstance(error.component, list) else [error.component]
+    return ", ".join(str(getattr(each, "value", each)) for each in found)
+
+
+def _frame_faults(model: object) -> Iterator[Refused]:
+    """What is wrong with the file as a whole."""
+    if not isinstance(model, dict):
+        yield Refused("grid_invalid", "grid", type(model).__name__, "Give power-grid-model input: an object with data.")
+        return
+    for key, wanted in (("version", "1.0"), ("type", "input"), ("is_batch", False)):
+        if model.get(key) != wanted:
+            yield Refused("grid_invalid", key, model.get(key, ""), f"Write {json.dumps(wanted)}.")
+    data = model.get("data")
+    if not isinstance(data, dict):
+        yield Refused("grid_invalid", "data", type(data).__name__, "Give an object with a list for each component.")
+        return
+    for kind, rows in data.items():
+        if kind not in COLUMNS:
+            yield Refused("grid_invalid", "data", kind, f"Known here: {', '.join(COLUMNS)}.")
+        elif not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            yield Refused("grid_invalid", kind, type(rows).__name__, "Give a list of objects.")
+        elif len(rows) > COMPONENTS_MAX:
+            yield Refused("grid_invalid", kind, f"{len(rows):,}", f"Give at most {COMPONENTS_MAX:,}.")
+    for kind in ("node", "source"):
+        if not data.get(kind):
+            yield Refused("grid_invalid", kind, "none", "A grid has at least one node and one source.")
+
+
+def _row_faults(rows: Mapping[str, Sequence[Row]]) -> Iterator[Refused]:
+    """What is wrong with single rows: columns, values, ids and meters that repeat."""
+    ids: dict[int, str] = {}
+    meters: dict[tuple[str, str], str] = {}
+    for kind, columns in COLUMNS.items():
+        for number, row in enumerate(rows[kind], 1):
+            place = f"{kind}[{number}]"
+            for column in columns:
+                fault = _value_fault(row, column, place)
+                if fault is not None:
+                    yield fault
+            id_ = row.get("id")
+            if isinstance(id_, int):
+                if id_ in ids:
+                    yield Refused("grid_invalid", f"{place}.id", id_, f"{ids[id_]} has this id already.")
+                ids.setdefault(id_, place)
+            yield from _word_faults(row, kind, place, meters)
+
+
+def _value_fault(row: Row, column: Column, place: str) -> Refused | None:
+    value, field = row.get(column.name), f"{place}.{column.name}"
+    if value is None:
+        return Refused("grid_invalid", field, "nothing", "Give this column.") if column.needed else None
+    right = isinstance(value, int) if column.whole else isinstance(value, int | float)
+    if not right or isinstance(value, bool):
+        return Refused("grid_invalid", field, value, "Give a whole number." if column.whole else "Give a number.")
+    if math.isfinite(value) and column.low <= value <= column.high:
+        return None
+    unit = f" {column.unit}" if column.unit else ""
+    remedy = f"Give {column.low:g} to {column.high:g}{unit}."
+    if column.name in RATINGS and value <= 0:
+        remedy = f"A rating is above zero: at least {column.low:g}{unit}."
+    elif column.name in RATINGS:
+        remedy = f"Give at most {column.high:g}{unit}: is the unit right?"
+    return Refused("grid_value_absurd", field, value, remedy)
+
+
+WORDS: Final = ("simbench_id", "name", "feeder", "meter_id", "p_profile", "q_profile")
+
+
+def _word_faults(row: Row, kind: str, place: str, meters: dict[tuple[str, str], str]) -> Iterator[Refused]:
+    for key in WORDS:
+        word = row.get(key, "")
+        if not isinstance(word, str) or len(word) > NAME_CHARACTERS_MAX:
+            remedy = f"Give a text of at most {NAME_CHARACTERS_MAX} characters."
+            yield Refused("grid_invalid", f"{place}.{key}", word, remedy)
+    for key in ("longitude", "latitude"):
+        degrees = row.get(key, 0)
+        if isinstance(degrees, bool) or not isinstance(degrees, int | float) or not -180 <= degrees <= 180:
+            yield Refused("grid_invalid", f"{place}.{key}", degrees, "Give degrees, -180 to 180.")
+    if kind not in UNITS or not isinstance(row.get("meter_id", ""), str):
+        return
+    meter = row.get("meter_id", "")
+    if meter and row.get("p_profile"):
+        remedy = "A unit is a member's (meter_id) or runs at a profile (p_profile)."
+        yield Refused("grid_invalid", f"{place}.p_profile", row["p_profile"], remedy)
+    if meter:
+        if (kind, meter) in meters:
+            remedy = f"{meters[kind, meter]} stands for this meter already."
+            yield Refused("grid_invalid", f"{place}.meter_id", meter, remedy)
+        meters.setdefault((kind, meter), place)
+
+
+def _reference_faults(rows: Mapping[str, Sequence[Row]]) -> Iterator[Refused]:
+    """Rows that name a node that is not there, branches from a node to itself, links between unlike nodes."""
+    nodes = {row["id"]: row["u_rated"] for row in rows["node"]}
+    for kind in (*BRANCHES, *AT_A_NODE):
+        for number, row in enumerate(rows[kind], 1):
+            for key in ENDS if kind in BRANCHES else ("node",):
+                if row[key] not in nodes:
+                    yield Refused("grid_reference_unknown", f"{kind}[{number}].{key}", row[key])
+            if kind in BRANCHES and row["from_node"] == row["to_node"]:
+                remedy = "Let it lead from one node to another."
+                yield Refused("grid_invalid", f"{kind}[{number}].to_node", row["to_node"], remedy)
+            if kind == "link" and len({nodes[row[key]] for key in ENDS if row[key] in nodes}) > 1:
+                remedy = "A link joins nodes of the same rated voltage."
+                yield Refused("grid_invalid", f"{kind}[{number}].to_node", row["to_node"], remedy)
+
+
+def _island_faults(rows: Mapping[str, Sequence[Row]]) -> Iterator[Refused]:
+    """Every connected part of the grid that no source in service reaches over closed branches."""
+    near: dict[int, list[int]] = {row["id"]: [] for row in rows["node"]}
+    for kind in BRANCHES:
+        for row in rows[kind]:
+            if row["from_status"] and row["to_status"]:
+                near[row["from_node"]].append(row["to_node"])
+                near[row["to_node"]].append(row["from_node"])
+    names = {row["id"]: _name(row, "node") for row in rows["node"]}
+    reached = _reached([row["node"] for row in rows["source"] if row["status"]], near)
+    for id_ in near:
+        if id_ not in reached:
+            island = _reached([id_], near)
+            reached |= island
+            shown = ", ".join(names[each] for each in near if each in island)
+            remedy = "Close a line to it, give it a source, or leave its nodes and units out."
+            yield Refused("grid_island", "node", shown, remedy)
+
+
+def _reached(first: Iterable[int], near: Mapping[int, Sequence[int]]) -> set[int]:
+    todo = list(first)
+    seen = set(todo)
+    while todo:
+        for neighbour in near[todo.pop()]:
+            if neighbour not in seen:
+                seen.add(neighbour)
+                todo.append(neighbour)
+    return seen
+
+
+def _name(row: Row, kind: str) -> str:
+    return str(row.get("simbench_id") or row.get("name") or f"{kind} {row['id']}")
+
+
+def _array(kind: str, rows: Sequence[Row]) -> np.ndarray:
+    """power-grid-model's input array of one component; columns that are not given stay at its own defaults."""
+    array = initialize_array(DatasetType.input, kind, len(rows))
+    for column in COLUMNS[kind]:
+        given = [i for i, row in enumerate(rows) if row.get(column.name) is not None]
+        array[column.name][given] = [rows[i][column.name] for i in given]
+    return array
+
+
+def _network(
+    rows: Mapping[str, Sequence[Row]], arrays: Mapping[str, np.ndarray], solved: np.ndarray, digest: bytes
+) -> Network:
+    nodes = tuple(
+        Node(
+            row["id"],
+            _name(row, "node"),
+            float(row["u_rated"]),
+            row.get("feeder", ""),
+            row.get("longitude"),
+            row.get("latitude"),
+        )
+        for row in rows["node"]
+    )
+    place = {node.id: i for i, node in enumerate(nodes)}
+    branches = tuple(
+        Branch(row["id"], _name(row, kind), kind, place[row["from_node"]], place[row["to_node"]])
+        for kind in ("line", "transformer")
+        for row in rows[kind]
+    )
+    units = tuple(
+        Unit(
+            row["id"],
+            _name(row, kind),
+            kind == "sym_gen",
+            place[row["node"]],
+            float(row["p_specified"]),
+            float(row["q_specified"]),
+            row.get("meter_id", ""),
+            row.get("p_profile", ""),
+            row.get("q_profile", ""),
+        )
+        for kind in UNITS
+        for row in rows[kind]
+        if row["status"]
+    )
+    return Network(nodes, branches, units, arrays, solved, digest)

@@ -1,0 +1,170 @@
+"""Grid: what the wires carried, as the grid operator signed it (A-3, L-8, L-9).
+
+The power flow is no computation of the ledger; its numbers are the operator's. Where nodes lie on the map is not on the
+chain either: records that were rebuilt from a chain alone have the flows and no map, and the page says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import select
+
+from wattquorum.foundation.quantities import Energy, format_energy
+from wattquorum.lab.report.markup import Section, behind, chart, chooser, panel, paragraph, table
+from wattquorum.lab.report.week import Week
+from wattquorum.records import tables as t
+from wattquorum.records.database import AnyRow
+from wattquorum.records.views import curtailments
+
+KINDS: Final = ("metered", "planned")  # as scripts number them
+SAYS: Final = {"metered": "as metered", "planned": "as planned the day before"}
+LIMITS: Final = ("grid_voltage_low_ppm", "grid_voltage_high_ppm", "grid_loading_ppm")
+MAP: Final = "Map of the grid; the colour of a line is its loading in the day's worst interval"
+LEAD: Final = (
+    "The grid operator computes the power flow through the whole grid, of members and of all others: the day before "
+    "from what was contracted, after delivery from what was metered. Contracts that the grid cannot carry are "
+    "curtailed, the last one first and no more than it takes. Line losses are a line of their own: the operator "
+    "supplies them, and no bill of a contract contains them."
+)
+
+
+def grid(week: Week) -> Section:
+    """The map at each day's worst interval, losses, voltages and loading over time, and what was curtailed."""
+    flows = week.rows(
+        select(t.flows).where(t.flows.c.superseded_height.is_(None)).order_by(t.flows.c.day_start_ms, t.flows.c.kind)
+    )
+    if not flows:
+        body = paragraph("No power flow of any day was reported.") + _curtailments(week)
+        return Section("grid", "Grid", "What the wires carried", LEAD, body, {})
+    body = (
+        '<div class="choosers">'
+        + chooser("grid-day", "Day", [(day.number, day.label) for day in week.days])
+        + chooser("grid-kind", "Flow", [(number, SAYS[kind]) for number, kind in enumerate(KINDS)])
+        + "</div>"
+        + chart("grid-map", MAP, height=560)
+        + panel("grid-says")
+        + "<h3>Losses, day by day</h3>"
+        + chart("grid-losses", "Line losses of each day, planned and metered", height=260)
+        + "<h3>Voltage and loading, every quarter-hour</h3>"
+        + chart("grid-voltages", "Lowest and highest voltage of the grid over time", height=280)
+        + chart("grid-loading", "Loading of the most loaded line or transformer over time", height=240)
+        + _curtailments(week)
+        + behind("Balance of every day", _balance(week, flows))
+        + behind("Extremes of every day", _extremes(week, flows))
+    )
+    return Section("grid", "Grid", "What the wires carried", LEAD, body, _drawn(week, flows))
+
+
+def _curtailments(week: Week) -> str:
+    rows = [
+        [
+            week.days[week.day_number[row.day_start_ms]].label,
+            week.name_of[row.seller],
+            week.name_of[row.buyer],
+            format_energy(Energy(row.before_wh)),
+            format_energy(Energy(row.cut_wh)),
+            row.reason,
+        ]
+        for row in week.rows(select(curtailments).order_by(curtailments.c.height, curtailments.c.contract))
+    ]
+    headings = ["day", "seller", "buyer", "promised", "cut", "reason"]
+    return table("Contracts that the grid operator curtailed", headings, rows, sides="lllrrt")
+
+
+def _balance(week: Week, flows: list[AnyRow]) -> str:
+    rows = []
+    for row in flows:
+        lost = f"{row.losses_wh * 10_000 // row.consumption_wh / 100:.2f} %" if row.consumption_wh else ""
+        sums = (row.generation_wh, row.supply_wh, row.consumption_wh, row.losses_wh, row.returned_wh)
+        label = week.days[week.day_number[row.day_start_ms]].label
+        rows.append([label, row.kind, *(format_energy(Energy(value)) for value in sums), lost])
+    headings = ["day", "flow", "generation", "from above", "consumption", "losses", "to above", "losses of use"]
+    caption = "Generation + from the upper grid = consumption + losses + to the upper grid"
+    return table(caption, headings, rows, sides="llrrrrrr")
+
+
+def _extremes(week: Week, flows: list[AnyRow]) -> str:
+    rows = []
+    for row in flows:
+        day = week.days[week.day_number[row.day_start_ms]]
+        found: list[str | int] = [day.label, row.kind]
+        for name, place in (("lowest_voltage", "node"), ("highest_voltage", "node"), ("loading", "branch")):
+            value, interval = getattr(row, f"{name}_ppm"), getattr(row, f"{name}_interval")
+            shown = f"{value / 10_000:.2f} %" if name == "loading" else f"{value / 1_000_000:.4f}"
+            found += [shown, f"{day.stamps[interval][-5:]}, {getattr(row, f'{name}_{place}')}"]
+        rows.append(found)
+    headings = [
+        "day",
+        "flow",
+        "lowest voltage",
+        "when, where",
+        "highest voltage",
+        "when, where",
+        "loading",
+        "when, where",
+    ]
+    caption = "Voltages in units of the rated voltage; loading of the most loaded line or transformer, of its rating"
+    return table(caption, headings, rows, sides="llrlrlrl")
+
+
+def _drawn(week: Week, flows: list[AnyRow]) -> dict[str, Any]:
+    """What the drawings need: the map of the latest flow's grid, and every flow in force."""
+    key = flows[-1].grid
+    loadings: dict[tuple[int, str, int], list[int]] = {}
+    for row in week.rows(select(t.flow_branches).order_by(t.flow_branches.c.branch)):
+        loadings.setdefault((row.day_start_ms, row.kind, row.version), []).append(row.loading_ppm)
+    spread: dict[tuple[int, str, int], list[AnyRow]] = {}
+    for row in week.rows(select(t.flow_intervals).order_by(t.flow_intervals.c.interval)):
+        spread.setdefault((row.day_start_ms, row.kind, row.version), []).append(row)
+    drawn = []
+    for row in flows:
+        place = (row.day_start_ms, row.kind, row.version)
+        each = spread[place]
+        drawn.append(
+            {
+                "day": week.day_number[row.day_start_ms],
+                "kind": KINDS.index(row.kind),
+                "losses": row.losses_wh,
+                "consumption": row.consumption_wh,
+                "worst": row.loading_interval,
+                "where": row.loading_branch,
+                "branches": loadings.get(place, []) if row.grid == key else [],
+                "low": [one.lowest_voltage_ppm for one in each],
+                "high": [one.highest_voltage_ppm for one in each],
+                "loading": [one.loading_ppm for one in each],
+            }
+        )
+    return {"flows": drawn, "limits": _limits(week.run), **_map(week, key)}
+
+
+def _limits(run: Mapping[str, str]) -> list[int]:
+    """Lowest and highest voltage and loading that the operator plans with; empty where the run does not say."""
+    known = [run.get(name, "") for name in LIMITS]
+    return [int(value) for value in known] if all(value.isdecimal() for value in known) else []
+
+
+def _map(week: Week, key: str) -> dict[str, Any]:
+    """Nodes [longitude, latitude, name, feeder, members there] and branches [start, end, name, kind]."""
+    nodes = week.rows(select(t.grid_nodes).where(t.grid_nodes.c.grid == key).order_by(t.grid_nodes.c.node))
+    placed = all(row.longitude_microdegrees is not None and row.latitude_microdegrees is not None for row in nodes)
+    if not nodes or not placed:
+        return {"nodes": [], "branches": []}
+    owner = {row.meter: week.number_of[row.member] for row in week.meters}
+    there: dict[int, list[int]] = {}
+    for row in week.rows(select(t.grid_meters).where(t.grid_meters.c.grid == key).order_by(t.grid_meters.c.meter)):
+        if row.meter in owner:
+            there.setdefault(row.node, []).append(owner[row.meter])
+    return {
+        "nodes": [
+            [row.longitude_microdegrees, row.latitude_microdegrees, row.name, row.feeder, there.get(row.node, [])]
+            for row in nodes
+        ],
+        "branches": [
+            [row.start_node, row.end_node, row.name, row.kind]
+            for row in week.rows(
+                select(t.grid_branches).where(t.grid_branches.c.grid == key).order_by(t.grid_branches.c.branch)
+            )
+        ],
+    }
