@@ -7,6 +7,7 @@ from pathlib import Path
 
 import wattquorum.ledger
 from tests.ledger.bad_input import (
+    test_carbon,
     test_closing,
     test_context,
     test_delivery,
@@ -21,6 +22,7 @@ from tests.ledger.bad_input import (
 from wattquorum.foundation.refusals import CODES
 
 SWEEPS = (
+    test_carbon,
     test_closing,
     test_context,
     test_delivery,

@@ -1,4 +1,4 @@
-"""Bad transactions with certificates and carbon: refused, and nothing but a nonce changes (A-5, A-14, L-19, L-22)."""
+"""Bad transactions with certificates: refused, and nothing but a nonce changes (A-5, L-11, L-22)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,11 @@ from wattquorum.ledger.holdings import Bundle
 from wattquorum.ledger.issuing import BUNDLES_MAX
 from wattquorum.ledger.transactions import (
     BuyCertificates,
-    CloseCarbonPeriod,
     GrantQuota,
     IssueCertificates,
-    MoveAllowances,
     OfferCertificates,
     Payload,
     Propose,
-    ReportEmissions,
     RetireCertificates,
     RevokeRole,
     RollUp,
@@ -32,7 +29,6 @@ from wattquorum.ledger.transactions import (
     WithdrawCertificates,
 )
 
-GRAMS_MAX = 10**15
 LATER = START + DAY
 FAR = START + 400 * DAY
 
@@ -46,12 +42,22 @@ class Case(NamedTuple):
 CASES: list[Case] = []
 
 
-def refused(code: str, field: str) -> Callable[[Callable[[GreenWorld], Attempt]], Callable[[GreenWorld], Attempt]]:
-    def note(make: Callable[[GreenWorld], Attempt]) -> Callable[[GreenWorld], Attempt]:
-        CASES.append(Case(code, field, make))
-        return make
+def refusals(
+    cases: list[Case],
+) -> Callable[[str, str], Callable[[Callable[[GreenWorld], Attempt]], Callable[[GreenWorld], Attempt]]]:
+    """A decorator that notes an attempt and how it must be refused: its code and its field."""
 
-    return note
+    def refused(code: str, field: str) -> Callable[[Callable[[GreenWorld], Attempt]], Callable[[GreenWorld], Attempt]]:
+        def note(make: Callable[[GreenWorld], Attempt]) -> Callable[[GreenWorld], Attempt]:
+            cases.append(Case(code, field, make))
+            return make
+
+        return note
+
+    return refused
+
+
+refused = refusals(CASES)
 
 
 def market() -> GreenWorld:
@@ -487,117 +493,6 @@ def buying_what_was_withdrawn(world: GreenWorld) -> Attempt:
 def buying_what_has_expired(world: GreenWorld) -> Attempt:
     bundle, sale = on_sale(world)
     return Attempt("c", BuyCertificates(sale), bundle, (), FAR)
-
-
-# Carbon
-
-
-@refused("role_missing", "sender")
-def granting_oneself_a_quota(world: GreenWorld) -> Attempt:
-    return Attempt("c", GrantQuota(world.address("c"), 1), "c")
-
-
-@refused("role_missing", "member")
-def obliging_somebody_who_is_no_member(world: GreenWorld) -> Attempt:
-    return Attempt("operator", GrantQuota(world.address("operator"), 1), "operator")
-
-
-@refused("account_unknown", "member")
-def obliging_nobody(world: GreenWorld) -> Attempt:
-    return Attempt("operator", GrantQuota(NOBODY, 1), NOBODY)
-
-
-@refused("amount_not_positive", "grams")
-def granting_nothing(world: GreenWorld) -> Attempt:
-    return Attempt("operator", GrantQuota(world.address("c"), 0), 0)
-
-
-@refused("out_of_range", "grams")
-def granting_more_than_a_period_can_have(world: GreenWorld) -> Attempt:
-    grams = GRAMS_MAX - 99
-    return Attempt("operator", GrantQuota(world.address("c"), grams), grams)
-
-
-@refused("allowance_short", "grams")
-def moving_more_allowances_than_one_has(world: GreenWorld) -> Attempt:
-    return Attempt("c", MoveAllowances(world.address("d"), 101), 100)
-
-
-@refused("allowance_short", "grams")
-def moving_allowances_that_ones_emissions_need(world: GreenWorld) -> Attempt:
-    world.done("operator", ReportEmissions(world.address("c"), 1, 130))
-    return Attempt("c", MoveAllowances(world.address("d"), 1), 0)
-
-
-@refused("allowance_missing", "sender")
-def moving_allowances_without_an_account(world: GreenWorld) -> Attempt:
-    return Attempt("g", MoveAllowances(world.address("d"), 1), world.address("g"))
-
-
-@refused("allowance_missing", "to")
-def moving_allowances_to_somebody_who_is_not_obliged(world: GreenWorld) -> Attempt:
-    return Attempt("c", MoveAllowances(world.address("g"), 1), world.address("g"))
-
-
-@refused("self_trade", "to")
-def moving_allowances_to_oneself(world: GreenWorld) -> Attempt:
-    return Attempt("c", MoveAllowances(world.address("c"), 1), world.address("c"))
-
-
-@refused("amount_not_positive", "grams")
-def moving_no_allowances(world: GreenWorld) -> Attempt:
-    return Attempt("c", MoveAllowances(world.address("d"), 0), 0)
-
-
-@refused("out_of_range", "grams")
-def moving_more_than_an_account_can_buy(world: GreenWorld) -> Attempt:
-    world.done("operator", GrantQuota(world.address("c"), GRAMS_MAX - 100))
-    world.done("d", MoveAllowances(world.address("c"), 1))
-    world.done("c", MoveAllowances(world.address("d"), 1))
-    return Attempt("c", MoveAllowances(world.address("d"), GRAMS_MAX), GRAMS_MAX)
-
-
-@refused("account_inactive", "sender")
-def moving_allowances_while_suspended(world: GreenWorld) -> Attempt:
-    suspended(world, "c")
-    return Attempt("c", MoveAllowances(world.address("d"), 1), "c is suspended")
-
-
-@refused("role_missing", "sender")
-def reporting_ones_own_emissions(world: GreenWorld) -> Attempt:
-    return Attempt("c", ReportEmissions(world.address("c"), 1, 1), "c")
-
-
-@refused("allowance_missing", "member")
-def reporting_emissions_of_somebody_who_is_not_obliged(world: GreenWorld) -> Attempt:
-    return Attempt("operator", ReportEmissions(world.address("g"), 1, 1), world.address("g"))
-
-
-@refused("carbon_period", "period")
-def reporting_emissions_of_a_closed_period(world: GreenWorld) -> Attempt:
-    world.done("operator", CloseCarbonPeriod(1))
-    return Attempt("operator", ReportEmissions(world.address("c"), 1, 1), 1)
-
-
-@refused("carbon_period", "period")
-def reporting_emissions_of_a_coming_period(world: GreenWorld) -> Attempt:
-    return Attempt("operator", ReportEmissions(world.address("c"), 2, 1), 2)
-
-
-@refused("out_of_range", "grams")
-def reporting_absurd_emissions(world: GreenWorld) -> Attempt:
-    return Attempt("operator", ReportEmissions(world.address("c"), 1, GRAMS_MAX + 1), GRAMS_MAX + 1)
-
-
-@refused("role_missing", "sender")
-def closing_a_period_as_a_member(world: GreenWorld) -> Attempt:
-    return Attempt("c", CloseCarbonPeriod(1), "c")
-
-
-@refused("carbon_period", "period")
-def closing_a_period_twice(world: GreenWorld) -> Attempt:
-    world.done("operator", CloseCarbonPeriod(1))
-    return Attempt("operator", CloseCarbonPeriod(1), 1)
 
 
 def name_of(case: Case) -> str:
