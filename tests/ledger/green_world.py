@@ -46,6 +46,7 @@ from wattquorum.ledger.transactions import (
     ReportEmissions,
     RollUp,
     SealDay,
+    WithdrawSale,
 )
 from wattquorum.ledger.weighing import certificate_points
 from wattquorum.standing.weight import Scale
@@ -166,6 +167,8 @@ class GreenWatcher:
                 paid = [(each.payer, each.payee, each.amount) for each in facts if isinstance(each, Moved)][:1]
                 assert paid == [(sender, fact.giver, sale.amount)][: bool(sale.amount)] or not sale.amount
                 assert sale.buyer in (b"", sender)
+            case WithdrawSale():
+                del self.offers[payload.sale]
             case GrantQuota():
                 self._account(payload.member)["quota"] += payload.grams
             case MoveAllowances():

@@ -44,6 +44,7 @@ from wattquorum.ledger.transactions import (
     TransferCertificates,
     WithdrawCertificates,
     WithdrawMoney,
+    WithdrawSale,
 )
 
 LIMIT_W = 40 * MWH  # 10 MWh in a quarter of an hour
@@ -205,7 +206,8 @@ class RandomGreen:
                 for buyer in chance.sample(list(MEMBERS), 2):
                     self.attempt(buyer, BuyCertificates(receipt.transaction[:16]))
         elif what == 19:
-            self.attempt(other, BuyCertificates(chance.choice(sales)))
+            chosen = chance.choice(sales)
+            self.attempt(other, BuyCertificates(chosen) if chance.random() < 0.6 else WithdrawSale(chosen))
         elif what == 20:
             self.attempt(sender, RetireCertificates(bundle_id, count, chance.choice(["", "", "a shop"]), "by chance"))
         else:

@@ -13,8 +13,8 @@ from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.blocks import Outcome
-from wattquorum.ledger.facts import BundleEnded, BundleMade, BundleMoved, Moved, SaleOffered
-from wattquorum.ledger.holdings import BundleStatus, Ending
+from wattquorum.ledger.facts import BundleEnded, BundleMade, BundleMoved, Moved, SaleEnded, SaleOffered
+from wattquorum.ledger.holdings import BundleStatus, Ending, SaleEnding
 from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import (
     BuyCertificates,
@@ -29,6 +29,7 @@ from wattquorum.ledger.transactions import (
     TransferCertificates,
     WithdrawCertificates,
     WithdrawMoney,
+    WithdrawSale,
 )
 
 MONEY = 10_000 * MILLION
@@ -183,6 +184,16 @@ def test_money_and_certificates_change_hands_in_one_step() -> None:
         bundle, world.address("g"), world.address("c"), sale, 7 * MILLION
     )
     world.refused("d", BuyCertificates(sale), "sale_unknown", "sale", sale)
+
+
+def test_an_offer_can_be_taken_back_by_its_seller_alone() -> None:
+    world, bundle = wholes(5)
+    sale = world.done("g", OfferCertificates(bundle, 5, b"", MILLION, world.now + DAY))
+    world.refused("c", WithdrawSale(sale), "sale_unknown", "sale", sale)
+    world.done("g", WithdrawSale(sale))
+    assert world.facts(SaleEnded) == [SaleEnded(sale, SaleEnding.WITHDRAWN)]
+    world.refused("c", BuyCertificates(sale), "sale_unknown", "sale", sale)
+    world.refused("g", WithdrawSale(sale), "sale_unknown", "sale", sale)
 
 
 def test_a_sale_of_a_part_splits_it_off_first() -> None:

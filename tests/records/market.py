@@ -57,6 +57,7 @@ from wattquorum.ledger.transactions import (
     WithdrawCertificates,
     WithdrawMoney,
     WithdrawOffer,
+    WithdrawSale,
     rotation_message,
 )
 from wattquorum.records.projection import Projection
@@ -179,6 +180,9 @@ def _certify(world: World) -> None:
     whole = _bundles(world)[-1]
     sale = world.done("ridge", OfferCertificates(whole, 2, world.address("bakery"), 60 * MILLION, FIRST + 3 * DAY))
     world.done("bakery", BuyCertificates(sale))
+    kept = _bundles(world)[-1]
+    back = world.done("ridge", OfferCertificates(kept, 1, b"", MILLION, FIRST + 3 * DAY))
+    world.done("ridge", WithdrawSale(back))
     bought, kept = _bundles(world)[-2:]
     world.done("bakery", RetireCertificates(bought, 1, "", "bread of June"))
     world.done("operator", WithdrawCertificates(world.address("ridge"), kept, "issued by mistake"))

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 from wattquorum.foundation.codec import changed
 from wattquorum.foundation.identities import ADDRESS_BYTES
 from wattquorum.foundation.intervals import MS_PER_DAY
-from wattquorum.ledger.facts import BundleEnded, BundleMade, BundleMoved, HoldingCounted, SaleOffered
-from wattquorum.ledger.holdings import Bundle, BundleStatus, Ending, Holding, Sale
+from wattquorum.ledger.facts import BundleEnded, BundleMade, BundleMoved, HoldingCounted, SaleEnded, SaleOffered
+from wattquorum.ledger.holdings import Bundle, BundleStatus, Ending, Holding, Sale, SaleEnding
 from wattquorum.ledger.laws import fault, must
 from wattquorum.ledger.state import State, Table
 
@@ -231,6 +231,12 @@ class BundleBooks:
         must(0 < fact.count <= lot.bundle.size, "sale", fact.sale, "More is for sale than the bundle has.")
         self._sales[fact.sale] = fact
         self._touched_sales[fact.sale] = None
+
+    def sale_ended(self, fact: SaleEnded) -> None:
+        """An offer that was taken back; the books see for themselves what was bought or lapsed."""
+        if fact.ending is SaleEnding.WITHDRAWN:
+            must(self._sales.pop(fact.sale, None) is not None, "sale", fact.sale, "It was not for sale.")
+            self._touched_sales[fact.sale] = None
 
     def paid(self, payer: bytes, payee: bytes, amount: int) -> None:
         """Money for certificates."""

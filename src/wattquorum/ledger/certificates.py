@@ -10,8 +10,8 @@ from wattquorum.green.certificates import WHOLE, roll_up
 from wattquorum.ledger.accounts import Role, Status, check_active
 from wattquorum.ledger.bundles import GRANULAR, cut, described, hold, is_whole, make, move, new_ids, owned
 from wattquorum.ledger.context import Context
-from wattquorum.ledger.facts import BundleEnded, SaleOffered
-from wattquorum.ledger.holdings import Bundle, BundleStatus, Device, Ending, Sale
+from wattquorum.ledger.facts import BundleEnded, SaleEnded, SaleOffered
+from wattquorum.ledger.holdings import Bundle, BundleStatus, Device, Ending, Sale, SaleEnding
 from wattquorum.ledger.money import pay_debts, post
 from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import (
@@ -21,6 +21,7 @@ from wattquorum.ledger.transactions import (
     RollUp,
     SplitBundle,
     TransferCertificates,
+    WithdrawSale,
     identifier,
 )
 
@@ -122,7 +123,17 @@ def buy_certificates(context: Context, payload: BuyCertificates) -> None:
     post(context, Kind.CERTIFICATES, context.sender, sale.seller, sale.amount)
     move(context, sale.seller, context.sender, *part, payload.sale, sale.amount)
     context.state.drop(Table.SALE, payload.sale)
+    context.tell(SaleEnded(payload.sale, SaleEnding.BOUGHT))
     pay_debts(context, sale.seller)
+
+
+def withdraw_sale(context: Context, payload: WithdrawSale) -> None:
+    """The seller takes an offer of its own back."""
+    sale: Sale | None = context.state.get(Table.SALE, payload.sale)
+    if sale is None or sale.seller != context.sender:
+        raise Refused("sale_unknown", "sale", payload.sale)
+    context.state.drop(Table.SALE, payload.sale)
+    context.tell(SaleEnded(payload.sale, SaleEnding.WITHDRAWN))
 
 
 def retire_certificates(context: Context, payload: RetireCertificates) -> None:

@@ -88,6 +88,7 @@ from wattquorum.ledger.transactions import (
     WithdrawCertificates,
     WithdrawMoney,
     WithdrawOffer,
+    WithdrawSale,
     transaction_hash,
 )
 
@@ -126,6 +127,7 @@ RULES: Final[dict[type, Callable[[Context, Any], None]]] = {
     RollUp: certificates.roll_up_bundles,
     OfferCertificates: certificates.offer_certificates,
     BuyCertificates: certificates.buy_certificates,
+    WithdrawSale: certificates.withdraw_sale,
     RetireCertificates: certificates.retire_certificates,
     WithdrawCertificates: issuing.withdraw_certificates,
     GrantQuota: carbon.grant_quota,

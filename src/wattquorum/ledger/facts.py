@@ -12,7 +12,7 @@ from wattquorum.foundation.codec import Record
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
-from wattquorum.ledger.holdings import Ending
+from wattquorum.ledger.holdings import Ending, SaleEnding
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.transactions import MeterPoint, ReportFlow
 
@@ -340,6 +340,13 @@ class SaleOffered(Record, frozen=True):
     valid_until_ms: int
 
 
+class SaleEnded(Record, frozen=True):
+    """Certificates are not for sale any more."""
+
+    sale: bytes
+    ending: SaleEnding
+
+
 class HoldingCounted(Record, frozen=True):
     """What an account held between two closings: whole certificates x ms, and how many at the end (L-20)."""
 
@@ -463,6 +470,7 @@ Fact = (
     | BundleMoved
     | BundleEnded
     | SaleOffered
+    | SaleEnded
     | HoldingCounted
     | CarbonChanged
     | AllowancesMoved

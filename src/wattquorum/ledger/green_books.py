@@ -38,6 +38,7 @@ from wattquorum.ledger.facts import (
     ParametersChanged,
     ReadingTaken,
     RoleChanged,
+    SaleEnded,
     SaleOffered,
 )
 from wattquorum.ledger.holdings import Device, Ending
@@ -318,6 +319,9 @@ class GreenBooks:
     def _sale_offered(self, fact: SaleOffered) -> None:
         self._bundles.offered(fact)
 
+    def _sale_ended(self, fact: SaleEnded) -> None:
+        self._bundles.sale_ended(fact)
+
     def _money_moved(self, fact: Moved) -> None:
         if fact.kind is Kind.CERTIFICATES:
             self._bundles.paid(fact.payer, fact.payee, fact.amount)
@@ -348,6 +352,7 @@ class GreenBooks:
         BundleEnded: _bundle_ended,
         BundleMoved: _bundle_moved,
         SaleOffered: _sale_offered,
+        SaleEnded: _sale_ended,
         Moved: _money_moved,
         HoldingCounted: _holding_counted,
         AllowancesMoved: _allowances_moved,

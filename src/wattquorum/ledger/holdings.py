@@ -26,6 +26,14 @@ class Ending(IntEnum):
     EXPIRED = 5
 
 
+class SaleEnding(IntEnum):
+    """Why certificates are not for sale any more."""
+
+    BOUGHT = 1
+    WITHDRAWN = 2
+    LAPSED = 3  # past its time, or its bundle is not the seller's to sell any more
+
+
 class Bundle(Record, frozen=True):
     """Certificates `first` to `end` (exclusive) of a device, each worth `unit` Wh: 1, or 1,000,000 of a whole one.
 

@@ -21,8 +21,8 @@ from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.bundles import GRANULAR, hold, make, new_ids, owned
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.entities import Day, Meter, ReadingSet
-from wattquorum.ledger.facts import BundleEnded, CarryChanged, EnergyCertified, HoldingCounted
-from wattquorum.ledger.holdings import Bundle, BundleStatus, Certified, Device, Ending, Holding, Sale
+from wattquorum.ledger.facts import BundleEnded, CarryChanged, EnergyCertified, HoldingCounted, SaleEnded
+from wattquorum.ledger.holdings import Bundle, BundleStatus, Certified, Device, Ending, Holding, Sale, SaleEnding
 from wattquorum.ledger.readings import Quality, Row
 from wattquorum.ledger.settling import is_closed
 from wattquorum.ledger.state import Table, day_key, expiry_place
@@ -182,6 +182,7 @@ def count_holdings(context: Context, day: Day) -> None:
         bundle: Bundle | None = state.get(Table.BUNDLE, sale.seller + sale.bundle)
         if sale.valid_until_ms < context.now or bundle is None or bundle.status is not BundleStatus.ACTIVE:
             state.drop(Table.SALE, key)
+            context.tell(SaleEnded(key, SaleEnding.LAPSED))
     counted_ms = before.counted_ms
     if 2 * (context.now - counted_ms) >= day.window.end_ms - day.window.start_ms:
         counted_ms = context.now

@@ -364,6 +364,12 @@ class BuyCertificates(Record, frozen=True, tag=35):
     sale: Identifier
 
 
+class WithdrawSale(Record, frozen=True, tag=42):
+    """The seller takes an offer of certificates back."""
+
+    sale: Identifier
+
+
 class RetireCertificates(Record, frozen=True, tag=36):
     """The owner uses certificates up, for a beneficiary or, with an empty one, for its own consumption (A-13)."""
 
@@ -447,6 +453,7 @@ Payload = (
     | MoveAllowances
     | ReportEmissions
     | CloseCarbonPeriod
+    | WithdrawSale
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wattquorum.foundation.vectors import energies
 from wattquorum.ledger import facts as told
-from wattquorum.ledger.holdings import Ending
+from wattquorum.ledger.holdings import Ending, SaleEnding
 from wattquorum.records import green_tables as tables
 from wattquorum.records.block_entries import BlockEntries, day_or_none, enter
 
@@ -91,8 +91,15 @@ def _(fact: told.SaleOffered, block: BlockEntries) -> None:
             fact.amount,
             fact.valid_until_ms,
             block.height,
+            "open",
         ),
     )
+
+
+@enter.register
+def _(fact: told.SaleEnded, block: BlockEntries) -> None:
+    status = SaleEnding(fact.ending).name.lower()
+    block.batch.change(tables.sales, {"sale": fact.sale.hex()}, status=status)
 
 
 @enter.register

@@ -82,6 +82,7 @@ sales: Final = table(
     whole("amount_millionths", "price of all of them"),
     whole("valid_until_ms", "until when"),
     whole("height", "block"),
+    word("status", "open, bought, withdrawn or lapsed"),
 )
 
 holdings: Final = table(
