@@ -28,6 +28,22 @@ def wattquorum(*words: str | Path, folder: Path, check: int | None = 0) -> subpr
     return done
 
 
+def printed(*words: str | Path, folder: Path) -> str:
+    """What the command prints in this process; it must be done, and say nothing on its error stream."""
+    errors, output = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        mock.patch.object(sys, "argv", ["wattquorum", *map(str, words)]),
+        contextlib.redirect_stderr(errors),
+        contextlib.redirect_stdout(output),
+        pytest.raises(SystemExit) as left,
+    ):
+        main()
+    assert left.value.code in (0, None), (left.value.code, output.getvalue(), errors.getvalue())
+    assert errors.getvalue().strip() == ""
+    return output.getvalue()
+
+
 def said(*words: str, folder: Path, check: int) -> str:
     """What the command says on its error stream in this process; its exit status must be `check`."""
     errors, output = io.StringIO(), io.StringIO()

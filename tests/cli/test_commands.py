@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.cli.runs import refusal_of, refused, wattquorum
+from tests.cli.runs import wattquorum
 from wattquorum.cli.app import app
 
 
@@ -109,26 +109,6 @@ def test_records_can_be_rebuilt_from_the_chain(traded: Path, tmp_path: Path) -> 
             lines = sorted(line for line in database.iterdump() if "_info" not in line)
         dumps.append(lines)
     assert dumps[0] == dumps[1]
-
-
-def test_a_bill_adds_up(traded: Path) -> None:
-    told = wattquorum("bill", "village-2", folder=traded).stdout
-    rows = re.findall(r"│ ([a-z ]+?)\s+│\s+(-?[\d,]+\.\d+) CNY │", told)
-    parts = {name: round(float(amount.replace(",", "")) * 1_000_000) for name, amount in rows}
-    assert parts.pop("sum") == sum(parts.values())
-    assert len(parts) >= 4
-    assert "account_unknown" in wattquorum("bill", "nobody", folder=traded, check=2).stderr
-
-
-def test_a_bill_of_one_day_is_of_a_day_that_the_records_have(traded: Path) -> None:
-    day = "2016-06-18T22:00:00Z"
-    told = wattquorum("bill", "village-2", "--day", day, folder=traded).stdout
-    assert f"Bill of village-2, day {day}" in " ".join(told.split())
-    unknown = wattquorum("bill", "village-2", "--day", "2016-06-17T22:00:00Z", folder=traded, check=2)
-    assert refusal_of(unknown.stderr) == "day_unknown"
-    assert f"Choose a day of these records: {day}." in unknown.stderr
-    for other in ("Sunday", "2016-06-18", ""):
-        assert refused("bill", "village-2", "--day", other, folder=traded) == "time_unreadable"
 
 
 def test_keys_are_random_and_private(tmp_path: Path) -> None:

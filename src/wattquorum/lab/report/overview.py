@@ -27,7 +27,7 @@ def title_of(week: Week) -> str:
         return str(week.run["title"])
     if not week.days:
         return f"{week.chain.name}: no delivery day yet"
-    first, last = week.days[0].row.date, week.days[-1].row.date
+    first, last = week.days[0].date, week.days[-1].date
     return f"{week.chain.name}: {first}" if first == last else f"{week.chain.name}: {first} to {last}"
 
 
@@ -59,7 +59,7 @@ def _span(week: Week) -> str:
     """How many days, and from when to when."""
     if not week.days:
         return "none"
-    first, last = week.days[0].row.date, week.days[-1].row.date
+    first, last = week.days[0].date, week.days[-1].date
     return f"1: {first}" if first == last else f"{len(week.days)}: {first} to {last}"
 
 
