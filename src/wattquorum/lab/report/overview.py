@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from wattquorum.foundation.quantities import Energy, Money, Price, format_energy, format_money, format_price
 from wattquorum.lab.report.markup import Section, behind, paragraph, table
@@ -81,6 +81,8 @@ def overview(week: Week) -> Section:
     fined = week.rows(
         select(
             func.coalesce(func.sum(penalties.c.compensation_millionths), 0).label("compensation"),
+            func.coalesce(func.sum(_of_side("sell")), 0).label("by_sellers"),
+            func.coalesce(func.sum(_of_side("buy")), 0).label("by_buyers"),
             func.coalesce(func.sum(penalties.c.fine_millionths), 0).label("fine"),
         )
     )[0]
@@ -92,6 +94,7 @@ def overview(week: Week) -> Section:
     )[0][0]
     matched, injected, withdrawn = energy.matched or 0, energy.injected or 0, energy.withdrawn or 0
     mean = Price(paid * 1_000 // matched) if matched else Price(0)
+    by_side = f"{week.amount(fined.by_sellers)} by sellers, {week.amount(fined.by_buyers)} by buyers"
     figures = [
         ("Traded between members", format_energy(Energy(matched)), _shares(matched, injected, withdrawn)),
         ("Contracts", f"{len(week.contracts):,}", f"promising {format_energy(Energy(energy.promised or 0))}"),
@@ -113,7 +116,7 @@ def overview(week: Week) -> Section:
         (
             "Penalties",
             _money(week, fined.compensation + fined.fine),
-            f"{_money(week, fined.compensation)} compensation, {_money(week, fined.fine)} fines",
+            f"{_money(week, fined.compensation)} compensation ({by_side}), {_money(week, fined.fine)} fines",
         ),
     ]
     cards = "".join(
@@ -127,6 +130,10 @@ def overview(week: Week) -> Section:
     if not week.run:
         body += paragraph("These records carry no annotations: the chain does not say where its readings come from.")
     return Section("overview", "Overview", "The days in figures", "", body, {})
+
+
+def _of_side(side: str) -> ColumnElement[int]:
+    return case((penalties.c.side == side, penalties.c.compensation_millionths), else_=0)
 
 
 def _money(week: Week, amount: int) -> str:
