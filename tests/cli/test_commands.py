@@ -105,9 +105,11 @@ def test_rows_that_were_deleted_before_their_time_are_a_fault(traded: Path, tmp_
 def test_records_can_be_rebuilt_from_the_chain(traded: Path, tmp_path: Path) -> None:
     import sqlite3
 
-    wattquorum("records", traded / "out/week/chain", "--out", tmp_path / "again.sqlite", folder=tmp_path)
+    shutil.copytree(traded / "out/week/chain", tmp_path / "out/week/chain")
+    told = wattquorum("records", folder=tmp_path).stdout
+    assert told.startswith("records  out/week/market.sqlite  ("), "where every other command looks for them"
     dumps = []
-    for path in (traded / "out/week/market.sqlite", tmp_path / "again.sqlite"):
+    for path in (traded / "out/week/market.sqlite", tmp_path / "out/week/market.sqlite"):
         with sqlite3.connect(path) as database:
             lines = sorted(line for line in database.iterdump() if "_info" not in line)
         dumps.append(lines)

@@ -17,7 +17,7 @@ from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.state import MemberSide, Table, side_key
 from wattquorum.ledger.transactions import Propose, SetParameters
 from wattquorum.records import tables as t
-from wattquorum.records.database import AnyRow, connect, dump, opened, rows_of
+from wattquorum.records.database import AnyRow, connect, opened, rows_of, sorted_rows
 from wattquorum.records.entries import _enter
 from wattquorum.records.parquet import all_tables
 from wattquorum.records.projection import Projection
@@ -26,8 +26,9 @@ from wattquorum.records.views import balances
 
 
 def content(place: Path | str) -> list[str]:
+    """Every row of every table as a line of text, in a fixed order."""
     with opened(place) as engine:
-        return list(dump(engine, all_tables()))
+        return [f"{table.name} {tuple(row)!r}" for table in all_tables() for row in sorted_rows(engine, table)]
 
 
 @pytest.fixture(scope="module")
