@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from tests.cli.runs import printed, refused, said
 from wattquorum.foundation.quantities import Money, format_money
-from wattquorum.records.bills import Bill, bill_of
+from wattquorum.records.bills import Bill, bill_of, words_of
 from wattquorum.records.database import opened, rows_of
 from wattquorum.records.tables import accounts
 
@@ -94,7 +94,7 @@ def test_a_pipe_gets_every_line_whole(long_named: Path) -> None:
         assert [row[heading.index("contract") + 8 :].strip() for row in rows] == amounts(bill)
         for row, line in zip(rows, bill.lines, strict=True):
             assert f"   {line.counterparty_name} " in row
-            assert f" {line.kind.replace('_', ' ')}   " in row
+            assert f" {words_of(line.kind)}   " in row
             assert f" {line.contract[:8]} " in row
         assert LONG in told.stdout
         assert "\u2026" not in told.stdout

@@ -20,6 +20,7 @@ from wattquorum.ledger.accounts import Role, Status
 from wattquorum.ledger.genesis import Founder, Genesis
 from wattquorum.ledger.inclusion import InclusionProof
 from wattquorum.ledger.parameters import RANGES
+from wattquorum.records.bills import words_of
 from wattquorum.replica.pool import Limits
 
 ROOT = Path(__file__).parents[2]
@@ -256,3 +257,11 @@ def test_no_link_inside_the_documentation_is_broken(page: str) -> None:
             if anchor not in [slug(each) for each in headings]:
                 broken.append(target)
     assert broken == []
+
+
+def test_the_glossary_has_every_word_that_stands_on_a_bill() -> None:
+    section = (
+        (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").partition("## On a bill")[2].partition("\n## ")[0]
+    )
+    words = re.findall(r"^\| ([a-z -]+) \| (?!who pays whom)", section, re.MULTILINE)
+    assert sorted(words) == sorted(words_of(kind.name.lower()) for kind in transfers.Kind)

@@ -51,7 +51,7 @@ def test_all_sums_of_an_eventful_market_close(records: Path) -> None:
         ("UPDATE intervals SET matched_wh = matched_wh + 1", "settled energy, every column"),
         ("UPDATE intervals SET grid_sale_millionths = 1", "settled money, every column"),
         ("DELETE FROM transfers WHERE kind = 'energy'", "paid or owed: energy"),
-        ("DELETE FROM transfers WHERE kind = 'over_grid_fee'", "paid or owed: over grid fee"),
+        ("DELETE FROM transfers WHERE kind = 'over_grid_fee'", "paid or owed: over-grid fee"),
         ("DELETE FROM transfers WHERE kind = 'grid_purchase'", "paid or owed: grid purchase"),
         ("DELETE FROM transfers WHERE kind = 'grid_sale'", "paid or owed: grid sale"),
         (

@@ -51,7 +51,7 @@ def bill(
     from sqlalchemy import select
 
     from wattquorum.records.annotations import day_dates
-    from wattquorum.records.bills import bill_of
+    from wattquorum.records.bills import bill_of, words_of
     from wattquorum.records.database import opened, rows_of
     from wattquorum.records.tables import accounts, chain
 
@@ -68,7 +68,7 @@ def bill(
     if lines:
         _print(title, LINE_COLUMNS, _lines(found, dates, currency), found, currency)
     else:
-        kinds = [(_words(kind), format_money(Money(amount), currency)) for kind, amount in found.by_kind().items()]
+        kinds = [(words_of(kind), format_money(Money(amount), currency)) for kind, amount in found.by_kind().items()]
         _print(title, KIND_COLUMNS, kinds, found, currency)
 
 
@@ -117,21 +117,19 @@ LINE_COLUMNS: Final = (
 
 
 def _lines(found: Bill, dates: Mapping[int, date], currency: str) -> list[Sequence[str]]:
+    from wattquorum.records.bills import words_of
+
     return [
         (
             str(line.height),
             dates[line.day_start_ms].isoformat() if line.day_start_ms is not None else "",
-            _words(line.kind),
+            words_of(line.kind),
             line.counterparty_name,
             line.contract[:8],
             format_money(Money(line.amount_millionths), currency),
         )
         for line in found.lines
     ]
-
-
-def _words(kind: str) -> str:
-    return kind.replace("_", " ")
 
 
 def _print(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], found: Bill, currency: str) -> None:

@@ -29,6 +29,11 @@ from wattquorum.records.tables import (
 from wattquorum.records.views import bill_lines
 
 
+def words_of(kind: str) -> str:
+    """What people read for a kind of transfer, as the glossary has it; report and terminal say the same."""
+    return kind.replace("over_grid", "over-grid").replace("_", " ")
+
+
 class BillLine(NamedTuple):
     """One line: `amount_millionths` is above zero when the account is paid."""
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from wattquorum.records import tables as t
+from wattquorum.records.bills import words_of
 from wattquorum.records.views import balances, cashier_days, energy_balance
 
 
@@ -163,7 +164,7 @@ def _paid(connection: Connection) -> list[Sum]:
     name, right = "paid or owed: {}", "transferred + owed"
     found = [
         Sum(
-            name.format(kind.replace("_", " ")),
+            name.format(words_of(kind)),
             "settled",
             _total(connection, column, _in_force),
             right,
@@ -194,7 +195,7 @@ def _paid(connection: Connection) -> list[Sum]:
         signed = case((member.in_(members), _due.c.amount), else_=-_due.c.amount)
         found.append(
             Sum(
-                name.format(kind.replace("_", " ")),
+                name.format(words_of(kind)),
                 "settled",
                 _total(connection, _positions.c.residual_millionths, in_force),
                 right,
