@@ -25,7 +25,7 @@ from wattquorum.records.tables import accounts
 
 LONG = "the-cooperative-of-the-upper-valley-and-of-all-villages-on-the-other-side-of-the-river"
 START = "2016-06-18T22:00:00Z"
-ROW = re.compile(r"^([a-z ]+?) {3,}(-?[\d,]+\.\d+) CNY$", re.MULTILINE)
+ROW = re.compile(r"^([a-z -]+?) {3,}(-?[\d,]+\.\d+) CNY$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.cli.runs import wattquorum
+from tests.cli.runs import printed, said, wattquorum
 from wattquorum.cli.app import app
 
 
@@ -46,16 +46,16 @@ def test_a_second_run_replaces_the_first_and_nothing_else(traded: Path, tmp_path
 
 
 def test_audit_says_sound_or_names_the_block(traded: Path, tmp_path: Path) -> None:
-    said = wattquorum("audit", folder=traded).stdout
-    digest = re.search(r"digest ([0-9a-f]{64})", said)
-    assert "sound" in said
+    told = wattquorum("audit", folder=traded).stdout
+    digest = re.search(r"digest ([0-9a-f]{64})", told)
+    assert "sound" in told
     assert digest
-    wattquorum("audit", "--expect", digest[1], folder=traded)
+    assert "sound" in printed("audit", "--expect", digest[1], folder=traded)
     for other in ("00" * 32, "deadbeef"):
-        line = wattquorum("audit", "--expect", other, folder=traded, check=1).stderr.splitlines()[-1]
-        said = f"wrong: end_unexpected: digest is not what the chain was expected to end with (found: {digest[1]}). "
-        assert line.startswith(said)
-        assert other in line[len(said) :]
+        line = said("audit", "--expect", other, folder=traded, check=1).splitlines()[-1]
+        wrong = f"wrong: end_unexpected: digest is not what the chain was expected to end with (found: {digest[1]}). "
+        assert line.startswith(wrong)
+        assert other in line[len(wrong) :]
     shutil.copytree(traded / "out" / "week" / "chain", tmp_path / "chain")
     segment = next((tmp_path / "chain" / "blocks").iterdir())
     data = bytearray(segment.read_bytes())
@@ -117,12 +117,11 @@ def test_records_can_be_rebuilt_from_the_chain(traded: Path, tmp_path: Path) -> 
 
 
 def test_keys_are_random_and_private(tmp_path: Path) -> None:
-    first = wattquorum("keys", "a.key", folder=tmp_path).stdout
-    second = wattquorum("keys", "b.key", folder=tmp_path).stdout
-    assert first.split()[-1] != second.split()[-1]
+    first, second = (printed("keys", name, folder=tmp_path).split()[-1] for name in ("a.key", "b.key"))
+    assert first != second
     assert stat.S_IMODE((tmp_path / "a.key").stat().st_mode) == 0o600
-    told = wattquorum("keys", "a.key", folder=tmp_path, check=2).stderr
-    assert told == "refused: file_exists: out exists already (found: a.key). Choose a file that does not exist.\n"
+    told = said("keys", "a.key", folder=tmp_path, check=2)
+    assert told == "refused: file_exists: out exists already (found: a.key). Choose a file that does not exist."
 
 
 @pytest.mark.parametrize(
@@ -139,9 +138,9 @@ def test_keys_are_random_and_private(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_refused_with_a_code_and_a_remedy(tmp_path: Path, words: tuple[str, ...], code: str) -> None:
-    told = wattquorum(*words, folder=tmp_path, check=2).stderr
+    told = said(*words, folder=tmp_path, check=2)
     assert code in told
-    assert told.rstrip().endswith(".")
+    assert told.endswith(".")
     assert not (tmp_path / "out").exists()
 
 
