@@ -237,6 +237,7 @@ def test_on_a_phone_titles_and_captions_are_whole(page: Page, report: Path) -> N
         assert place["x"] >= 0
         assert place["x"] + place["width"] <= 390
     assert page.locator("#strategy-chart .infolayer text").count() == 3
+    page.wait_for_selector("#bill-lines tbody tr")
     caption = page.locator("#bill-lines caption span")
     for scrolled in (0, 200):
         page.locator("#bill-lines").evaluate("(element, left) => { element.scrollLeft = left; }", scrolled)
@@ -260,6 +261,7 @@ def test_the_row_of_links_follows_the_reader(page: Page, report: Path) -> None:
 def test_a_bill_says_why_its_lines_are_more_than_those_it_adds_up(page: Page, report: Path) -> None:
     page.goto(report.as_uri())
     page.locator("#bill-waterfall").scroll_into_view_if_needed()
+    page.wait_for_selector("#bill-lines tbody tr")
     page.select_option("#bill-member", label="mill")
     said = re.fullmatch(
         r"mill: (\d+) lines, deposits and withdrawals left out, .*", page.locator("#bill-says").inner_text()
