@@ -1,19 +1,25 @@
 """The batch rules against numpy alone: settlement, allotment and collateral of many one-day contracts of 96 intervals.
 
 The floor of settlement is the same arithmetic written out with numpy and nothing else: four products and divisions,
-two losses, no check, no bound, no chunk and no negative price.
+two losses, no check, no bound, no chunk and no negative price. Beside the bare rule stands what a contract costs on a
+ledger, in times the same floor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Final
 
 import numpy as np
 
 from benchmarks.measuring import Line, Section, beside, seconds
+from benchmarks.town import Town
 from wattquorum.foundation.quantities import MILLION, WH_PER_KWH, Points
 from wattquorum.foundation.vectors import Int64s
+from wattquorum.ledger.execution import Ledger
+from wattquorum.ledger.facts import ContractSettled
+from wattquorum.ledger.transactions import CloseDay, ClosePage
 from wattquorum.market.allotment import allot_rows
 from wattquorum.market.collateral import collateral
 from wattquorum.market.settlement import settle_rows
@@ -24,6 +30,7 @@ INTERVALS: Final = 96
 NODES: Final = 1_000
 PROMISED_MAX: Final = 50_000  # [Wh] in one interval
 COLLATERALS: Final = 2_000
+TOWN_MEMBERS, TOWN_CONTRACTS, TOWN_FEEDERS = 1_000, 4_000, 10
 TARGET: Final = 5  # settlement takes at most so many times as long as numpy alone
 
 
@@ -88,6 +95,8 @@ def measured() -> Section:
     allotted = beside(
         lambda: allot_rows(batch.metered, batch.promised, batch.node_of), batch.incomes_by_numpy, rounds=3
     )
+    on_ledger, contracts = settled_on_a_ledger()
+    floor = per_contract(whole.floor)
     return Section(
         f"{CONTRACTS:,} one-day contracts of {INTERVALS} intervals, in times what bare numpy takes",
         [
@@ -95,11 +104,35 @@ def measured() -> Section:
             Line("   against its four transfers alone", transfers.times, "x", f"target: at most {TARGET}"),
             Line("settlement without compensation", off.times, "x", "against its four transfers"),
             Line("settlement", per_contract(whole.ours), "us/contract"),
+            Line(
+                "a contract on the ledger, pages and day",
+                on_ledger / floor,
+                "x",
+                f"{on_ledger:.0f} us a contract, bare numpy {floor:.0f} us; {contracts:,} contracts, signatures known",
+            ),
             Line(f"allotment to {NODES:,} nodes", allotted.times, "x", "against the four transfers, for a measure"),
             Line("allotment", per_contract(allotted.ours), "us/contract"),
             Line("collateral, one contract at a time", _collateral(batch), "us/contract"),
         ],
     )
+
+
+def settled_on_a_ledger(
+    members: int = TOWN_MEMBERS, contracts: int = TOWN_CONTRACTS, feeders: int = TOWN_FEEDERS
+) -> tuple[float, int]:
+    """What closing pages and day of a town costs for each contract [us], and how many contracts were settled.
+
+    All of it: reading the state, allotment, settlement, judging, transfers, facts, receipts and roots.
+    """
+    town = Town(members, contracts, feeders)
+    ledger, taken, settled = Ledger(town.genesis), 0.0, 0
+    for step in town.steps():
+        begun = perf_counter()
+        executed = ledger.execute(step.entry, lambda checks: [True] * len(checks))
+        if step.kind in (ClosePage, CloseDay):
+            taken += perf_counter() - begun
+            settled += sum(isinstance(fact, ContractSettled) for facts in executed.facts for fact in facts)
+    return taken / settled * MILLION, settled
 
 
 def per_contract(taken: float) -> float:

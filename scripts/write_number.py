@@ -15,6 +15,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,7 @@ class Run:
     """A finished run: its folder, its records, and the line that is followed."""
 
     folder: Path
+    place: Path  # where commands are run: a folder that has the run under its own name and nothing else
     records: sqlite3.Connection
     line: sqlite3.Row
 
@@ -144,24 +146,23 @@ class Run:
         return f"```sql\n{self.sql(name)}\n```\n\n```\n" + "\n".join(lines) + "\n```"
 
     def said(self, *words: str) -> str:
-        """What a command prints, run where the page's reader stands."""
+        """What a command prints, run where it finds out/week like the page's reader, and leaves nothing in the tree."""
         command = [sys.executable, "-m", "wattquorum", *words]
         environment = {**os.environ, "COLUMNS": str(COLUMNS), "NO_COLOR": "1", "TERM": "dumb"}
-        done = subprocess.run(
-            command, cwd=self.folder.parent.parent, env=environment, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(command, cwd=self.place, env=environment, capture_output=True, text=True, check=True)
         return "\n".join(line.rstrip() for line in done.stdout.rstrip().splitlines())
 
 
-def opened(folder: Path) -> Run:
-    """A run's records, and its first line that shows everything."""
+def opened(folder: Path, place: Path) -> Run:
+    """A run's records, and its first line that shows everything; commands run in `place`, an empty folder."""
     require(folder.resolve().parts[-2:] == ("out", "week"), "RUN is the out/week of some folder, as on the page")
     records = sqlite3.connect(f"file:{folder / 'market.sqlite'}?mode=ro", uri=True)
     records.row_factory = sqlite3.Row
     line = records.execute(CHOSEN).fetchone()
     if line is None:
         sys.exit("write_number: no line of this run shows everything")
-    return Run(folder.resolve(), records, line)
+    (place / "out").symlink_to(folder.resolve().parent)
+    return Run(folder.resolve(), place, records, line)
 
 
 def require(claim: bool, what: str) -> None:
@@ -190,7 +191,7 @@ def page(run: Run) -> str:
 
 def _line(run: Run) -> list[str]:
     seller, buyer, start = run.line["seller"], run.line["buyer"], format_moment(run.line["day_start_ms"])
-    (moved,) = run.rows("transfer")
+    (moved,), day = run.rows("transfer"), run.line["date"]
     return [
         prose(f"""
             # How a number came to be
@@ -204,9 +205,9 @@ def _line(run: Run) -> list[str]:
             ## The line
 
             `wattquorum bill` prints what a member was paid (above zero) and paid (below) for a delivery day. A day is
-            named by its start: the local {run.line["date"]} begins at {start}.
+            named by its local date, or by its start: {run.line["date"]} begins at {start}.
         """),
-        f"```\n$ wattquorum bill {seller} --day {start}\n{run.said('bill', seller, '--day', start)}\n```",
+        f"```\n$ wattquorum bill {seller} --day {day}\n{run.said('bill', seller, '--day', day)}\n```",
         prose(f"""
             Every amount is a sum of transfers, and nothing else is on a bill ([L-1](rules.md#l-1)). We follow one of
             the transfers behind `energy`: what {buyer} paid to {seller}.
@@ -408,7 +409,8 @@ def main() -> None:
     options.add_argument("run", nargs="?", type=Path, default=Path("out/week"), metavar="RUN")
     options.add_argument("--check", action="store_true", help="write nothing; end with 1 if the page differs")
     chosen = options.parse_args()
-    written = page(opened(chosen.run))
+    with tempfile.TemporaryDirectory() as place:
+        written = page(opened(chosen.run, Path(place)))
     if not chosen.check:
         PAGE.write_text(written, encoding="utf-8")
     elif PAGE.read_text(encoding="utf-8") != written:

@@ -6,10 +6,11 @@ import json
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
-from benchmarks import registry
+from benchmarks import registry, throughput
 from benchmarks.__main__ import told
-from benchmarks.batches import Batch
+from benchmarks.batches import Batch, settled_on_a_ledger
 from benchmarks.chains import recorded
 from benchmarks.measuring import Line, Section, of_pairs
 from benchmarks.throughput import Round, rate_of
@@ -19,6 +20,7 @@ from wattquorum.ledger.audit import audit
 from wattquorum.ledger.blocks import Outcome, decode_block
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.facts import DaySealed, FineCharged
+from wattquorum.ledger.transactions import PAYLOAD_TYPES
 from wattquorum.market.settlement import settle_rows
 
 
@@ -61,6 +63,27 @@ def test_a_ratio_is_the_middle_one_of_neighbours() -> None:
 def test_a_share_is_of_the_floor_and_its_ceiling_is_the_longer_of_both() -> None:
     rate = rate_of([Round(floor=2.0, executing=4.0, ours=8.0), Round(1.0, 0.5, 2.0), Round(2.0, 4.0, 5.0)])
     assert rate == (5.0, 40.0, 50.0)
+
+
+def test_what_a_contract_costs_on_a_ledger_is_of_all_contracts_that_its_pages_settled() -> None:
+    cost, settled = settled_on_a_ledger(members=40, contracts=80, feeders=3)
+    assert settled == 80
+    assert cost > 0
+
+
+def test_types_of_the_towns_day_are_measured_and_all_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("MEMBERS", 220), ("CONTRACTS", 220), ("FEEDERS", 3), ("TYPE_ROUNDS", 1)):
+        monkeypatch.setattr(throughput, name, value)
+    *lines, last = throughput._types(verify_each).lines
+    day = {step.kind.__name__ for step in Town(220, 220, 3).steps()}
+    assert {line.name for line in lines} == day
+    assert len(day) == 14
+    notes = {line.name: line.note for line in lines}
+    assert "only 3 in a block" in notes["ClosePage"]
+    assert "only" not in notes["Offer"]
+    assert last.name == "types that are not measured"
+    assert {*last.note.split(", ")} == {kind.__name__ for kind in PAYLOAD_TYPES} - day
+    assert (last.value, last.unit) == (len(PAYLOAD_TYPES) - len(day), "of 24")
 
 
 def test_the_numbers_can_be_written_as_json() -> None:

@@ -15,17 +15,36 @@ import pytest
 
 from wattquorum.cli.app import main
 
+TERMINAL = {"COLUMNS": "160", "TERM": "dumb", "NO_COLOR": "1"}
+
 
 def wattquorum(*words: str | Path, folder: Path, check: int | None = 0) -> subprocess.CompletedProcess[str]:
     """Runs the command in a folder; its exit status must be `check` unless that is None."""
     command = [sys.executable, "-m", "wattquorum", *map(str, words)]
-    environment = {**os.environ, "COLUMNS": "160", "TERM": "dumb", "NO_COLOR": "1"}
+    environment = {**os.environ, **TERMINAL}
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=120, env=environment, check=False
     )
     assert check is None or done.returncode == check, (done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     return done
+
+
+def printed(*words: str | Path, folder: Path) -> str:
+    """What the command prints in this process; it must be done, and say nothing on its error stream."""
+    errors, output = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        mock.patch.dict(os.environ, TERMINAL),
+        mock.patch.object(sys, "argv", ["wattquorum", *map(str, words)]),
+        contextlib.redirect_stderr(errors),
+        contextlib.redirect_stdout(output),
+        pytest.raises(SystemExit) as left,
+    ):
+        main()
+    assert left.value.code in (0, None), (left.value.code, output.getvalue(), errors.getvalue())
+    assert errors.getvalue().strip() == ""
+    return output.getvalue()
 
 
 def said(*words: str, folder: Path, check: int) -> str:

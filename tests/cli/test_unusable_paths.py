@@ -42,7 +42,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("path", ["nowhere", "text", "noise", "empty", "folder"])
-@pytest.mark.parametrize("command", [("audit",), ("export",), ("forget",), ("prove", "ff", "--chain")])
+@pytest.mark.parametrize("command", [("audit",), ("export",), ("forget",), ("prove", "ff" * 32, "--chain")])
 def test_what_is_no_chain_folder_is_refused(places: Path, command: tuple[str, ...], path: str) -> None:
     assert refused_and_unchanged(places, *command, path) == "file_unreadable"
 
@@ -140,7 +140,7 @@ def test_records_do_not_go_into_what_is_no_database(places: Path, path: str) -> 
 
 def test_a_key_goes_into_a_new_file_alone(places: Path) -> None:
     for path in ("folder", "text", "empty"):
-        assert refused_and_unchanged(places, "keys", path) == "folder_exists"
+        assert refused_and_unchanged(places, "keys", path) == "file_exists"
     for path in ("nowhere/file", "text/file", UNWRITABLE):
         assert refused_and_unchanged(places, "keys", path) == "file_unreadable"
 

@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from wattquorum.ledger.accounts import Role, Status
 from wattquorum.ledger.genesis import Founder, Genesis
 from wattquorum.ledger.inclusion import InclusionProof
 from wattquorum.ledger.parameters import RANGES
+from wattquorum.records.bills import words_of
 from wattquorum.replica.pool import Limits
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +66,12 @@ def number(cell: str) -> int:
 
 def python_files() -> list[Path]:
     return sorted(SOURCE.rglob("*.py"))
+
+
+@cache
+def syntax(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file; read and walked once."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 # Limits
@@ -158,7 +166,7 @@ def first_texts(called: str) -> set[str]:
     """The literal first arguments of every call of a function, over the whole source."""
     found = set()
     for path in python_files():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in syntax(path):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 if name == called and isinstance(node.args[0].value, str):
@@ -173,7 +181,7 @@ def test_the_formats_list_every_hash_tag_and_every_purpose_of_a_signature() -> N
     named = {
         node.value.value
         for path in python_files()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in syntax(path)
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if isinstance(target, ast.Name) and target.id.endswith("PURPOSE")
@@ -195,7 +203,7 @@ def test_the_formats_name_every_refusal_of_a_transaction_with_its_field() -> Non
     missing = []
     for module in RULE_MODULES:
         path = SOURCE / "ledger" / f"{module}.py"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in syntax(path):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Refused":
                 given = [str(each.value) for each in node.args[:2] if isinstance(each, ast.Constant)]
                 if len(given) == 2 and tuple(given) not in listed | prose:
@@ -256,3 +264,11 @@ def test_no_link_inside_the_documentation_is_broken(page: str) -> None:
             if anchor not in [slug(each) for each in headings]:
                 broken.append(target)
     assert broken == []
+
+
+def test_the_glossary_has_every_word_that_stands_on_a_bill() -> None:
+    section = (
+        (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").partition("## On a bill")[2].partition("\n## ")[0]
+    )
+    words = re.findall(r"^\| ([a-z -]+) \| (?!who pays whom)", section, re.MULTILINE)
+    assert sorted(words) == sorted(words_of(kind.name.lower()) for kind in transfers.Kind)

@@ -216,13 +216,33 @@ def test_members_without_readings_are_refused_by_name(own: RunOptions) -> None:
     assert "meter_unknown" in str(told.value)
 
 
-@pytest.mark.parametrize("body", ["raise ValueError('no wind')", "return [42]", "return None"])
+OFFER = "Offer(situation.day, situation.side, b'', {}, pack_prices([550_000]), situation.gate_ms)"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise ValueError('no wind')",
+        "return [42]",
+        "return None",
+        "return [Accept(situation.day, 'a name')]",
+        "return [Accept(situation.day, b'short')]",
+        "return [Accept(-1, bytes(16))]",
+        "return [Accept(2.5, bytes(16))]",
+        "return [Accept(2**70, bytes(16))]",
+        f"return [{OFFER.format('[1, 2, 3]')}]",
+        f"return [{OFFER.format('None')}]",
+        f"return [{OFFER.format('bytes(100_000)')}]",
+        f"return [{OFFER.format('pack_energy([1] * 96)')}] * 100_000",
+    ],
+)
 def test_a_strategy_that_fails_is_named_with_its_member(own: RunOptions, tmp_path: Path, body: str) -> None:
     broken = STRATEGY.replace("        answers = [", f"        {body}\n        answers = [")
     (tmp_path / "own.py").write_text(broken, encoding="utf-8")
     with pytest.raises(Refused) as told:
         run(plan_of(own), tmp_path / "chain")
     assert (told.value.code, told.value.field) == ("strategy_failed", "mill")
+    assert told.value.value.startswith("half: ")
 
 
 def test_a_new_run_does_not_remove_what_is_no_chain_of_its_own(tmp_path: Path) -> None:

@@ -336,7 +336,7 @@ def test_the_terminal_gets_tables_that_fit(records: Path) -> None:
     assert "Two days & a <market>, money in CNY" in lines[0]
     assert any(line.startswith("mill ") for line in lines)
     closing = [line for line in lines if line.startswith(("paid or owed", "all ", "settled ", "the cashier"))]
-    assert len(closing) == 15
+    assert len(closing) == 16
     assert all(line.rstrip().endswith("yes") for line in closing)
 
 

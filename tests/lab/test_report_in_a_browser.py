@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,10 +22,11 @@ from wattquorum.foundation.quantities import (
     format_points,
     format_price,
 )
+from wattquorum.foundation.transfers import Kind
 from wattquorum.lab.report import write_report
 from wattquorum.lab.report.week import Week
 from wattquorum.ledger.accounts import Side
-from wattquorum.records.bills import bill_of
+from wattquorum.records.bills import bill_of, words_of
 from wattquorum.records.database import opened
 
 CHARTS = (
@@ -251,6 +253,62 @@ def test_a_phone_does_not_scroll_sideways(page: Page, report: Path) -> None:
     page.goto(report.as_uri())
     see_everything(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_on_a_phone_titles_and_captions_are_whole(page: Page, report: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(report.as_uri())
+    see_everything(page)
+    for title in page.locator("#strategy-chart .infolayer text").all():
+        place = title.bounding_box()
+        assert place is not None
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= 390
+    assert page.locator("#strategy-chart .infolayer text").count() == 3
+    page.wait_for_selector("#bill-lines tbody tr")
+    caption = page.locator("#bill-lines caption span")
+    for scrolled in (0, 200):
+        page.locator("#bill-lines").evaluate("(element, left) => { element.scrollLeft = left; }", scrolled)
+        place, frame = caption.bounding_box(), page.locator("#bill-lines").bounding_box()
+        assert place is not None
+        assert frame is not None
+        assert frame["x"] <= place["x"]
+        assert place["x"] + place["width"] <= frame["x"] + frame["width"] <= 390
+
+
+def test_the_row_of_links_follows_the_reader(page: Page, report: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(report.as_uri())
+    for name in ("books", "bills", "overview"):
+        page.locator(f"#{name}").evaluate("element => element.scrollIntoView({ behavior: 'instant' })")
+        link = page.locator(f"nav a[href='#{name}']")
+        expect(link).to_have_attribute("aria-current", "true")
+        expect(link).to_be_in_viewport(ratio=1)
+
+
+def test_a_bill_says_why_its_lines_are_more_than_those_it_adds_up(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    page.locator("#bill-waterfall").scroll_into_view_if_needed()
+    page.wait_for_selector("#bill-lines tbody tr")
+    page.select_option("#bill-member", label="mill")
+    said = re.fullmatch(
+        r"mill: (\d+) lines, deposits and withdrawals left out, .*", page.locator("#bill-says").inner_text()
+    )
+    told = re.fullmatch(
+        r"(\d+) lines on the bill of mill, (\d+) of them deposits or withdrawals; above zero when it is paid",
+        page.locator("#bill-lines caption").inner_text(),
+    )
+    assert said
+    assert told
+    assert int(said[1]) + int(told[2]) == int(told[1])
+    page.select_option("#bill-kind", "energy")
+    assert "deposits" not in page.locator("#bill-lines caption").inner_text()
+
+
+def test_kinds_have_the_words_of_the_glossary(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    kinds = [kind.name.lower() for kind in Kind]
+    assert page.evaluate("kinds => kinds.map(kindText)", kinds) == [words_of(kind) for kind in kinds]
 
 
 def test_without_scripts_the_tables_stand(page: Page, report: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -12,13 +13,13 @@ from wattquorum.foundation.identities import tagged_hash, verify_each
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind, Transfer
+from wattquorum.ledger import snapshots
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.audit import Audited, AuditFault, audit
 from wattquorum.ledger.blocks import Block, Outcome, Proposed, receipts_root, transactions_root
 from wattquorum.ledger.conservation import Books
-from wattquorum.ledger.facts import Moved
+from wattquorum.ledger.facts import ContractSettled, Moved
 from wattquorum.ledger.readings import decode_rows, root_of_rows
-from wattquorum.ledger.snapshots import take
 from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import Deposit, SealDay
 from wattquorum.market.terms import Policy
@@ -192,8 +193,121 @@ def test_an_audit_that_begins_at_a_snapshot_knows_the_parameters_of_before(polic
         made.close(day=day)
         if day == START:
             made.done("operator", SealDay(START), at=START + 3 * 24 * HOUR)
-            snapshot, height = take(made.ledger), made.ledger.height
+            snapshot, height = snapshots.take(made.ledger), made.ledger.height
     rows = {root_of_rows(decode_rows(data)): data for executed in made.executed[height:] for data in executed.rows}
     blocks = [executed.data for executed in made.executed]
     found = audit(made.genesis_bytes, blocks, rows.get, {height: snapshot}, verify_each, None, made.ledger.height)
     assert (found.digest, found.replayed_from) == (made.ledger.digest, height + 1)
+
+
+def test_the_books_find_money_that_was_locked_for_no_contract(world: World) -> None:
+    """The account's money is what the books say; only how much of it is free is not."""
+    state, special = world.ledger.state, world.ledger._reserved
+    books = Books()
+    books.adopt(state, world.ledger.shelf)
+    mark = state.mark()
+    account = world.account("g")
+    state.put(
+        Table.ACCOUNT, world.address("g"), changed(account, balance=account.balance - 1, locked=account.locked + 1)
+    )
+    try:
+        with pytest.raises(Refused) as told:
+            books.check(state, special)
+        assert (told.value.code, told.value.field) == ("conservation_broken", "account")
+        assert told.value.remedy == "Its collateral is not the sum over its contracts."
+    finally:
+        state.roll_back(mark)
+
+
+MONEY = ("energy", "over_grid_fee", "grid_purchase", "grid_sale", "seller_compensation", "buyer_compensation")
+
+
+@pytest.mark.parametrize("field", MONEY)
+@pytest.mark.parametrize("policy", [Policy.TRUE_LOSS, Policy.OFF])
+def test_the_books_find_a_contracts_money_that_does_not_follow_from_its_energy(policy: Policy, field: str) -> None:
+    """One millionth more in what a settlement says; the transfers fit their receipt."""
+    made = short_day(policy)
+    enter_all(made)
+    with pytest.raises(Refused) as told:
+        enter_all(made, lambda fact: changed(fact, **{field: getattr(fact, field) + 1}))
+    assert (told.value.code, told.value.field) == ("conservation_broken", "contract")
+
+
+def test_what_the_policy_of_the_paper_compensates_follows_from_the_whole_day_and_not_from_intervals() -> None:
+    made = short_day(Policy.PAPER)
+    settled = [fact for fact in made.facts(ContractSettled) if isinstance(fact, ContractSettled)]
+    assert settled[-1].seller_compensation > 0
+    enter_all(made)
+    with pytest.raises(Refused):
+        enter_all(made, lambda fact: changed(fact, energy=fact.energy + 1))
+
+
+@cache
+def short_day(policy: Policy) -> World:
+    """A closed day on which the seller fell short by a fifth; whoever reads it must not change it."""
+    made = World(parameters={"policy": int(policy)})
+    made.member("g", Side.SELL)
+    made.member("c", Side.BUY)
+    made.publish()
+    made.approve(made.contract("g", "c", [KWH] * 4))
+    made.read({"g-sell": [800] * 4, "c-buy": [KWH] * 4})
+    made.close()
+    return made
+
+
+def enter_all(made: World, altered: Callable[[ContractSettled], ContractSettled] = lambda fact: fact) -> None:
+    """All facts of a world into new books, with what settlements say altered."""
+    books = Books()
+    books.enter(made.ledger.founding_facts, b"", 0)
+    for executed in made.executed:
+        for facts, receipt in zip(executed.facts, executed.block.receipts, strict=True):
+            told = [altered(fact) if isinstance(fact, ContractSettled) else fact for fact in facts]
+            books.enter(told, receipt.transfers, executed.block.header.time_ms)
+
+
+# Blocks that are skipped, because rows were forgotten
+
+
+@pytest.fixture(scope="module")
+def forgotten() -> tuple[World, dict[int, bytes]]:
+    """A day that was sealed, so that its rows are needed no more, and a snapshot after it."""
+    made = World()
+    made.member("g", Side.SELL)
+    made.member("c", Side.BUY)
+    made.publish()
+    made.approve(made.contract("g", "c", [KWH] * 4))
+    made.read({"g-sell": [KWH] * 4, "c-buy": [KWH] * 4})
+    made.close()
+    made.done("operator", SealDay(START), at=START + 96 * HOUR)
+    made.block([], at=made.now + 24 * HOUR)
+    taken = {made.ledger.height: snapshots.take(made.ledger)}
+    made.block([], at=made.now + 1)
+    return made, taken
+
+
+def no_rows(root: bytes) -> None:
+    """What is beside a chain whose rows were deleted."""
+
+
+def test_a_chain_without_its_rows_is_replayed_from_the_snapshot(forgotten: tuple[World, dict[int, bytes]]) -> None:
+    world, taken = forgotten
+    blocks = [executed.data for executed in world.executed]
+    found = audit(world.genesis_bytes, blocks, no_rows, taken, verify_each)
+    assert (found.height, found.replayed_from) == (len(blocks), len(blocks))
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [({"proposal_signature": bytes(64)}, "proposal_signature"), ({"evidence": b"x"}, "proposal_signature")],
+)
+def test_a_forged_proposal_is_found_in_a_block_that_is_skipped(
+    forgotten: tuple[World, dict[int, bytes]], fields: dict[str, bytes], named: str
+) -> None:
+    world, taken = forgotten
+    commits = next(place for place, executed in enumerate(world.executed) if executed.rows)
+    for place in range(commits, len(world.executed) - 1):
+        blocks = [executed.data for executed in world.executed]
+        blocks[place] = encode(with_header(world.executed[place].block, **fields))
+        with pytest.raises(AuditFault) as told:
+            audit(world.genesis_bytes, blocks, no_rows, taken, verify_each)
+        assert (told.value.where, told.value.reason.field) == (f"block {place + 1}", named)

@@ -26,7 +26,7 @@ from wattquorum.ledger.state import Table
 chances = st.randoms(use_true_random=False)
 
 
-@settings(max_examples=30)
+@settings(max_examples=24)
 @given(chances)
 def test_money_energy_and_promises_are_conserved_at_every_block_of_a_random_market(chance: Random) -> None:
     market = RandomMarket(chance)
@@ -39,7 +39,7 @@ def test_money_energy_and_promises_are_conserved_at_every_block_of_a_random_mark
     assert all(account.locked == 0 for _, account in accounts)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(chances)
 def test_a_second_ledger_and_an_audit_get_the_same_blocks_from_what_is_kept(chance: Random) -> None:
     market = RandomMarket(chance)

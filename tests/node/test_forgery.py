@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.world import START
-from tests.node.small_chain import small_chain
+from tests.node.small_chain import small_chain, stored
 from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import Signed, verify_each
 from wattquorum.foundation.quantities import MILLION
@@ -17,6 +17,7 @@ from wattquorum.ledger import snapshots
 from wattquorum.ledger.audit import AuditFault
 from wattquorum.ledger.blocks import Block, ordered_of
 from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.readings import decode_rows, encode_rows, root_of_rows
 from wattquorum.ledger.state import Table
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
@@ -103,6 +104,21 @@ def test_a_made_up_snapshot_is_not_believed_without_a_signature_over_its_block(t
     with pytest.raises(Refused) as told, ChainFolder(path) as folder:
         ledger_of(folder, verify_each)
     assert told.value.code == "rows_missing", "a node does not go on from it either"
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_rows_that_no_block_commits_to_are_found_beside_a_chain(tmp_path: Path, signed: bool) -> None:
+    """Intact rows under the name of their own root: only that no block names it tells that they do not belong."""
+    path = stored(tmp_path / "chain", signed=signed)
+    (sound,) = (path / "rows").iterdir()
+    first, *others = decode_rows(sound.read_bytes())
+    rows = [changed(first, salt=bytes(reversed(first.salt))), *others]
+    root = root_of_rows(rows)
+    (path / "rows" / f"{root.hex()}.rows").write_bytes(encode_rows(rows))
+    told = fault_of(path)
+    assert "chain_altered" in told
+    assert f"rows/{root.hex()}.rows" in told
+    assert told.endswith("No block commits to these rows.")
 
 
 def test_a_number_has_one_file_name(tmp_path: Path) -> None:

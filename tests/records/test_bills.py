@@ -14,10 +14,10 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.transactions import CommitReadings, Received
 from wattquorum.records import tables as t
-from wattquorum.records.bills import Trail, bill_of, day_totals, trail
+from wattquorum.records.bills import Trail, bill_of, trail
 from wattquorum.records.database import AnyRow, opened, rows_of
 from wattquorum.records.sums import SETTLED_MONEY
-from wattquorum.records.views import member_days, penalties, shares
+from wattquorum.records.views import bills, member_days, penalties, shares
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +96,9 @@ def test_a_bill_adds_up_to_the_account(records: Path, name: str) -> None:
     account = eventful().account(name)
     with opened(records) as engine:
         bill = bill_of(engine, address(name))
-        days = day_totals(engine, address(name))
+        days = rows_of(engine, select(bills.c.amount_millionths).where(bills.c.account == address(name)))
     assert bill.total_millionths == account.balance + account.locked
-    assert sum(bill.by_kind().values()) == sum(amount for _, _, amount in days) == bill.total_millionths
+    assert sum(bill.by_kind().values()) == sum(row.amount_millionths for row in days) == bill.total_millionths
 
 
 def test_bills_of_days_and_of_none_make_the_whole(records: Path) -> None:

@@ -173,8 +173,21 @@ def test_a_gap_that_only_an_unreadable_row_leaves_is_not_told_beside_it(tmp_path
 
 def test_only_known_meters_may_occur_when_they_are_named(tmp_path: Path) -> None:
     path = written(tmp_path, *good(), *good(meter="M2"))
-    assert faults(path, meters={"M1"}) == [("meter_unknown", "meter_id", row) for row in range(6, 10)]
+    assert faults(path, meters={"M1"}) == [("meter_unknown", "meter_id", 6)]
     assert len(read_meter_file(path, meters=["M2", "M1"]).registers) == 2
+
+
+def test_each_foreign_meter_is_told_once_with_its_first_row_and_how_many_it_has(tmp_path: Path) -> None:
+    path = written(tmp_path, *good(meter="M3"), *good(), *good(1, meter="M2"), line(meter=""), *good(meter="M4"))
+    with pytest.raises(FileFaults) as told:
+        read_meter_file(path, meters={"M1"})
+    assert [(fault.row, fault.value) for fault in told.value.faults] == [
+        (2, "M3, in 4 rows"),
+        (10, "M2"),
+        (11, ""),
+        (12, "M4, in 4 rows"),
+    ]
+    assert told.value.count == 4
 
 
 def test_a_meter_may_not_carry_more_than_its_connection(tmp_path: Path) -> None:

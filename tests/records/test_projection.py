@@ -20,7 +20,7 @@ from wattquorum.ledger.transactions import Propose, SetParameters
 from wattquorum.records import grid_tables as gt
 from wattquorum.records import tables as t
 from wattquorum.records.block_entries import enter
-from wattquorum.records.database import AnyRow, connect, dump, opened, rows_of
+from wattquorum.records.database import AnyRow, connect, opened, rows_of, sorted_rows
 from wattquorum.records.parquet import all_tables
 from wattquorum.records.projection import Projection
 from wattquorum.records.sums import sums
@@ -28,8 +28,9 @@ from wattquorum.records.views import balances, curtailments
 
 
 def content(place: Path | str) -> list[str]:
+    """Every row of every table as a line of text, in a fixed order."""
     with opened(place) as engine:
-        return list(dump(engine, all_tables()))
+        return [f"{table.name} {tuple(row)!r}" for table in all_tables() for row in sorted_rows(engine, table)]
 
 
 @pytest.fixture(scope="module")

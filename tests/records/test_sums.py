@@ -20,6 +20,7 @@ from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.state import Table
 from wattquorum.records.database import opened, rows_of
 from wattquorum.records.sums import sums
+from wattquorum.records.tables import transfers
 from wattquorum.records.views import balances, cashier_days, energy_balance, penalties, shares
 
 
@@ -50,10 +51,15 @@ def test_all_sums_of_an_eventful_market_close(records: Path) -> None:
         ("UPDATE intervals SET matched_wh = matched_wh + 1", "settled energy, every column"),
         ("UPDATE intervals SET grid_sale_millionths = 1", "settled money, every column"),
         ("DELETE FROM transfers WHERE kind = 'energy'", "paid or owed: energy"),
-        ("DELETE FROM transfers WHERE kind = 'over_grid_fee'", "paid or owed: over grid fee"),
+        ("DELETE FROM transfers WHERE kind = 'over_grid_fee'", "paid or owed: over-grid fee"),
         ("DELETE FROM transfers WHERE kind = 'grid_purchase'", "paid or owed: grid purchase"),
         ("DELETE FROM transfers WHERE kind = 'grid_sale'", "paid or owed: grid sale"),
-        ("UPDATE transfers SET amount_millionths = 1 WHERE kind = 'compensation'", "paid or owed: compensation"),
+        (
+            "UPDATE settlements SET buyer_compensation_millionths = 1 + buyer_compensation_millionths",
+            "paid or owed: compensation by buyers",
+        ),
+        ("DELETE FROM transfers WHERE kind = 'compensation'", "paid or owed: compensation by sellers"),
+        ("DELETE FROM transfers WHERE kind = 'compensation'", "paid or owed: compensation by buyers"),
         ("DELETE FROM transfers WHERE kind = 'fine'", "paid or owed: fines"),
         ("DELETE FROM transfers WHERE kind = 'share'", "paid or owed: shares"),
         ("DELETE FROM transfers WHERE kind = 'residual_sale'", "paid or owed: residual sale"),
@@ -73,6 +79,35 @@ def test_a_wrong_row_opens_its_sum(records: Path, tmp_path: Path, wrong: str, na
         connection.execute(wrong)
     connection.close()
     assert name in open_sums(place)
+
+
+@pytest.mark.parametrize(("more", "less"), [(1, 1), (-1, -1), (7, -7)])
+def test_equal_errors_on_both_sides_of_compensation_open_both_its_sums(
+    records: Path, tmp_path: Path, more: int, less: int
+) -> None:
+    place = Path(copy(records, tmp_path))
+    wrong = """UPDATE transfers SET amount_millionths = amount_millionths + ? WHERE (height, sequence) = (
+        SELECT t.height, t.sequence FROM transfers t JOIN contracts c ON c.contract = t.contract AND c.{} = t.payer
+        WHERE t.kind = 'compensation' ORDER BY t.height, t.sequence LIMIT 1)"""
+    with sqlite3.connect(place) as connection:
+        connection.execute(wrong.format("seller"), [more])
+        connection.execute(wrong.format("buyer"), [less])
+    connection.close()
+    opened_sums = [name for name in open_sums(place) if "compensation" in name]
+    assert opened_sums == ["paid or owed: compensation by sellers", "paid or owed: compensation by buyers"]
+
+
+def test_both_sums_of_compensation_are_what_penalties_say_and_corrections_count_in_neither(records: Path) -> None:
+    with opened(records) as engine:
+        found = {each.name: each for each in sums(engine)}
+        for side, word in (("sell", "sellers"), ("buy", "buyers")):
+            query = select(func.sum(penalties.c.compensation_millionths)).where(penalties.c.side == side)
+            ((owed,),) = rows_of(engine, query)
+            each = found[f"paid or owed: compensation by {word}"]
+            assert each.left == each.right == owed > 0
+        moved = select(func.sum(transfers.c.amount_millionths)).where(transfers.c.kind == "compensation")
+        ((gross,),) = rows_of(engine, moved)
+    assert gross > sum(found[f"paid or owed: compensation by {word}"].left for word in ("sellers", "buyers"))
 
 
 def test_the_cashiers_days_tell_deposits_withdrawals_and_returns_apart(records: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.traders.cases import situation
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.transactions import Offer
-from wattquorum.traders.strategy import SHIPPED, Strategy, load_strategy
+from wattquorum.traders.strategy import SHIPPED, OwnStrategy, Strategy, load_strategy
 from wattquorum.traders.streams import stream
 
 OWN_CLASS = '''
@@ -60,7 +60,9 @@ def test_a_users_own_class_beside_the_members_file_trades(tmp_path: Path) -> Non
     assert isinstance(step, Offer)
     assert step.energy == (2_500).to_bytes(4, "little") * 4
     again = load_strategy("own_agents:Once", {}, tmp_path)
-    assert type(again) is type(strategy)
+    assert isinstance(strategy, OwnStrategy)
+    assert isinstance(again, OwnStrategy)
+    assert type(again._own) is type(strategy._own)
 
 
 def test_a_class_on_pythons_path_is_found_too() -> None:

@@ -31,6 +31,7 @@ WRONG_CODES: Final = (
     "chain_truncated",
     "commitment_wrong",
     "conservation_broken",
+    "end_unexpected",
     "file_unknown",
     "proof_wrong",
     "rows_missing",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, NamedTuple
 
 import typer
 from rich.console import Console
@@ -15,7 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from wattquorum.cli.files import database, writing
 from wattquorum.foundation.intervals import MS_PER_DAY, format_moment, parse_moment
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.blocks import Block, Header, decode_block
+from wattquorum.lab.places import RECORDS
+from wattquorum.ledger.blocks import Block, Header, Outcome, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.inclusion import check_inclusion, prove_inclusion
 from wattquorum.node.auditing import audit_folder
@@ -26,6 +27,7 @@ from wattquorum.node.lone import ledger_of
 from wattquorum.node.verification import processes
 
 WITHOUT_ROWS = "Rows of readings were deleted, so that not all blocks can be executed; use records made before."
+PREFIX_DIGITS_MIN: Final = 8
 ChainPath = Annotated[Path, typer.Argument(help="A chain folder.")]
 
 
@@ -45,7 +47,8 @@ def audit(
         audited = audit_folder(folder, verify, lambda _: step(folder.height))
         chain_id = folder.chain_id.hex()
     if expect is not None and expect.lower() not in (audited.digest.hex(), audited.tip_hash.hex()):
-        raise Refused("chain_truncated", "digest", audited.digest, f"The chain was expected to end with {expect}.")
+        remedy = f"Neither this digest nor the hash of the last block is {expect}: compare with another copy."
+        raise Refused("end_unexpected", "digest", audited.digest, remedy)
     console = Console(highlight=False, soft_wrap=True)
     if audited.forgotten:
         remedy = "Restore the rows from another copy; until then nobody can replay the chain from its beginning."
@@ -108,36 +111,65 @@ def forget(
 
 
 def prove(
-    transaction: Annotated[str, typer.Argument(help="The transaction's hash, in hexadecimal (or how it begins).")],
+    transaction: Annotated[
+        str, typer.Argument(help="The transaction's hash, in hexadecimal (or how it begins, 8 digits or more).")
+    ],
     chain: Annotated[Path, typer.Option(help="A chain folder.")] = Path("out/week/chain"),
     out: Annotated[Path, typer.Option(help="The proof file to write.")] = Path("proof.json"),
 ) -> None:
-    """Prove that a transaction and its receipt stand in a chain; anybody can verify the file with nothing else."""
+    """Prove that a transaction and its receipt stand in a chain; anybody can verify the file with nothing else.
+
+    Where the same transaction stands there more than once, the one that was done is proved, or else the one that used
+    its nonce.
+    """
+    wanted = transaction.strip().lower()
+    if len(wanted) < PREFIX_DIGITS_MIN or not set(wanted) <= set("0123456789abcdef"):
+        remedy = f"Give its hash, or at least the first {PREFIX_DIGITS_MIN} hexadecimal digits of it."
+        raise Refused("out_of_range", "transaction", transaction, remedy)
     with ChainFolder(chain) as folder:
-        found: tuple[Block, int] | None = None
-        later: list[Header] = []
-        for _, data in folder.read():
-            block = decode_block(data)
-            if found is None:
-                place = _position(block, transaction.lower())
-                found = (block, place) if place is not None else None
-            elif folder.ended is None or block.header.height <= folder.ended.height:
-                later.append(block.header)
-        if found is None:
-            raise Refused("transaction_unknown", "transaction", transaction)
-        if folder.ended is not None and folder.ended.height < found[0].header.height:
-            raise Refused("chain_unclosed", "tip.json", f"block {folder.ended.height}")
-        proof = prove_inclusion(folder.genesis_bytes, found[0], later, folder.signed_tip(), found[1])
+        blocks = (decode_block(data) for _, data in folder.read())
+        found, headers = _found(blocks, wanted, transaction)
+        end = folder.ended.height if folder.ended is not None else len(headers)
+        if end < found.block.header.height:
+            raise Refused("chain_unclosed", "tip.json", f"block {end}")
+        later = headers[found.block.header.height : end]
+        proof = prove_inclusion(folder.genesis_bytes, found.block, later, folder.signed_tip(), found.place)
     with writing(out):
         out.write_bytes(proof)
-    typer.echo(f"proof    {out}  (block {found[0].header.height}, {len(proof)} bytes)")
+    typer.echo(f"proof    {out}  (block {found.block.header.height}, {len(proof)} bytes)")
 
 
-def _position(block: Block, wanted: str) -> int | None:
-    for place, receipt in enumerate(block.receipts):
-        if wanted and receipt.transaction.hex().startswith(wanted):
-            return place
-    return None
+class Found(NamedTuple):
+    """Where a transaction stands: its block, and its place there."""
+
+    block: Block
+    place: int
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+        return self.block.receipts[self.place].outcome
+
+
+def _found(blocks: Iterable[Block], wanted: str, given: str) -> tuple[Found, list[Header]]:
+    """The one transaction whose hash begins so, and the headers of all blocks, that of block 1 first.
+
+    Raises Refused("transaction_unknown"), or Refused("transaction_ambiguous") when several begin so.
+    """
+    best: dict[bytes, Found] = {}
+    headers = []
+    for block in blocks:
+        headers.append(block.header)
+        for place, receipt in enumerate(block.receipts):
+            if receipt.transaction.hex().startswith(wanted):
+                before = best.get(receipt.transaction)
+                if before is None or receipt.outcome < before.outcome:
+                    best[receipt.transaction] = Found(block, place)
+    if not best:
+        raise Refused("transaction_unknown", "transaction", given)
+    if len(best) > 1:
+        raise Refused("transaction_ambiguous", "transaction", f"{given}, as {len(best)} hashes begin")
+    return next(iter(best.values())), headers
 
 
 def verify(proof: Annotated[Path, typer.Argument(help="A proof file.")]) -> None:
@@ -164,7 +196,7 @@ def records(
     chain: ChainPath = Path("out/week/chain"),
     out: Annotated[
         str, typer.Option(help="A SQLite file or a database URL; existing records go on.")
-    ] = "market.sqlite",
+    ] = f"out/week/{RECORDS}",
 ) -> None:
     """Build the records (tables of everything) from a chain, or bring them up to date."""
     from wattquorum.records.projection import Projection

@@ -26,7 +26,7 @@ def keys(out: Annotated[Path, typer.Argument(help="The file for the secret seed;
         try:
             descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            raise Refused("folder_exists", "out", out, "Choose a file that does not exist.") from None
+            raise Refused("file_exists", "out", out) from None
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(seed.hex() + "\n")
             file.flush()

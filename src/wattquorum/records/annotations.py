@@ -8,14 +8,17 @@ this again when it is annotated again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import delete, insert
+from sqlalchemy import Engine, delete, insert, select
 
-from wattquorum.records.database import opened, written
+from wattquorum.foundation.refusals import Refused
+from wattquorum.records.database import opened, rows_of, written
 from wattquorum.records.grid_tables import grid_branches, grid_meters, grid_nodes
-from wattquorum.records.tables import members_info, run_info
+from wattquorum.records.tables import days, members_info, run_info
 
 
 class MemberInfo(NamedTuple):
@@ -80,3 +83,27 @@ def annotate(
             for table, rows in ((grid_nodes, nodes), (grid_branches, branches), (grid_meters, meters)):
                 if rows:
                     connection.execute(insert(table), rows)
+
+
+def time_zone(engine: Engine) -> ZoneInfo:
+    """The zone in which people read these records: the annotation time_zone, or UTC where there is none."""
+    found = rows_of(engine, select(run_info.c.value).where(run_info.c.name == "time_zone"))
+    name = found[0].value if found else "UTC"
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as fault:
+        raise Refused("out_of_range", "time_zone", name, "Name a zone such as Europe/Berlin.") from fault
+
+
+def day_dates(engine: Engine) -> dict[int, date]:
+    """The local date of every delivery day by its start [ms UTC], in their order: that of the day's middle.
+
+    The middle, because without a zone a day that begins at a midnight east of Greenwich begins on the date before.
+    """
+    zone = time_zone(engine)
+    query = select(days.c.day_start_ms, days.c.end_ms).order_by(days.c.day_start_ms)
+    return {start: _local_date((start + end) // 2, zone) for start, end in rows_of(engine, query)}
+
+
+def _local_date(moment_ms: int, zone: ZoneInfo) -> date:
+    return datetime.fromtimestamp(moment_ms / 1_000, UTC).astimezone(zone).date()

@@ -26,7 +26,12 @@ from wattquorum.records.tables import (
     settlements,
     transfers,
 )
-from wattquorum.records.views import bill_lines, bills
+from wattquorum.records.views import bill_lines
+
+
+def words_of(kind: str) -> str:
+    """What people read for a kind of transfer, as the glossary has it; report and terminal say the same."""
+    return kind.replace("over_grid", "over-grid").replace("_", " ")
 
 
 class BillLine(NamedTuple):
@@ -87,12 +92,6 @@ def bill_of(engine: Engine, account: str, day_start_ms: int | None = None) -> Bi
     if day_start_ms is not None:
         query = query.where(bill_lines.c.day_start_ms == day_start_ms)
     return Bill(account, day_start_ms, tuple(BillLine._make(row) for row in rows_of(engine, query)))
-
-
-def day_totals(engine: Engine, account: str) -> list[tuple[int | None, str, int]]:
-    """(day, kind, amount) of an account's bill, by day; the day is None for deposits and withdrawals."""
-    query = select(bills.c.day_start_ms, bills.c.kind, bills.c.amount_millionths).where(bills.c.account == account)
-    return sorted(((row[0], row[1], row[2]) for row in rows_of(engine, query)), key=lambda row: (row[0] or 0, row[1]))
 
 
 class Trail(NamedTuple):

@@ -87,10 +87,3 @@ def sorted_rows(engine: Engine, table: Table) -> list[AnyRow]:
     """All rows of a table or view by its key, or by all of its columns where it has none."""
     order = list(table.primary_key.columns) or list(table.columns)
     return rows_of(engine, select(table).order_by(*order))
-
-
-def dump(engine: Engine, tables: list[Table]) -> Iterator[str]:
-    """Every row of the tables as a line of text in a fixed order: equal chains give equal dumps."""
-    for table in tables:
-        for row in sorted_rows(engine, table):
-            yield f"{table.name} {tuple(row)!r}"

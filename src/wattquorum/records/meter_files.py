@@ -207,7 +207,7 @@ def _row_faults(
     off_length = (end - start != interval_ms) & ~off_grid
     minutes = f"{interval_ms // 60_000} minutes" if interval_ms % 60_000 == 0 else f"{interval_ms} ms"
     found = [
-        _faults(work.filter(unknown), "meter_unknown", "meter_id", meter),
+        *_unknown_meters(work.filter(unknown)),
         _faults(work.filter(~direction.is_in(DIRECTIONS)), "direction_unknown", "direction", direction),
         _faults(work.filter(~quality.is_in(QUALITIES)), "quality_unknown", "quality", quality),
         _faults(
@@ -229,6 +229,17 @@ def _row_faults(
         remedy = f"Check the unit and the meter: an interval carries at most {format_energy(Energy(limit))}."
         found.append(_faults(part, "energy_absurd", energy_name, pl.col("energy_text"), remedy))
     return found
+
+
+def _unknown_meters(bad: pl.DataFrame) -> list[pl.DataFrame]:
+    """A fault for each row without a meter, and one for each foreign meter: at its first row, with how many it has."""
+    meter = pl.col("meter_id")
+    foreign = bad.filter(meter != "").group_by("meter_id").agg(pl.col("row").min(), pl.len().alias("rows")).sort("row")
+    told = pl.when(pl.col("rows") == 1).then(meter).otherwise(pl.format("{}, in {} rows", meter, pl.col("rows")))
+    return [
+        _faults(bad.filter(meter == ""), "meter_unknown", "meter_id", meter),
+        _faults(foreign, "meter_unknown", "meter_id", told),
+    ]
 
 
 def _register_faults(work: pl.DataFrame, interval_ms: Millis, gaps: bool) -> list[pl.DataFrame]:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from wattquorum.records import green_tables as g
 from wattquorum.records import grid_tables as gt
 from wattquorum.records import tables as t
+from wattquorum.records.bills import words_of
 from wattquorum.records.views import balances, cashier_days, energy_balance
 
 
@@ -147,6 +148,31 @@ def _net(connection: Connection, kind: str, forward: ColumnElement[bool]) -> int
     return int(connection.execute(query).scalar_one())
 
 
+def _gross(connection: Connection, kind: str, forward: ColumnElement[bool]) -> int:
+    """What was due of a kind on contracts in one direction."""
+    source: FromClause = _due.join(t.contracts, t.contracts.c.contract == _due.c.contract)
+    query = select(cast(func.coalesce(func.sum(_due.c.amount), 0), BigInteger)).select_from(source)
+    return int(connection.execute(query.where(_due.c.kind == kind, forward)).scalar_one())
+
+
+def _taken_back(connection: Connection) -> int:
+    """By how much corrections lowered compensation of either side.
+
+    Compensation goes both ways on a contract, and so a seller pays its own and returns what it got before a correction
+    lowered its buyer's. What was taken back was paid once in each direction and counts in neither.
+    """
+    before = t.settlements.alias("before")
+    source = _settled.join(
+        before, and_(before.c.contract == _settled.c.contract, before.c.revision == _settled.c.revision - 1)
+    )
+    lowered = 0
+    for name in ("seller_compensation_millionths", "buyer_compensation_millionths"):
+        less = before.c[name] - _settled.c[name]
+        total = select(cast(func.coalesce(func.sum(case((less > 0, less), else_=0)), 0), BigInteger))
+        lowered += int(connection.execute(total.select_from(source)).scalar_one())
+    return lowered
+
+
 def _paid(connection: Connection) -> list[Sum]:
     """Settlements, positions and fines in force against what was transferred and what is owed."""
     seller, buyer = t.contracts.c.seller, t.contracts.c.buyer
@@ -157,12 +183,11 @@ def _paid(connection: Connection) -> list[Sum]:
         ("over_grid_fee", money.over_grid_fee_millionths, by_buyer),
         ("grid_purchase", money.grid_purchase_millionths, by_buyer),
         ("grid_sale", money.grid_sale_millionths, _due.c.payee == seller),
-        ("compensation", money.seller_compensation_millionths - money.buyer_compensation_millionths, by_seller),
     )
     name, right = "paid or owed: {}", "transferred + owed"
     found = [
         Sum(
-            name.format(kind.replace("_", " ")),
+            name.format(words_of(kind)),
             "settled",
             _total(connection, column, _in_force),
             right,
@@ -171,6 +196,14 @@ def _paid(connection: Connection) -> list[Sum]:
         )
         for kind, column, forward in settled
     ]
+    taken_back = _taken_back(connection)
+    for side, column, forward in (
+        ("sellers", money.seller_compensation_millionths, by_seller),
+        ("buyers", money.buyer_compensation_millionths, by_buyer),
+    ):
+        left = _total(connection, column, _in_force)
+        paid = _gross(connection, "compensation", forward) - taken_back
+        found.append(Sum(name.format(f"compensation by {side}"), "settled", left, right, paid, "money"))
     fined = _total(connection, t.fines.c.amount_millionths, t.fines.c.superseded_height.is_(None))
     into = _net(connection, "fine", or_(by_seller, by_buyer))
     found.append(Sum(name.format("fines"), "fined", fined, right, into, "money"))
@@ -185,7 +218,7 @@ def _paid(connection: Connection) -> list[Sum]:
         signed = case((member.in_(members), _due.c.amount), else_=-_due.c.amount)
         found.append(
             Sum(
-                name.format(kind.replace("_", " ")),
+                name.format(words_of(kind)),
                 "settled",
                 _total(connection, _positions.c.residual_millionths, in_force),
                 right,

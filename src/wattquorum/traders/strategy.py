@@ -16,11 +16,14 @@ from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 
+from wattquorum.foundation.codec import Decoder, encode
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.transactions import Accept, Counter, Offer, WithdrawOffer
+from wattquorum.ledger.transactions import Accept, Counter, Offer, Payload, WithdrawOffer
 from wattquorum.traders.situation import Situation
 
 Step = Offer | Counter | Accept | WithdrawOffer
+
+_payloads: Final = Decoder[Payload](Payload, "step")
 
 SHIPPED: Final[Mapping[str, str]] = {
     "quantile": "wattquorum.traders.quantile:Quantile",
@@ -66,7 +69,41 @@ def load_strategy(name: str, options: Mapping[str, object], folder: Path | None 
         raise Refused("strategy_options", "options", name, f"{error}") from error
     if not isinstance(strategy, Strategy):
         raise Refused("strategy_options", "strategy", name, "Give the class a name and a method decide.")
-    return strategy
+    return strategy if name in SHIPPED else OwnStrategy(strategy)
+
+
+class OwnStrategy:
+    """A user's strategy: what it decides is read as the ledger would read it, while it is known who decided.
+
+    Anything else would be refused only when it is signed, and then nobody could say whose it was.
+    """
+
+    __slots__ = ("_own", "name")
+
+    def __init__(self, own: Strategy) -> None:
+        self._own = own
+        self.name = own.name
+
+    def decide(self, situation: Situation, random: np.random.Generator) -> Sequence[Step]:
+        """As the user's class decides; raises ValueError or Refused for what no transaction can be made of."""
+        decided = list(self._own.decide(situation, random))
+        most = situation.parameters.pending_max
+        if len(decided) > most:
+            raise ValueError(f"{len(decided)} steps in one round, where a member may have {most} under way")
+        for step in decided:
+            if isinstance(step, Step):
+                _check_readable(step)
+        return decided
+
+
+def _check_readable(step: Step) -> None:
+    """Raises ValueError when an encoded step does not read as itself."""
+    try:
+        read = _payloads.decode(encode(step))
+    except (Refused, TypeError, OverflowError) as fault:
+        raise ValueError(f"{step!r}: {fault}") from fault
+    if read != step:
+        raise ValueError(f"{step!r} reads as {read!r}")
 
 
 def _module(name: str, folder: Path | None) -> ModuleType:

@@ -59,10 +59,10 @@ def _readings(week: Week) -> str:
 
 MONEY = (
     ("energy", "energy_millionths"),
-    ("from grid", "grid_purchase_millionths"),
-    ("to grid", "grid_sale_millionths"),
-    ("seller's comp.", "seller_compensation_millionths"),
-    ("buyer's comp.", "buyer_compensation_millionths"),
+    ("grid purchase", "grid_purchase_millionths"),
+    ("grid sale", "grid_sale_millionths"),
+    ("compensation by seller", "seller_compensation_millionths"),
+    ("compensation by buyer", "buyer_compensation_millionths"),
 )
 
 

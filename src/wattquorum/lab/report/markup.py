@@ -49,7 +49,7 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]],
         body = f'<tr><td class="none" colspan="{len(headings)}">none</td></tr>'
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<caption><span>{escape(caption)}</span></caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from wattquorum.foundation.quantities import Energy, Money, Price, format_energy, format_money, format_price
 from wattquorum.lab.report.markup import Section, behind, paragraph, table
@@ -28,7 +28,7 @@ def title_of(week: Week) -> str:
         return str(week.run["title"])
     if not week.days:
         return f"{week.chain.name}: no delivery day yet"
-    first, last = week.days[0].row.date, week.days[-1].row.date
+    first, last = week.days[0].date, week.days[-1].date
     return f"{week.chain.name}: {first}" if first == last else f"{week.chain.name}: {first} to {last}"
 
 
@@ -60,7 +60,7 @@ def _span(week: Week) -> str:
     """How many days, and from when to when."""
     if not week.days:
         return "none"
-    first, last = week.days[0].row.date, week.days[-1].row.date
+    first, last = week.days[0].date, week.days[-1].date
     return f"1: {first}" if first == last else f"{len(week.days)}: {first} to {last}"
 
 
@@ -82,6 +82,8 @@ def overview(week: Week) -> Section:
     fined = week.rows(
         select(
             func.coalesce(func.sum(penalties.c.compensation_millionths), 0).label("compensation"),
+            func.coalesce(func.sum(_of_side("sell")), 0).label("by_sellers"),
+            func.coalesce(func.sum(_of_side("buy")), 0).label("by_buyers"),
             func.coalesce(func.sum(penalties.c.fine_millionths), 0).label("fine"),
         )
     )[0]
@@ -93,6 +95,7 @@ def overview(week: Week) -> Section:
     )[0][0]
     matched, injected, withdrawn = energy.matched or 0, energy.injected or 0, energy.withdrawn or 0
     mean = Price(paid * 1_000 // matched) if matched else Price(0)
+    by_side = f"{week.amount(fined.by_sellers)} by sellers, {week.amount(fined.by_buyers)} by buyers"
     figures = [
         ("Traded between members", format_energy(Energy(matched)), _shares(matched, injected, withdrawn)),
         ("Contracts", f"{len(week.contracts):,}", f"promising {format_energy(Energy(energy.promised or 0))}"),
@@ -114,7 +117,7 @@ def overview(week: Week) -> Section:
         (
             "Penalties",
             _money(week, fined.compensation + fined.fine),
-            f"{_money(week, fined.compensation)} compensation, {_money(week, fined.fine)} fines",
+            f"{_money(week, fined.compensation)} compensation ({by_side}), {_money(week, fined.fine)} fines",
         ),
     ]
     cards = "".join(
@@ -128,6 +131,10 @@ def overview(week: Week) -> Section:
     if not week.run:
         body += paragraph("These records carry no annotations: the chain does not say where its readings come from.")
     return Section("overview", "Overview", "The days in figures", "", body, {})
+
+
+def _of_side(side: str) -> ColumnElement[int]:
+    return case((penalties.c.side == side, penalties.c.compensation_millionths), else_=0)
 
 
 def _money(week: Week, amount: int) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Engine, func, select
 
 from wattquorum.foundation.quantities import Money, format_money
 from wattquorum.foundation.refusals import Refused
 from wattquorum.records import tables as t
+from wattquorum.records.annotations import day_dates, time_zone
 from wattquorum.records.database import AnyRow, rows_of
 
 COLOURS: Final = {
@@ -49,6 +49,7 @@ class Day(NamedTuple):
 
     number: int
     start_ms: int
+    date: date  # in the records' time zone
     label: str
     stamps: tuple[str, ...]  # local start of each interval, such as 2016-06-13 00:15
     row: AnyRow
@@ -62,7 +63,7 @@ class Week:
         self.chain = self._chain()
         self.currency: str = self.chain.currency
         self.run = {row.name: row.value for row in self.rows(select(t.run_info).order_by(t.run_info.c.name))}
-        self.zone = _zone(self.run.get("time_zone", "UTC"))
+        self.zone = time_zone(engine)
         accounts = self.rows(select(t.accounts).order_by(t.accounts.c.account))
         self.members = self._members(accounts)
         others = [row for row in accounts if row.account not in {member.address for member in self.members}]
@@ -117,15 +118,16 @@ class Week:
 
     def _days(self) -> list[Day]:
         found = []
+        dates = day_dates(self.engine)
         for number, row in enumerate(self.rows(select(t.days).order_by(t.days.c.day_start_ms))):
-            day = date.fromisoformat(row.date)
+            day = dates[row.day_start_ms]
             stamps = tuple(
                 datetime.fromtimestamp((row.day_start_ms + i * row.interval_ms) / 1000, UTC)
                 .astimezone(self.zone)
                 .strftime("%Y-%m-%d %H:%M")
                 for i in range(row.intervals)
             )
-            found.append(Day(number, row.day_start_ms, f"{day:%a} {day.day} {day:%b}", stamps, row))
+            found.append(Day(number, row.day_start_ms, day, f"{day:%a} {day.day} {day:%b}", stamps, row))
         return found
 
     def _contracts(self) -> list[AnyRow]:
@@ -204,13 +206,6 @@ class Week:
             ],
             "meters": [row.meter for row in self.meters],
         }
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as fault:
-        raise Refused("out_of_range", "time_zone", name, "Name a zone such as Europe/Berlin.") from fault
 
 
 def _by_side_and_name(member: Member) -> tuple[Any, ...]:

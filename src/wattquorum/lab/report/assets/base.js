@@ -29,8 +29,8 @@ const moneyText = (amount) => `${decimal(amount, 6, 2)} ${week.currency}`;
 const priceText = (price) => `${decimal(price, 6, 2)} ${week.currency}/kWh`;
 const pointsText = (points) => decimal(points, 6, 1);
 const percentText = (part, whole) => (whole ? `${(Math.floor((part * 1000) / whole) / 10).toFixed(1)} %` : "nothing");
-const KIND_NAMES = { share: "shares of fines", grid_sale: "sold to grid", grid_purchase: "bought from grid", residual_sale: "sold beyond promises", residual_purchase: "bought beyond promises", handling_fee_refund: "fee refund" };
-const kindText = (kind) => KIND_NAMES[kind] ?? kind.replaceAll("_", " ");
+// The words of the glossary; records.bills.words_of has the same.
+const kindText = (kind) => kind.replace("over_grid", "over-grid").replaceAll("_", " ");
 
 // Elements ----------------------------------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ function tableOf(caption, columns, rows, { total = false, marked = -1 } = {}) {
     row.map((cell, i) => element("td", cell, { class: side(i) })),
     total && place === rows.length - 1 ? { class: "total" } : {},
   ));
-  return element("table", [element("caption", caption), element("thead", head), element("tbody", body)]);
+  return element("table", [element("caption", element("span", caption)), element("thead", head), element("tbody", body)]);
 }
 
 // Look --------------------------------------------------------------------------------------------------------------

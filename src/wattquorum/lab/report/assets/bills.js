@@ -55,17 +55,19 @@ function drawBill() {
   fill("bill-trail");
 }
 
+const linesText = (count) => `${count} line${count === 1 ? "" : "s"}`;
+
 function sayBill(member, day, trade, total) {
   const name = element("b", week.names[member]);
   if (day !== "") {
-    fill("bill-says", name, ` on ${week.days[day].label}: ${trade.length} lines add up to `, element("b", moneyText(total)), ".");
+    fill("bill-says", name, ` on ${week.days[day].label}: ${linesText(trade.length)} add up to `, element("b", moneyText(total)), ".");
     return;
   }
   const all = linesOf(member, "");
   const of = (kind) => sum(all.filter((line) => line.kind === kind).map((line) => line.amount));
   const balance = sum(all.map((line) => line.amount));
   fill(
-    "bill-says", name, `: ${trade.length} lines add up to `, element("b", moneyText(total)),
+    "bill-says", name, `: ${linesText(trade.length)}, deposits and withdrawals left out, add up to `, element("b", moneyText(total)),
     `. Deposits ${moneyText(of("deposit"))} and withdrawals ${moneyText(of("withdrawal"))} with it make the account's balance, `,
     element("b", moneyText(balance)), " (locked collateral included).",
   );
@@ -96,7 +98,9 @@ function listLines() {
   });
   rows.push(["", "", "", "", "", moneyText(sum(lines.map((line) => line.amount))), ""]);
   const columns = [["day", "l"], ["what for", "l"], ["with", "l"], ["contract", "l"], ["block", "r"], ["amount", "r"], ["", "r"]];
-  const title = `${lines.length} bill lines of ${week.names[member]}, above zero when it is paid`;
+  const cash = lines.filter((line) => CASH.includes(line.kind)).length;
+  const among = cash && cash < lines.length ? `, ${cash} of them deposits or withdrawals` : "";
+  const title = `${linesText(lines.length)} on the bill of ${week.names[member]}${among}; above zero when it is paid`;
   fill("bill-lines", tableOf(title, columns, rows, { total: true }));
 }
 

@@ -25,7 +25,9 @@ const reader = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     if (!entry.isIntersecting) continue;
     for (const link of links.values()) link.removeAttribute("aria-current");
-    links.get(entry.target.id).setAttribute("aria-current", "true");
+    const link = links.get(entry.target.id), row = link.parentElement;
+    link.setAttribute("aria-current", "true");
+    row.scrollTo({ left: link.offsetLeft - row.offsetLeft - (row.clientWidth - link.offsetWidth) / 2 });
   }
 }, { rootMargin: "-20% 0px -70% 0px" });
 document.querySelectorAll("main section").forEach((section) => reader.observe(section));

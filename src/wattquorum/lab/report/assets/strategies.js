@@ -14,7 +14,7 @@ function drawStrategies() {
   const share = (part, whole) => (whole ? (100 * part) / whole : 0);
   byId("strategy-chart").style.minHeight = `${(120 + 28 * Math.max(3, groups.length)) * (narrow ? 3 : 1)}px`;
   const across = narrow ? [[0, 1], [0, 1], [0, 1]] : [[0, 0.3], [0.36, 0.63], [0.69, 1]];
-  const down = [[0.72, 1], [0.38, 0.66], [0.04, 0.32]];
+  const down = [[0.74, 1], [0.39, 0.65], [0.04, 0.3]];
   const side = (number) => axis("", { autorange: "reversed", dtick: 1, ...(narrow ? { domain: down[number], anchor: `x${number ? number + 1 : ""}` } : {}) });
   const below = (number) => (narrow ? { anchor: `y${number ? number + 1 : ""}` } : {});
   const rates = groups.map((group) => share(group[3], group[2])), traded = groups.map((group) => share(group[4], group[5]));
@@ -26,8 +26,8 @@ function drawStrategies() {
   ], {
     showlegend: false, yaxis: side(0), ...(narrow ? { yaxis2: side(1), yaxis3: side(2) } : {}), margin: { l: 150, r: 30, t: 20, b: 50 },
     xaxis: axis("days in default", { domain: across[0], ...below(0), ticksuffix: " %", range: room(rates) }),
-    xaxis2: axis("of metered energy traded", { domain: across[1], ...below(1), ticksuffix: " %", range: room(traded) }),
-    xaxis3: axis(`gain over the grid alone [${week.currency}]`, { domain: across[2], ...below(2), range: room(gains) }),
+    xaxis2: axis(`of metered energy${narrow ? "<br>" : " "}traded`, { domain: across[1], ...below(1), ticksuffix: " %", range: room(traded) }),
+    xaxis3: axis(`gain over the grid${narrow ? "<br>" : " "}alone [${week.currency}]`, { domain: across[2], ...below(2), range: room(gains) }),
   });
 }
 

@@ -88,7 +88,7 @@ function contractTrail(all, line) {
   ]);
   const headings = [
     ["interval", "l"], ["seller's meter", "r"], ["buyer's meter", "r"], ["promised", "r"], ["generated", "r"], ["consumed", "r"], ["traded", "r"],
-    ["price", "r"], ["energy", "r"], ["over grid fee", "r"], ["grid purchase", "r"], ["grid sale", "r"], ["seller's comp.", "r"], ["buyer's comp.", "r"],
+    ["price", "r"], ["energy", "r"], ["over-grid fee", "r"], ["grid purchase", "r"], ["grid sale", "r"], ["compensation by seller", "r"], ["by buyer", "r"],
   ];
   const rows = places.map((interval, i) => [
     stamps[interval].slice(11), sold.length ? energyText(meters[0][interval]) : "none", used.length ? energyText(meters[1][interval]) : "none",
