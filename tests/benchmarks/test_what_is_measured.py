@@ -83,7 +83,7 @@ def test_types_of_the_towns_day_are_measured_and_all_others_are_named(monkeypatc
     assert "only" not in notes["Offer"]
     assert last.name == "types that are not measured"
     assert {*last.note.split(", ")} == {kind.__name__ for kind in PAYLOAD_TYPES} - day
-    assert (last.value, last.unit) == (len(PAYLOAD_TYPES) - len(day), "of 24")
+    assert (last.value, last.unit) == (len(PAYLOAD_TYPES) - len(day), f"of {len(PAYLOAD_TYPES)}")
 
 
 def test_the_numbers_can_be_written_as_json() -> None:

@@ -207,7 +207,12 @@ class RandomGreen:
                     self.attempt(buyer, BuyCertificates(receipt.transaction[:16]))
         elif what == 19:
             chosen = chance.choice(sales)
-            self.attempt(other, BuyCertificates(chosen) if chance.random() < 0.6 else WithdrawSale(chosen))
+            if chance.random() < 0.5:
+                self.attempt(other, BuyCertificates(chosen))
+            else:
+                sale = world.ledger.state.get(Table.SALE, chosen)
+                seller = next(each for each in MEMBERS if world.address(each) == sale.seller)
+                self.attempt(seller, WithdrawSale(chosen))
         elif what == 20:
             self.attempt(sender, RetireCertificates(bundle_id, count, chance.choice(["", "", "a shop"]), "by chance"))
         else:

@@ -39,6 +39,7 @@ from wattquorum.ledger.transactions import (
     TransferCertificates,
     WithdrawCertificates,
     WithdrawMoney,
+    WithdrawSale,
 )
 
 KWH = 1_000
@@ -176,6 +177,7 @@ BY_OWNERS = (
     RollUp,
     OfferCertificates,
     BuyCertificates,
+    WithdrawSale,
     RetireCertificates,
     MoveAllowances,
 )

@@ -78,7 +78,7 @@ def test_random_lives_do_everything_that_can_be_done_with_certificates_and_carbo
                 if receipt.outcome is Outcome.DONE:
                     done[type(Received(data).body.payload).__name__] += 1
     wanted = [kind.__name__ for kind in PAYLOAD_TYPES if 30 <= kind.__struct_config__.tag <= 42]
-    assert len(wanted) == 12
+    assert len(wanted) == 13
     assert [name for name in wanted if done[name] < 5] == []
     assert done["SealDay"] >= 3
 
