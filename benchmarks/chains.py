@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import Signed, verify_each
-from wattquorum.lab.cast import PROPOSER
+from wattquorum.lab.offices import PROPOSER
 from wattquorum.lab.run import RunOptions, plan_of
 from wattquorum.lab.week import Week
 from wattquorum.ledger.blocks import ordered_of

@@ -9,8 +9,8 @@ import polars as pl
 
 from wattquorum.foundation.identities import verify_each
 from wattquorum.lab.calendar import ZONE, zone_of
-from wattquorum.lab.cast import PROPOSER
 from wattquorum.lab.members import Member
+from wattquorum.lab.offices import PROPOSER
 from wattquorum.lab.shipped import shipped_members, shipped_week
 from wattquorum.lab.week import Week, WeekPlan, last_days
 from wattquorum.ledger.execution import Executed

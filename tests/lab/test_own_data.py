@@ -15,7 +15,8 @@ from wattquorum.foundation.vectors import length
 from wattquorum.lab.places import clear
 from wattquorum.lab.run import RunOptions, plan_of
 from wattquorum.ledger.accounts import Side
-from wattquorum.ledger.facts import ContractMade, ContractSettled, MemberJudged, OfferMade
+from wattquorum.ledger.facts import ContractMade, ContractSettled, MemberJudged, OfferMade, ReadingTaken
+from wattquorum.ledger.readings import Quality
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.records.file_faults import FileFaults
@@ -128,6 +129,48 @@ def test_own_readings_trade_through_a_day_of_23_hours(own: RunOptions, tmp_path:
     assert sum(isinstance(fact, ContractSettled) for fact in facts) >= len(made)
     with ChainFolder(tmp_path / "chain") as folder:
         assert audit_folder(folder, verify_each).height == len(blocks)
+
+
+def test_what_users_marked_as_estimated_is_so_on_the_ledger_and_nothing_else(own: RunOptions, tmp_path: Path) -> None:
+    """Nobody defaults by estimates; and no outage is modelled on readings that have their own."""
+    assert own.data
+    lines = own.data.read_text(encoding="utf-8").splitlines()
+    marked = [line.replace(";measured;", ";estimated;") if line.startswith("town-in") else line for line in lines]
+    own.data.write_text("\n".join(marked) + "\n", encoding="utf-8")
+    facts = [fact for each in run(plan_of(own), tmp_path / "chain") for told in each.facts for fact in told]
+    taken = [fact for fact in facts if isinstance(fact, ReadingTaken)]
+    assert {(fact.meter, quality) for fact in taken for quality in set(fact.quality)} == {
+        ("mill-out", Quality.MEASURED),
+        ("farm-out", Quality.MEASURED),
+        ("farm-in", Quality.MEASURED),
+        ("town-in", Quality.ESTIMATED),
+    }
+    town = next(fact.member for fact in taken if fact.meter == "town-in")
+    judged = [fact for fact in facts if isinstance(fact, MemberJudged) and fact.member == town]
+    assert judged
+    assert not any(fact.promised or fact.defaulted for fact in judged)
+
+
+@pytest.mark.parametrize("name", ["grid", "Fines", "cashier", "Mill"])
+def test_a_name_that_is_taken_is_a_fault_of_the_members_file(own: RunOptions, name: str) -> None:
+    assert own.members
+    own.members.write_text(MEMBERS.replace('name = "town"', f'name = "{name}"'), encoding="utf-8")
+    with pytest.raises(FileFaults) as told:
+        plan_of(own)
+    assert "member[3].name" in str(told.value)
+
+
+def test_a_damaged_chain_in_the_output_folder_is_said_with_what_to_do(own: RunOptions, tmp_path: Path) -> None:
+    run(plan_of(own), own.out / "chain")
+    segment = next((own.out / "chain" / "blocks").iterdir())
+    data = bytearray(segment.read_bytes())
+    data[1_000] ^= 1
+    segment.write_bytes(data)
+    with pytest.raises(Refused) as told:
+        clear(own.out)
+    assert told.value.code == "folder_exists"
+    assert "remove the folder" in told.value.remedy
+    assert segment.read_bytes() == data
 
 
 def test_a_prosumer_is_judged_on_each_side_and_never_trades_with_itself(own: RunOptions, tmp_path: Path) -> None:

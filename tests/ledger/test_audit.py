@@ -20,6 +20,7 @@ from wattquorum.ledger.blocks import Block, Outcome, Proposed, receipts_root, tr
 from wattquorum.ledger.conservation import Books
 from wattquorum.ledger.facts import ContractSettled, Moved
 from wattquorum.ledger.readings import decode_rows, root_of_rows
+from wattquorum.ledger.snapshots import take
 from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import Deposit, SealDay
 from wattquorum.market.terms import Policy
@@ -290,3 +291,24 @@ def test_a_forged_proposal_is_found_in_a_block_that_is_skipped(
         with pytest.raises(AuditFault) as told:
             audit(world.genesis_bytes, blocks, no_rows, taken, verify_each)
         assert (told.value.where, told.value.reason.field) == (f"block {place + 1}", named)
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_an_audit_that_begins_at_a_snapshot_knows_the_parameters_of_before(policy: Policy) -> None:
+    """Rows of the first day are gone; the second, in default, is settled under the policy that the genesis chose."""
+    made = World(parameters={"policy": int(policy), "epoch_ms": 1_000})
+    made.member("g", Side.SELL)
+    made.member("c", Side.BUY)
+    second = START + 4 * 24 * HOUR
+    for day in (START, second):
+        made.publish(day)
+        made.approve(made.contract("g", "c", [KWH] * 4, day=day), day=day)
+        made.read({"g-sell": [800 if day == START else 700] * 4, "c-buy": [KWH] * 4}, day=day)
+        made.close(day=day)
+        if day == START:
+            made.done("operator", SealDay(START), at=START + 3 * 24 * HOUR)
+            snapshot, height = take(made.ledger), made.ledger.height
+    rows = {root_of_rows(decode_rows(data)): data for executed in made.executed[height:] for data in executed.rows}
+    blocks = [executed.data for executed in made.executed]
+    found = audit(made.genesis_bytes, blocks, rows.get, {height: snapshot}, verify_each, None, made.ledger.height)
+    assert (found.digest, found.replayed_from) == (made.ledger.digest, height + 1)

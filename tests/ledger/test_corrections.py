@@ -169,6 +169,29 @@ def test_credit_that_has_reached_100_stays_there_when_an_old_default_is_taken_ba
     assert world.side("g", Side.SELL).credit == 100 * POINT
 
 
+def test_a_correction_that_is_undone_does_not_wash_away_another_days_default() -> None:
+    """Day 1 kept: C = 50 + 50 / 15 = 53.333333. Day 2 without any delivery takes it all. Day 1 taken back costs nothing
+    more, and given back gives nothing: C stays 0, and T as well, which day 2 had left at 45."""
+    world, second = WatchedWorld(), START + 24 * HOUR
+    for day in (START, second):
+        world.publish(day)
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY)
+    for day in (START, second):
+        world.contract("g", "c", [KWH] * 4, day=day)
+    world.read({"g-sell": [KWH] * 4, "c-buy": [KWH] * 4})
+    world.close()
+    assert world.side("g", Side.SELL).credit == 53_333_333
+    world.read({"g-sell": [0] * 4, "c-buy": [KWH] * 4}, day=second)
+    world.close(day=second)
+    after = world.side("g", Side.SELL)
+    assert (after.credit, after.trust) == (0, 45 * MILLION)
+    assert world.read({"g-sell": [0] * 4}, version=2).outcome is Outcome.DONE
+    assert (world.side("g", Side.SELL).credit, world.side("g", Side.SELL).trust) == (0, 40 * MILLION)
+    assert world.read({"g-sell": [KWH] * 4}, version=3).outcome is Outcome.DONE
+    assert world.side("g", Side.SELL) == after
+
+
 def test_versions_follow_each_other_and_the_last_one_counts() -> None:
     world = pair([MWH])
     reading(world, {"g-sell": [MWH], "c-buy": [MWH], "a-sell": [MWH], "b-buy": [MWH]})

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from wattquorum.foundation.quantities import MILLION, POINTS_MAX, Energy, Points, Ppm
 from wattquorum.standing.credit import (
+    correct_points,
     credit_after_default,
     credit_after_performance,
     credit_after_performance_paper,
@@ -185,3 +186,33 @@ def test_decay_takes_a_tenth() -> None:
 @given(points, shares)
 def test_decay_is_rounded_once_toward_zero(value: Points, eta: Ppm) -> None:
     assert decay(value, eta) == floor(value * Fraction(eta, MILLION))
+
+
+# Corrections --------------------------------------------------------------------------------------------------------
+
+changes = st.lists(st.integers(-POINTS_MAX, POINTS_MAX), max_size=6)
+
+
+def test_a_correction_that_is_undone_does_not_wash_away_what_another_day_has_cost() -> None:
+    # Day 1 earned 3, day 2 cost all of 53. That day 1 was a default after all would cost 53 more, and there are none.
+    down = correct_points(Points(0), -53 * POINT, 0)
+    assert down == (0, -53 * POINT)
+    assert correct_points(down.points, 53 * POINT, down.beyond) == (0, 0)
+    # What was earned in between stays, and half of the undoing gives nothing back.
+    assert correct_points(Points(4 * POINT), 20 * POINT, down.beyond) == (4 * POINT, -33 * POINT)
+    assert correct_points(Points(4 * POINT), 60 * POINT, down.beyond) == (11 * POINT, 0)
+
+
+@given(points, changes)
+def test_corrections_that_add_up_to_nothing_leave_no_trace(value: Points, some: list[int]) -> None:
+    now, beyond = value, 0
+    for change in (*some, -sum(some)):
+        now, beyond = correct_points(now, change, beyond)
+        assert 0 <= now <= POINTS_MAX
+    assert (now, beyond) == (value, 0)
+
+
+@given(points, st.integers(-POINTS_MAX, POINTS_MAX))
+def test_a_correction_inside_the_range_is_its_difference(value: Points, change: int) -> None:
+    if 0 <= value + change <= POINTS_MAX:
+        assert correct_points(value, change, 0) == (value + change, 0)

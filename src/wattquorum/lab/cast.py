@@ -7,33 +7,19 @@ meter operator, a cashier, an auditor, and three governors of whom two must agre
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.quantities import MS_PER_HOUR, Millis
 from wattquorum.lab.demo_keys import DemoSecrets
 from wattquorum.lab.members import Member, MemberMeter
+from wattquorum.lab.offices import PROPOSER, ROLES
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, chain_id_of, encode_genesis
 from wattquorum.ledger.transactions import Body, MeterPoint, Payload, Register, sign
 
-REGISTRAR: Final = "registrar"
-GRID_OPERATOR: Final = "grid-operator"
-METER_OPERATOR: Final = "meter-operator"
-CASHIER: Final = "cashier"
-AUDITOR: Final = "auditor"
-GOVERNORS: Final = ("governor-1", "governor-2", "governor-3")
 APPROVALS_NEEDED: Final = 2
-PROPOSER: Final = "proposer"
-ROLES: Final[Mapping[str, tuple[str, ...]]] = {
-    REGISTRAR: ("REGISTRAR",),
-    GRID_OPERATOR: ("GRID_OPERATOR",),
-    METER_OPERATOR: ("METER_OPERATOR",),
-    CASHIER: ("CASHIER",),
-    AUDITOR: ("AUDITOR",),
-    **dict.fromkeys(GOVERNORS, ("GOVERNOR",)),
-}
 EXPIRY_BLOCKS: Final = 1_000
 EXPIRY_MS: Final = 24 * MS_PER_HOUR
 SIDES: Final = {"injection": Side.SELL, "withdrawal": Side.BUY}

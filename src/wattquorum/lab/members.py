@@ -30,6 +30,8 @@ from wattquorum.foundation.quantities import (
     parse_price,
 )
 from wattquorum.foundation.refusals import Refused
+from wattquorum.lab.offices import ROLES
+from wattquorum.ledger.accounts import Reserved
 from wattquorum.records.file_faults import FileFault, FileFaults, file_fault
 from wattquorum.records.meter_table import DIRECTIONS
 
@@ -38,6 +40,7 @@ DEFAULT_CURRENCY: Final = "CNY"
 NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 NAME_REMEDY: Final = "Use 1 to 64 letters, digits and . _ : - only."
 MEMBERS_MAX: Final = 100_000
+TAKEN: Final = (*Reserved.__struct_fields__, *ROLES)
 MEMBER_KEYS: Final = ("name", "owner", "meters", "strategy", "options", "recurring")
 METER_KEYS: Final = ("meter_id", "direction", "feeder", "limit", "technology", "power_factor")
 RECURRING_KEYS: Final = ("share_of_forecast", "price_min", "price_max", "partners")
@@ -128,7 +131,11 @@ class _Reading:
         self.only(table, ("member",), "")
         rows = self.tables(table, "member", "", MEMBERS_MAX)
         members = tuple(self.member(row, f"member[{i}]") for i, row in enumerate(rows, 1))
-        self.distinct([(m.name, f"member[{i}].name") for i, m in enumerate(members, 1)], "name")
+        names = [(member.name, f"member[{i}].name") for i, member in enumerate(members, 1)]
+        self.distinct([(name.lower(), place) for name, place in names], "name, in capital letters or small ones,")
+        for name, place in names:
+            if name.lower() in TAKEN:
+                self.wrong(place, name, f"The ledger's own accounts and offices are called {', '.join(TAKEN)}.")
         meters = [
             (meter.meter_id, f"member[{i}].meters[{j}].meter_id")
             for i, member in enumerate(members, 1)

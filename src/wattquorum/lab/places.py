@@ -26,9 +26,7 @@ def clear(out: Path) -> None:
             "file_unreadable", "out", f"{out}: not a folder", "Name a folder, or one that does not exist yet."
         )
     if (out / CHAIN).exists():
-        with ChainFolder(out / CHAIN, writing=True) as folder:  # refuses what is in use and what is no chain
-            if not folder.genesis.demo:
-                raise Refused("folder_exists", "out", out / CHAIN, "It holds a live chain; choose another folder.")
+        _check_replaceable(out / CHAIN)
     strange = sorted(entry.name for entry in out.iterdir() if entry.name not in (*WRITTEN, *RECORDS_LEFTOVERS))
     if strange:
         raise Refused("folder_exists", "out", out / strange[0], "Choose an empty folder or that of an earlier run.")
@@ -38,3 +36,17 @@ def clear(out: Path) -> None:
             shutil.rmtree(place)
         else:
             place.unlink(missing_ok=True)
+
+
+def _check_replaceable(chain: Path) -> None:
+    """Refuses a chain that is in use or live, and what nobody can tell it of because it is damaged."""
+    try:
+        with ChainFolder(chain, writing=True) as folder:
+            demo = folder.genesis.demo
+    except Refused as refused:
+        if refused.code not in ("chain_altered", "chain_truncated", "file_unknown", "file_unreadable"):
+            raise
+        remedy = f"It is no sound chain ({refused.code}); keep a copy if you need it, then remove the folder."
+        raise Refused("folder_exists", "out", chain, remedy) from None
+    if not demo:
+        raise Refused("folder_exists", "out", chain, "It holds a live chain; choose another folder.")

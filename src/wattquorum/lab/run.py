@@ -16,8 +16,8 @@ from wattquorum.foundation.intervals import MS_PER_MINUTE, QUARTER_HOUR
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.calendar import ZONE, zone_of
-from wattquorum.lab.cast import PROPOSER
 from wattquorum.lab.members import Member, energy_limits, read_members
+from wattquorum.lab.offices import PROPOSER
 from wattquorum.lab.places import CHAIN, PARQUET, RECORDS, REPORT, clear
 from wattquorum.lab.report import write_report
 from wattquorum.lab.shipped import shipped_members, shipped_week
@@ -119,7 +119,9 @@ def plan_of(options: RunOptions) -> WeekPlan:
             table.span(meter.meter_id, meter.direction)  # refuses members without readings
     folder = options.members.parent if options.members else None
     first = last_days(table, zone, options.days)
-    return WeekPlan(members, table, zone, first, options.days, options.forecast, options.seed, folder)
+    return WeekPlan(
+        members, table, zone, first, options.days, options.forecast, options.seed, folder, options.data is None
+    )
 
 
 def _readings(options: RunOptions, members: tuple[Member, ...]) -> MeterTable:
@@ -145,7 +147,7 @@ def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:
             "measured. Meter outages are modelled and marked as estimated."
         )
     else:
-        data = f"Readings come from {options.data.name}. Meter outages are modelled and marked."
+        data = f"Readings and their qualities come from {options.data.name}."
     return {
         "title": f"{plan.days} days of peer-to-peer power trading",
         "time_zone": options.zone,

@@ -46,17 +46,15 @@ def estimated(energy: Int64s, outage: Outage, before: Int64s) -> Int64s:
     return known
 
 
-def measured_row(secrets: DemoSecrets, meter: str, window: Window, energy: Int64s, version: int) -> Row:
-    """A row with measured values alone."""
-    quality = bytes(window.intervals)
+def marked(quality: bytes, outage: Outage) -> bytes:
+    """Qualities with the intervals of an outage marked as estimated."""
+    gap = outage.end - outage.first
+    return quality[: outage.first] + bytes([Quality.ESTIMATED]) * gap + quality[outage.end :]
+
+
+def metered_row(secrets: DemoSecrets, meter: str, window: Window, energy: Int64s, quality: bytes, version: int) -> Row:
+    """A meter's row of a day, with the quality of each interval."""
     return Row(meter, version, pack_energy(energy), quality, secrets.salt(meter, window.start_ms, version))
-
-
-def estimated_row(secrets: DemoSecrets, meter: str, window: Window, energy: Int64s, outage: Outage) -> Row:
-    """A first row in which the intervals of an outage are estimated."""
-    quality = bytearray(window.intervals)
-    quality[outage.first : outage.end] = bytes([Quality.ESTIMATED]) * (outage.end - outage.first)
-    return Row(meter, 1, pack_energy(energy), bytes(quality), secrets.salt(meter, window.start_ms, 1))
 
 
 def same_intervals_before(history: Sequence[Int64s], intervals: int) -> Int64s:

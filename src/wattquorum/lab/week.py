@@ -23,28 +23,12 @@ from wattquorum.foundation.quantities import Millis, parse_price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s, energies, pack_prices
 from wattquorum.lab.calendar import TradingDay, days_from, local_date, moment, trading_day
-from wattquorum.lab.cast import (
-    CASHIER,
-    GOVERNORS,
-    GRID_OPERATOR,
-    METER_OPERATOR,
-    REGISTRAR,
-    ROLES,
-    SIDES,
-    Signer,
-    demo_genesis,
-    registration,
-)
+from wattquorum.lab.cast import SIDES, Signer, demo_genesis, registration
 from wattquorum.lab.demo_keys import DemoSecrets
 from wattquorum.lab.funding import wanted_balance
 from wattquorum.lab.members import Member
-from wattquorum.lab.telemetry import (
-    estimated,
-    estimated_row,
-    measured_row,
-    outage_of,
-    same_intervals_before,
-)
+from wattquorum.lab.offices import CASHIER, GOVERNORS, GRID_OPERATOR, METER_OPERATOR, REGISTRAR, ROLES
+from wattquorum.lab.telemetry import estimated, marked, metered_row, outage_of, same_intervals_before
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.blocks import Outcome as Done
 from wattquorum.ledger.context import Tariffs
@@ -97,6 +81,7 @@ class WeekPlan:
     forecast: Kind
     seed: int
     strategies_folder: Path | None = None
+    outages: bool = True  # modelled on top of the readings, which real ones have of themselves
 
     @property
     def secrets(self) -> DemoSecrets:
@@ -202,10 +187,13 @@ class Week:
         """Registers everybody, then follows the calendar to the last final day; yields after each of its `steps`."""
         plan = self._plan
         opening = moment(plan.first - timedelta(days=1), time(7, 0), plan.zone)
-        self._order(
+        executed = self._order(
             opening,
             [(REGISTRAR, registration(member, self._signer.key(member.name))) for member in plan.members],
         )
+        for member, receipt in zip(plan.members, executed.block.receipts, strict=True):
+            if receipt.outcome is not Done.DONE:
+                raise Refused(receipt.code, f"{member.name}: {receipt.field}", receipt.value)
         yield
         for at, _, step, day in sorted(self._agenda(), key=_by_time):
             step(day, at)
@@ -341,15 +329,13 @@ class Week:
         rows: dict[str, list[Row]] = {feeder: [] for feeder in self._feeders}
         for trader in self._traders:
             for meter in trader.meters:
-                energy = self._actual(meter, day.window)
-                outage = outage_of(self._plan.seed, meter, day.window)
-                if outage is None:
-                    row = measured_row(self._secrets, meter, day.window, energy, 1)
-                else:
+                energy, quality = self._actual(meter, day.window), self._quality(meter, day.window)
+                outage = outage_of(self._plan.seed, meter, day.window) if self._plan.outages else None
+                if outage is not None:
                     before = same_intervals_before(list(self._readings[meter].values()), day.window.intervals)
-                    known = estimated(energy, outage, before)
-                    row = estimated_row(self._secrets, meter, day.window, known, outage)
+                    energy, quality = estimated(energy, outage, before), marked(quality, outage)
                     self._late.setdefault(day.window.start_ms, []).append(meter)
+                row = metered_row(self._secrets, meter, day.window, energy, quality, 1)
                 rows[self._feeder_of[meter]].append(row)
         self._commit(day, at, rows)
 
@@ -357,8 +343,8 @@ class Week:
         """What an outage had hidden has arrived; the corrected rows replace the estimates."""
         rows: dict[str, list[Row]] = {feeder: [] for feeder in self._feeders}
         for meter in self._late.pop(day.window.start_ms, []):
-            energy = self._actual(meter, day.window)
-            rows[self._feeder_of[meter]].append(measured_row(self._secrets, meter, day.window, energy, 2))
+            energy, quality = self._actual(meter, day.window), self._quality(meter, day.window)
+            rows[self._feeder_of[meter]].append(metered_row(self._secrets, meter, day.window, energy, quality, 2))
         self._commit(day, at, rows)
 
     def _commit(self, day: TradingDay, at: int, by_feeder: Mapping[str, list[Row]]) -> None:
@@ -425,6 +411,10 @@ class Week:
     def _actual(self, meter: str, window: Window) -> Int64s:
         """What a meter will have counted: for the meter operator, and for the forecast service alone."""
         return self._plan.table.energy(meter, self._directions[meter], window.start_ms, window.end_ms)
+
+    def _quality(self, meter: str, window: Window) -> bytes:
+        """How the readings of a day came to be, an entry of `Quality` for each interval."""
+        return self._plan.table.quality(meter, self._directions[meter], window.start_ms, window.end_ms)
 
 
 def strategy_of(member: Member) -> tuple[str, dict[str, object]]:

@@ -64,6 +64,11 @@ class Account(Record, frozen=True):
     joined_ms: Unsigned
     left_ms: Unsigned  # when it decided to leave; 0 if it did not
 
+    @property
+    def legal_owner(self) -> str:
+        """The owner as it is compared: names that differ in capital letters alone are one, as accounts' are."""
+        return self.owner.lower()
+
     def has(self, role: Role) -> bool:
         """Whether the account holds a role."""
         return bool(self.roles & role)

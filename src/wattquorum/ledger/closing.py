@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wattquorum.foundation.codec import changed
-from wattquorum.foundation.quantities import POINTS_MAX, Energy, Money, Points, Ppm
+from wattquorum.foundation.quantities import Energy, Money, Points, Ppm
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Role, Side
@@ -51,6 +51,7 @@ from wattquorum.market.penalties import Fine, apportion_fine, defaults, fine, fi
 from wattquorum.market.settlement import paper_compensation
 from wattquorum.market.terms import Policy
 from wattquorum.standing.credit import (
+    correct_points,
     credit_after_default,
     credit_after_performance,
     decay,
@@ -164,11 +165,13 @@ def _judge(
             parameters.reference_side,
             Ppm(parameters.max_share),
         )
-    trust_now = trust_after(Points(trust), Energy(delivered), Energy(own.promised), Points(parameters.trust_loss))
-    judged = MemberDay(own.promised, delivered, int(defaulted), credit, credit_after, trust, trust_now, points)
+    trust_after_day = trust_after(Points(trust), Energy(delivered), Energy(own.promised), Points(parameters.trust_loss))
+    judged = MemberDay(
+        own.promised, delivered, int(defaulted), credit, credit_after, trust, trust_after_day, points, 0, 0
+    )
+    old = before or MemberDay(0, 0, 0, credit, credit, trust, trust, 0, 0, 0)
+    judged = _change_standing(context, address, side, member, old, judged)
     context.state.put(Table.MEMBER_DAY, day_key(day) + side_key(address, side), judged)
-    old = before or MemberDay(0, 0, 0, credit, credit, trust, trust, 0)
-    _change_standing(context, address, side, member, old, judged)
     now = context.side(address, side) or member
     context.tell(
         MemberJudged(
@@ -181,7 +184,9 @@ def _judge(
             credit,
             credit_after,
             trust,
-            trust_now,
+            trust_after_day,
+            now.credit,
+            now.trust,
             now.traded,
             before is not None,
         )
@@ -191,18 +196,25 @@ def _judge(
 
 def _change_standing(
     context: Context, address: bytes, side: Side, member: MemberSide, old: MemberDay, new: MemberDay
-) -> None:
-    """Adds what the day is worth, less what it counted for before, to the standing of now (L-11)."""
-    credit = member.credit + (new.credit_after - new.credit_before) - (old.credit_after - old.credit_before)
-    trust = member.trust + (new.trust_after - new.trust_before) - (old.trust_after - old.trust_before)
-    traded = traded_after(Energy(member.traded - old.delivered), Energy(new.delivered), Energy(new.promised))
-    standing = changed(
-        member,
-        credit=min(max(credit, 0), POINTS_MAX),
-        trust=min(max(trust, 0), POINTS_MAX),
-        traded=max(traded, 0),
+) -> MemberDay:
+    """Adds what the day is worth, less what it counted for before, to the standing of now (L-11).
+
+    Gives the judgement with what would have led beyond 0..100 points.
+    """
+    credit, credit_beyond = correct_points(
+        Points(member.credit),
+        (new.credit_after - new.credit_before) - (old.credit_after - old.credit_before),
+        old.credit_beyond,
     )
+    trust, trust_beyond = correct_points(
+        Points(member.trust),
+        (new.trust_after - new.trust_before) - (old.trust_after - old.trust_before),
+        old.trust_beyond,
+    )
+    traded = traded_after(Energy(member.traded - old.delivered), Energy(new.delivered), Energy(new.promised))
+    standing = changed(member, credit=credit, trust=trust, traded=max(traded, 0))
     context.state.put(Table.SIDE, side_key(address, side), standing)
+    return changed(new, credit_beyond=credit_beyond, trust_beyond=trust_beyond)
 
 
 def _compensate_as_published(context: Context, day: Day, contracts: list[bytes]) -> list[Due]:
@@ -295,13 +307,14 @@ def _penalties(context: Context, day: int) -> Penalties:
         for side, amount in ((Side.SELL, settled.seller_fine), (Side.BUY, settled.buyer_fine)):
             if amount:
                 fines[contract_id, side] = amount
-                owners.append((context.account(contract.seller).owner, context.account(contract.buyer).owner))
+                seller, buyer = context.account(contract.seller), context.account(contract.buyer)
+                owners.append((seller.legal_owner, buyer.legal_owner))
     if not fines:
         return NONE
     performers = _performers(context, day)
     places: dict[str, list[int]] = {}
     for place, (address, _) in enumerate(performers):
-        places.setdefault(context.account(address).owner, []).append(place)
+        places.setdefault(context.account(address).legal_owner, []).append(place)
     shared = share_fines(
         [
             Fine(Money(amount), (*places.get(seller, ()), *places.get(buyer, ())))

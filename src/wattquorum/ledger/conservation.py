@@ -85,9 +85,11 @@ class Books:
         self._meters: dict[tuple[bytes, Side], int] = {}
 
     def adopt(self, state: State) -> None:
-        """Starts from a state instead of from genesis: its balances are taken as they are."""
+        """Starts from a state instead of from genesis: its balances and parameters are taken as they are."""
         self._money = {address: total(account) for address, account in state.items(Table.ACCOUNT)}
         self._meters = {(key[:-1], Side(key[-1])): len(side.meters) for key, side in state.items(Table.SIDE)}
+        versions = enumerate(each for _, each in state.items(Table.PARAMETERS))  # every version stays in the state
+        self._policies = {version: Policy(each.policy) for version, each in versions}
 
     def enter(self, facts: Iterable[Fact], transfers_digest: bytes) -> None:
         """Takes over one transaction's facts; its transfers must have the digest that its receipt names."""
@@ -146,7 +148,7 @@ class Books:
         sides, day = self._contracts.get(settled.contract), self._day_facts.get(settled.day)
         if sides is None or day is None:
             return  # made before the snapshot that the audit started from
-        policy = self._policies.get(day.parameters_version, Policy.TRUE_LOSS)
+        policy = self._policies[day.parameters_version]
         count = day.window.intervals
         rows = [
             _spread(price_list(each), count) for each in (sides.price, day.feed_in, day.grid_price, day.over_grid_fee)

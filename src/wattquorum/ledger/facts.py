@@ -223,6 +223,8 @@ class MemberJudged(Record, frozen=True):
     credit_after: int
     trust_before: int
     trust_after: int
+    credit_now: int  # after a correction, which changes the standing of now
+    trust_now: int
     traded: int
     corrected: bool
 

@@ -44,7 +44,7 @@ def offer(context: Context, payload: Offer) -> None:
     check_active(author, "sender")
     if payload.partner:
         partner = context.account(payload.partner, "partner")
-        if partner.owner == author.owner:
+        if partner.legal_owner == author.legal_owner:
             raise Refused("self_trade", "partner", partner.name)
         _side(context, day, payload.partner, opposite(payload.side), "partner")
     _make_offer(context, day, payload.side, payload.partner, payload.energy, payload.price, payload.valid_until_ms, b"")
@@ -187,7 +187,7 @@ def _check_answer(context: Context, day: Day, found: OpenOffer) -> None:
     if found.valid_until_ms < context.now:
         raise Refused("offer_closed", "valid_until_ms", found.valid_until_ms)
     author, sender = context.account(found.author), context.account(context.sender)
-    if author.owner == sender.owner:
+    if author.legal_owner == sender.legal_owner:
         raise Refused("self_trade", "sender", sender.name)
     if found.partner and found.partner != context.sender:
         raise Refused("offer_addressed", "offer", found.partner)

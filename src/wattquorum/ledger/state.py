@@ -189,6 +189,8 @@ class MemberDay(Record, frozen=True):
     trust_before: Unsigned
     trust_after: Unsigned
     fine_points: Unsigned
+    credit_beyond: Signed  # what corrections of the day would have changed beyond 0..100 points
+    trust_beyond: Signed
 
 
 class Sealed(Record, frozen=True):

@@ -11,7 +11,7 @@ from functools import singledispatch
 import numpy as np
 
 from wattquorum.foundation.intervals import MS_PER_DAY, format_moment
-from wattquorum.foundation.quantities import POINTS_MAX, toward_zero
+from wattquorum.foundation.quantities import toward_zero
 from wattquorum.foundation.vectors import Int64s, energies, prices
 from wattquorum.ledger import facts as told
 from wattquorum.ledger.accounts import Reserved, Role, Side, Status
@@ -19,7 +19,7 @@ from wattquorum.ledger.parameters import RANGES
 from wattquorum.ledger.readings import Quality
 from wattquorum.records import tables
 from wattquorum.records.batch import Batch, Row
-from wattquorum.records.known import Change, Known, KnownContract, KnownCredit, KnownDay, KnownOffer
+from wattquorum.records.known import Known, KnownContract, KnownCredit, KnownDay, KnownOffer
 
 
 class BlockEntries:
@@ -391,16 +391,7 @@ def _(fact: told.PositionSettled, block: BlockEntries) -> None:
 @_enter.register
 def _(fact: told.MemberJudged, block: BlockEntries) -> None:
     member, side = fact.member.hex(), side_word(fact.side)
-    now = block.known.credit(member, side) or block.known.initial(block.height)
-    change = Change(fact.credit_after - fact.credit_before, fact.trust_after - fact.trust_before)
-    old = block.known.judgement(fact.day, member, side) if fact.corrected else Change(0, 0)
-    block.known.put_judgement(fact.day, member, side, change)
-    # As the ledger does it: a correction adds the difference to the standing of now, inside 0..100 points.
-    standing = KnownCredit(
-        min(max(now.credit + change.credit - old.credit, 0), POINTS_MAX),
-        min(max(now.trust + change.trust - old.trust, 0), POINTS_MAX),
-        fact.traded,
-    )
+    standing = KnownCredit(fact.credit_now, fact.trust_now, fact.traded)
     points = (fact.credit_before, fact.credit_after, fact.trust_before, fact.trust_after)
     judgement = (int(fact.corrected), fact.promised, fact.delivered, int(fact.defaulted))
     row = _credit_row(block, fact.day, member, side, "day", judgement, points, standing)

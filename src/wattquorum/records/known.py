@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from wattquorum.foundation.vectors import Int64s
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.market.terms import Policy
-from wattquorum.records.tables import SUPERSEDED, contracts, credit, days, debts, offers, parameters, promises, tariffs
+from wattquorum.records.tables import contracts, credit, days, debts, offers, parameters, promises, tariffs
 
 
 class KnownDay(NamedTuple):
@@ -43,13 +43,6 @@ class KnownContract(NamedTuple):
     version: int
 
 
-class Change(NamedTuple):
-    """What a day's judgement changed [millionths of a point]."""
-
-    credit: int
-    trust: int
-
-
 class KnownCredit(NamedTuple):
     """A member's side as it stands now [millionths of a point; Wh]."""
 
@@ -67,7 +60,6 @@ class Known:
         "_credit",
         "_days",
         "_debts",
-        "_judgements",
         "_offers",
         "_policies",
         "_versions",
@@ -79,7 +71,6 @@ class Known:
         self._policies: dict[int, Policy] = {}
         self._days: dict[int, KnownDay] = {}
         self._debts: dict[str, None] = {}
-        self._judgements: dict[int, dict[tuple[str, str], Change]] = {}
         self._offers: dict[int, dict[str, KnownOffer]] = {}
         self._contracts: dict[int, dict[str, KnownContract]] = {}
         self._credit: dict[tuple[str, str], KnownCredit] = {}
@@ -190,23 +181,6 @@ class Known:
         """Remembers a member's side."""
         self._credit[member, side] = known
 
-    def judgement(self, day: int, member: str, side: str) -> Change:
-        """What the judgement in force of a member's side and day changed."""
-        known = self._judgements.setdefault(day, {})
-        if (member, side) not in known:
-            query = select(
-                credit.c.credit_after_points_millionths - credit.c.credit_before_points_millionths,
-                credit.c.trust_after_points_millionths - credit.c.trust_before_points_millionths,
-            )
-            query = query.where(credit.c.member == member, credit.c.day_start_ms == day, credit.c.side == side)
-            query = query.where(credit.c.event == "day", credit.c[SUPERSEDED].is_(None))
-            known[member, side] = Change(*self._reading().execute(query).one())
-        return known[member, side]
-
-    def put_judgement(self, day: int, member: str, side: str, change: Change) -> None:
-        """Remembers what a judgement changed."""
-        self._judgements.setdefault(day, {})[member, side] = change
-
     def has_debt(self, debt: str) -> bool:
         """Whether a debt was recorded before."""
         if debt in self._debts:
@@ -222,4 +196,3 @@ class Known:
         self._days.pop(day, None)
         self._offers.pop(day, None)
         self._contracts.pop(day, None)
-        self._judgements.pop(day, None)

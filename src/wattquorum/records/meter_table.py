@@ -39,7 +39,7 @@ class MeterTable:
     energy_absurd, time_misaligned, intervals_missing or intervals_overlap. Readers of files say more, and where.
     """
 
-    __slots__ = ("_energy", "_registers", "frame", "interval_ms")
+    __slots__ = ("_energy", "_quality", "_registers", "frame", "interval_ms")
 
     def __init__(self, frame: pl.DataFrame, interval_ms: Millis = QUARTER_HOUR) -> None:
         if dict(frame.schema) != COLUMNS:
@@ -50,6 +50,8 @@ class MeterTable:
         self.interval_ms: Final = interval_ms
         self._energy: Final = frame["energy_wh"].to_numpy().view()
         self._energy.flags.writeable = False
+        codes = {quality: code for code, quality in enumerate(QUALITIES)}
+        self._quality: Final = bytes(frame["quality"].replace_strict(codes, return_dtype=pl.UInt8).to_list())
         self._registers: Final = _registers(frame)
 
     @property
@@ -78,6 +80,11 @@ class MeterTable:
         """
         first, last = self._rows(meter_id, direction, start_ms, end_ms)
         return self._energy[first:last]
+
+    def quality(self, meter_id: str, direction: str, start_ms: int, end_ms: int) -> bytes:
+        """Quality of each interval of [start_ms, end_ms): its place in `QUALITIES`; refuses what `energy` refuses."""
+        first, last = self._rows(meter_id, direction, start_ms, end_ms)
+        return self._quality[first:last]
 
     def rows(self, meter_id: str, direction: str, start_ms: int, end_ms: int) -> pl.DataFrame:
         """All columns of the intervals of [start_ms, end_ms); refuses what `energy` refuses."""

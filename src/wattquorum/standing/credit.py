@@ -77,3 +77,23 @@ def traded_after(traded: Energy, delivered: Energy, promised: Energy) -> Energy:
 def decay(value: Points, eta: Ppm) -> Points:
     """A measure after one decay: `eta * value` (A-16)."""
     return Points(portion(value, eta))
+
+
+class Corrected(NamedTuple):
+    """A measure after a correction of one day."""
+
+    points: Points
+    beyond: int  # what the day's corrections would have changed beyond 0..100 points; below zero for what was not lost
+
+
+def correct_points(points: Points, change: int, beyond: int) -> Corrected:
+    """A measure after a day's correction changes it from now on (L-11), in 0..100 points.
+
+    What would lead beyond is kept, and a correction in the other direction takes it back first: one that is undone
+    leaves everything as it was, and cannot wash away what another day has cost [chosen].
+    """
+    if change * beyond < 0:
+        back = min(abs(change), abs(beyond))
+        change, beyond = (change - back, beyond + back) if change > 0 else (change + back, beyond - back)
+    after = min(max(points + change, 0), POINTS_MAX)
+    return Corrected(Points(after), beyond + points + change - after)

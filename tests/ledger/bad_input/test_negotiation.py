@@ -203,6 +203,12 @@ def offer_to_another_account_of_the_same_owner(world: WatchedWorld) -> Attempt:
 
 
 @refused("self_trade", "partner")
+def offer_to_an_owner_that_differs_in_capital_letters(world: WatchedWorld) -> Attempt:
+    world.member("twin", Side.BUY, owner="G")
+    return Attempt("g", world.offer_payload(Side.SELL, FOUR, partner="twin"), "twin")
+
+
+@refused("self_trade", "partner")
 def offer_to_oneself(world: WatchedWorld) -> Attempt:
     return Attempt("p", world.offer_payload(Side.SELL, FOUR, partner="p"), "p")
 
