@@ -18,7 +18,7 @@ def test_no_attempt_gains_more_than_the_bound(tolerance: int | None) -> None:
 
 
 def test_an_honest_market_shares_all_power_among_its_owners() -> None:
-    shares = powers(honest_players(), honest_days())
+    shares = powers(honest_players(), honest_days(), None)
     assert len(shares) == 30
     assert 999_900 <= sum(shares.values()) <= 1_000_000
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -180,8 +181,18 @@ def gains(tolerance: int | None = None) -> list[Gain]:
     return found
 
 
-def powers(players: Sequence[Player], days: Sequence[Sequence[Deal]], tolerance: int | None = None) -> dict[str, Ppm]:
+def powers(players: tuple[Player, ...], days: tuple[tuple[Deal, ...], ...], tolerance: int | None) -> dict[str, Ppm]:
     """Each owner's share of all voting power after the days were traded, with its best account [ppm]."""
+    best = _best_weights(players, days)
+    owners = sorted(best)
+    chosen = tolerance_default(len(owners)) if tolerance is None else tolerance
+    found = project([best[owner] for owner in owners], [owner.encode() for owner in owners], chosen)
+    return {owner: Ppm(power * MILLION // sum(found)) for owner, power in zip(owners, found, strict=True)}
+
+
+@cache
+def _best_weights(players: tuple[Player, ...], days: tuple[tuple[Deal, ...], ...]) -> dict[str, Points]:
+    """Each owner's weight after the days were traded, with its best account; the same at every tolerance."""
     market = _Market(players)
     for number, deals in enumerate(days):
         market.trade(START + number * MS_PER_DAY, deals)
@@ -189,10 +200,7 @@ def powers(players: Sequence[Player], days: Sequence[Sequence[Deal]], tolerance:
     weights_ = market.weights()
     for player in players:
         best[player.owner] = max(best.get(player.owner, Points(0)), weights_[player.name])
-    owners = sorted(best)
-    chosen = tolerance_default(len(owners)) if tolerance is None else tolerance
-    found = project([best[owner] for owner in owners], [owner.encode() for owner in owners], chosen)
-    return {owner: Ppm(power * MILLION // sum(found)) for owner, power in zip(owners, found, strict=True)}
+    return best
 
 
 class _Market:
