@@ -170,14 +170,19 @@ def test_power_flow_without_a_solution_is_infeasible_as_well() -> None:
     assert found.reasons[0].text.startswith("power flow without a solution in interval 0")
 
 
-def test_where_others_alone_break_a_limit_contracts_are_left_and_it_is_told() -> None:
+def test_where_others_alone_break_a_limit_no_contract_makes_it_worse_and_it_is_told() -> None:
     others = exchange_of(4, 2, [(LOAD, np.array([0, 900_000]), np.zeros(2))])
-    contracts = [Placed(SUN_2, LOAD, flat(10_000, 2)), Placed(SUN_2, LOAD_2, np.array([10_000, 0]))]
+    contracts = [Placed(SUN_2, LOAD, flat(10_000, 2)), Placed(SUN_2, LOAD_2, flat(10_000, 2))]
     made = ContractDay(SOLVER, others, contracts, {}, QUARTER)
     found = curtail(made)
-    assert (found.kept == made.energy).all()
     assert [(breach.kind, breach.interval) for breach in found.beyond] == [(Kind.LOADING, 1)]
-    assert found.beyond[0].value > 1.05
+    alone = found.beyond[0]
+    assert alone.value > 1.05
+    assert (found.kept[:, 0] == made.energy[:, 0]).all()
+    assert found.kept[0, 1] < 100, "it draws over the line that is overloaded already"
+    assert 0 in found.reasons
+    after = SOLVER.solve(made.exchange(np.array([1]), found.kept.T[1:]), QUARTER)
+    assert after.loading[0, alone.place] <= alone.value * (1 + 1e-8)
 
 
 @pytest.mark.parametrize("step_wh", [1, 7, 1_000])

@@ -6,8 +6,9 @@ turns out to help nothing (a contract on another feeder) is given back, earlier 
 could keep one step more in any interval without a limit being broken, and the limit that it would break is its reason.
 The order was stated, the rest chosen: each interval stands for itself, amounts are found by bisection to `step_wh`.
 
-Where a limit is broken even with every contract cut, contracts are not its cause and cutting them is no cure: they are
-left as they are, and the interval is told in `beyond`.
+Where others alone break a limit, no cut cures it, and no contract may make it worse: there the bound is what it is
+without any contract, for that node, branch or unit and interval, and all other limits hold as they do everywhere. What
+others break is told in `beyond`.
 
 What is kept is a whole number of steps. A step of 100 Wh moves the voltage that a member of the shipped grid moves most
 by 2e-8 to 9e-6, so that the last digits of a solver (2e-13, see `wattquorum.grid.flow`) hardly ever decide where the
@@ -128,6 +129,7 @@ class ContractDay:
     """A day's contracts on the grid: the other units' exchange, the contracts, and what units and wires can carry."""
 
     __slots__ = (
+        "_alone",
         "_buyers",
         "_capable",
         "_limit_w",
@@ -163,6 +165,15 @@ class ContractDay:
         for place, capability in capabilities.items():
             self._limit_w[place], self._tangent[place] = capability.limit_w, capability.tangent
         self._capable = np.array(sorted(capabilities), dtype=np.int64)
+        self._alone: _Breaches | None = None
+
+    @property
+    def alone(self) -> _Breaches:
+        """What every interval breaks without any contract."""
+        if self._alone is None:
+            intervals = np.arange(self.energy.shape[1])
+            self._alone = self._measured(intervals, np.zeros_like(self.energy.T))
+        return self._alone
 
     def exchange(self, intervals: Int64s, kept: Int64s) -> Exchange:
         """Everything that units exchange when contracts keep so much [scenarios, contracts] in these intervals."""
@@ -174,6 +185,11 @@ class ContractDay:
         return Exchange(active, self.others.reactive[intervals] + promised * self._tangent)
 
     def breaches(self, intervals: Int64s, kept: Int64s) -> _Breaches:
+        """How far each limit is broken in each scenario, beyond what others alone break of it."""
+        found = self._measured(intervals, kept)
+        return found if found.feasible.all() else found.beyond(self.alone)
+
+    def _measured(self, intervals: Int64s, kept: Int64s) -> _Breaches:
         """How far each limit is broken in each scenario."""
         exchange = self.exchange(intervals, kept)
         solution = self.solver.solve(exchange, self.length_ms)
@@ -198,7 +214,7 @@ class ContractDay:
         return _Breaches(intervals, solution.found, values, excess, ends)
 
 
-ROUNDING: Final = 1e-9  # of a connection: at full load P^2 + Q^2 is limit^2 but for the last digits
+ROUNDING: Final = 1e-9  # of a bound: at full load P^2 + Q^2 is limit^2 but for the last digits, and so is a solver
 
 
 class _Breaches:
@@ -215,6 +231,18 @@ class _Breaches:
         ends: Int64s,
     ) -> None:
         self._intervals, self._found, self._values, self._excess, self._ends = intervals, found, values, excess, ends
+
+    def beyond(self, alone: _Breaches) -> _Breaches:
+        """The same, but for what others break alone [intervals]."""
+        excess = {
+            kind: np.where(
+                alone._excess[kind][self._intervals] > 0,
+                each - alone._excess[kind][self._intervals] - ROUNDING,
+                each,
+            )
+            for kind, each in self._excess.items()
+        }
+        return _Breaches(self._intervals, self._found, self._values, excess, self._ends)
 
     @property
     def feasible(self) -> Mask:
@@ -264,14 +292,15 @@ def curtail(day: ContractDay, step_wh: int = STEP_WH) -> Curtailment:
     uncut = day.breaches(intervals, kept.T)
     broken = intervals[~uncut.feasible]
     cutting = [_Cutting(day, int(t)) for t in broken]
-    beyond = _cut_last_first(day, cutting)
-    left = [each for each in cutting if each.interval not in {breach.interval for breach in beyond}]
+    unsolved = _cut_last_first(day, cutting)
+    left = [each for each in cutting if each.interval not in unsolved]
     _give_back(day, left, step_wh)
     for each in left:
         kept[:, each.interval] = each.kept
     reasons = _reasons(day, kept, uncut, step_wh)
-    told = tuple(uncut.worst(breach.interval) for breach in beyond)
-    return Curtailment(kept, reasons, told)
+    alone = day.alone
+    beyond = tuple(alone.worst(int(t)) for t in intervals[~alone.feasible])
+    return Curtailment(kept, reasons, beyond)
 
 
 class _Cutting:
@@ -286,12 +315,12 @@ class _Cutting:
         self.cut = 0
 
 
-def _cut_last_first(day: ContractDay, cutting: Sequence[_Cutting]) -> list[Breach]:
-    """Cuts whole contracts, the last first, as few as suffice; returns what remains broken with all of them cut.
+def _cut_last_first(day: ContractDay, cutting: Sequence[_Cutting]) -> list[int]:
+    """Cuts whole contracts, the last first, as few as suffice; returns the intervals that have no flow even then.
 
     All counts are tried in turn, in batches that grow: nothing says that cutting more is always better.
     """
-    pending, beyond, size = list(cutting), list[Breach](), 1
+    pending, unsolved, size = list(cutting), list[int](), 1
     while pending:
         tried = [
             (each, each.cut + i) for each in pending for i in range(1, size + 1) if each.cut + i <= each.order.size
@@ -309,12 +338,12 @@ def _cut_last_first(day: ContractDay, cutting: Sequence[_Cutting]) -> list[Breac
                 each.cut = enough[each.interval]
                 each.kept = _without(each, each.cut)
             elif each.cut + size >= each.order.size:
-                beyond.append(Breach(Kind.NO_SOLUTION, 0, 0.0, 0.0, each.interval))
+                unsolved.append(each.interval)
             else:
                 each.cut += size
                 still.append(each)
         pending, size = still, min(2 * size, 64)
-    return beyond
+    return unsolved
 
 
 def _without(each: _Cutting, count: int) -> Int64s:
