@@ -78,6 +78,8 @@ def test_a_retirement_can_be_printed_and_checked_with_its_proof_alone(chain: Pat
     assert "://" not in page
     told = printed("verify", proof, folder=tmp_path)
     assert told.startswith("proved: RetireCertificates")
+    assert f"for      {BENEFICIARY}" in told
+    assert "purpose  bread" in told
     retired = re.search(r"retired +meter=(\S+) source=wind unit_wh=1000000 first=(\d+) end=(\d+)", told)
     assert retired
     assert int(retired[3]) - int(retired[2]) == 1
@@ -115,3 +117,9 @@ def test_what_cannot_be_done_is_refused(chain: Path, bundle: str, words: tuple[s
 
 def test_after_all_of_this_the_chain_is_sound(chain: Path) -> None:
     assert "sound" in printed("audit", folder=chain)
+
+
+def test_a_statement_that_cannot_be_written_uses_nothing_up(chain: Path, bundle: str) -> None:
+    words = ("certificates", "retire", bundle, "--count", "1", "--out", "nowhere/page.html", "--seed", "1")
+    assert said(*words, folder=chain, check=2).startswith("refused: file_unreadable: out")
+    assert "stands    active" in printed("certificates", "show", bundle, folder=chain)

@@ -52,6 +52,11 @@ def test_whole_certificates_are_made_of_a_million_wh_each(day: sqlite3.Connectio
     assert rolled
 
 
+def test_the_factors_are_those_of_their_source() -> None:
+    """Umweltbundesamt, 30 May 2017: the German mix of 2015 (preliminary) and of 2016 (estimate) [g of CO2 per kWh]."""
+    assert (BENCHMARK_G_PER_KWH, INTENSITY_G_PER_KWH) == (534, 527)
+
+
 def test_emissions_are_what_the_grid_gave_and_quotas_last_weeks_use(day: sqlite3.Connection) -> None:
     table = shipped_week()
     obliged = asked(

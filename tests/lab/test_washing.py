@@ -24,4 +24,4 @@ def test_an_honest_market_shares_all_power_among_its_owners() -> None:
 
 
 def test_a_gain_is_of_the_honest_share() -> None:
-    assert Gain("", honest=40_000, tried=41_000).change == 25_000  # type: ignore[arg-type]
+    assert Gain("", honest=40_000, tried=41_000, others=0).change == 25_000  # type: ignore[arg-type]

@@ -95,8 +95,8 @@ def test_where_all_promise_the_same_or_nobody_anything_volume_counts_nothing() -
     assert volume(Energy(5), volume_scale([]), ONE) == 0
 
 
-@given(st.lists(st.integers(0, 10**9), min_size=21, max_size=60), st.integers(10**9, 10**15))
-def test_one_absurd_promise_among_more_than_twenty_moves_nobody_to_nothing(promised: list[int], absurd: int) -> None:
+@given(st.lists(st.integers(0, 10**9), min_size=2, max_size=60), st.integers(10**9, 10**15))
+def test_one_absurd_promise_moves_nobody_to_nothing(promised: list[int], absurd: int) -> None:
     """However large it is, the others' scale stays within what they themselves promised (L-18)."""
     found = volume_scale([*map(Energy, promised), Energy(absurd)])
     assert found.high <= max(promised)

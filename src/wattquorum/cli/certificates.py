@@ -79,6 +79,8 @@ class Bundles:
                     self.names[fact.address] = fact.name
                 case BundleMade():
                     self.known[fact.bundle] = Known(fact, height, fact.owner, None, 0)
+                case BundleMoved() | BundleEnded() if fact.bundle not in self.known:
+                    pass  # made before the blocks that were executed, which is refused in the end
                 case BundleMoved():
                     self.known[fact.bundle] = self.known[fact.bundle]._replace(owner=fact.taker)
                     self.moves.setdefault(fact.bundle, []).append((height, fact))
@@ -289,6 +291,8 @@ def retire(
     number = count or found.made.end - found.made.first
     payload = RetireCertificates(found.made.bundle, number, beneficiary, purpose)
     owner_name = bundles.names[found.owner]
+    with writing(out), out.open("a"), _proof_of(out).open("a"):
+        pass  # before anything is used up, the statement must have a place
     with _writable(chain, key, proposer_key, seed, owner_name) as (node, owner):
         executed = _ordered(node, owner, payload)
     with ChainFolder(chain) as folder:

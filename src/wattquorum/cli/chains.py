@@ -19,6 +19,7 @@ from wattquorum.lab.places import RECORDS
 from wattquorum.ledger.blocks import Block, Header, Outcome, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.inclusion import check_inclusion, prove_inclusion
+from wattquorum.ledger.transactions import RetireCertificates
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.export import export as export_lines
@@ -187,6 +188,9 @@ def verify(proof: Annotated[Path, typer.Argument(help="A proof file.")]) -> None
     console.print(f"outcome  {outcome} {included.receipt.code}".rstrip())
     if included.receipt.field and not included.receipt.code:
         console.print(f"{included.receipt.field:<8} {included.receipt.value}", markup=False)
+    if isinstance(body.payload, RetireCertificates):
+        console.print(f"for      {body.payload.beneficiary or 'its own consumption'}", markup=False)
+        console.print(f"purpose  {body.payload.purpose or 'not stated'}", markup=False)
     console.print(f"block    {included.height} at {format_moment(included.time_ms)}")
     console.print(f"chain    {included.chain_id.hex()}  (compare this with the chain that you know)")
     console.print(f"end      block {included.end_height}, {included.end_hash.hex()}")

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from wattquorum.cli.chains import progress_bar
+from wattquorum.cli.chains import WITHOUT_ROWS, progress_bar
 from wattquorum.foundation.intervals import format_moment
 from wattquorum.foundation.quantities import (
     MILLION,
@@ -116,7 +116,9 @@ def _history(chain: Path) -> History:
                 history.see(facts)
             step(folder.height)
 
-        audit_folder(folder, verify, apply)
+        audited = audit_folder(folder, verify, apply)
+    if audited.replayed_from > 1:
+        raise Refused("records_gap", "blocks", f"1..{audited.replayed_from - 1}", WITHOUT_ROWS)
     if not history.weighed:
         raise Refused("out_of_range", "chain", chain, "No day was closed on it yet; weights come with the first.")
     return history
@@ -322,11 +324,16 @@ def wash(tolerance: ToleranceOption = None) -> None:
     from wattquorum.lab.washing import BOUND, gains
 
     table = Table(title="Share of all voting power, honest and with the attempt", title_justify="left")
-    for heading in ("attempt", "honest", "tried", "gain"):
+    for heading in ("attempt", "honest", "tried", "gain", "others gain at most"):
         table.add_column(heading, justify="left" if heading == "attempt" else "right")
     for gain in gains(tolerance):
         signed = f"{'-' if gain.change < 0 else '+'}{format_share(Ppm(abs(gain.change)))}"
-        table.add_row(gain.name, format_share(gain.honest), format_share(gain.tried), signed)
+        others = f"+{format_share(Ppm(max(gain.others, 0)))}"
+        table.add_row(gain.name, format_share(gain.honest), format_share(gain.tried), signed, others)
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"No attempt may gain more than {format_share(BOUND)} of its honest share.")
+    console.print(
+        f"No attempt may gain its owners more than {format_share(BOUND)} of their honest share. What anybody else "
+        "gains from it is in the last column: who has accomplices that sacrifice their own standing can gain so.\n"
+        "Powers are those of a committee with one vote for each legal owner (L-17); `standing list` counts accounts."
+    )

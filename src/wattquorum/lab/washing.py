@@ -61,7 +61,7 @@ SIZES: Final = tuple(1_000 * (8 + 7 * i % PAIRS) for i in range(PAIRS))  # what 
 WH: Final = SIZES[1]  # of the pair that tries: the middle one
 LIMIT: Final = Power(1_000_000)  # of everybody's connection: more than ten times what it uses
 HUGE_LIMIT: Final = Power(100_000_000)
-BOUND: Final = Ppm(50_000)  # no attempt gains more than this of its honest share
+BOUND: Final = Ppm(50_000)  # no attempt gains its owners more than this of their honest share
 START: Final = 1_465_768_800_000  # 2016-06-12T22:00:00Z, midnight in Berlin
 FEEDER: Final = "f"
 FEED_IN, GRID_PRICE, OVER_GRID_FEE = pack_prices([400_000]), pack_prices([750_000]), pack_prices([40_000])
@@ -105,6 +105,7 @@ class Gain(NamedTuple):
     name: str
     honest: Ppm
     tried: Ppm
+    others: int  # the most that any other owner gained of its own honest share [ppm of it]
 
     @property
     def change(self) -> int:
@@ -171,11 +172,13 @@ def gains(tolerance: int | None = None) -> list[Gain]:
     found = []
     for attempt in attempts():
         tried = powers(attempt.players, attempt.days, tolerance)
+        rest = [owner for owner in honest if owner not in attempt.owners]
         found.append(
             Gain(
                 attempt.name,
                 Ppm(sum(honest[owner] for owner in attempt.owners)),
                 Ppm(sum(tried[owner] for owner in attempt.owners)),
+                max((tried[each] - honest[each]) * MILLION // honest[each] for each in rest),
             )
         )
     return found

@@ -70,10 +70,10 @@ def statement(proof: bytes, proof_name: str, owner: str) -> str:
         f'<p class="amount">{escape(format_energy(energy))}</p>'
         f'<p class="of">of electricity from {escape(facts["source"])}, for {escape(beneficiary)}</p>'
         f"<table>{table}</table>"
-        "<footer><p>Whoever doubts it checks it with nothing but the file beside this page: "
-        f"<code>wattquorum verify {escape(proof_name)}</code> and compares the chain with the one that it knows. The "
-        "proof holds the signed retirement, its receipt and the signed end of the chain; every line above comes from "
-        "it, but for the owner's name.</p></footer></body></html>\n"
+        "<footer><p>This page proves nothing by itself. Whoever doubts it runs "
+        f"<code>wattquorum verify {escape(proof_name)}</code> on the file beside it, and compares what that prints "
+        "with every line above, and the chain with the one that it knows. The proof holds the signed retirement, its "
+        "receipt and the signed end of the chain; only the owner's name is not in it.</p></footer></body></html>\n"
     )
 
 

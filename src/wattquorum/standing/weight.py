@@ -18,6 +18,7 @@ from wattquorum.foundation.refusals import Refused
 
 NEUTRAL: Final = Points(50 * MILLION)  # carbon of a member that is not obliged (L-19)
 NOTHING: Final = Points(0)
+FEWEST_RANKED: Final = 3  # members whose largest promise is left out
 LOW_PERCENT, HIGH_PERCENT = 5, 95  # of the side's promises: what replaces P_min and P_max (L-18)
 
 
@@ -85,12 +86,14 @@ class VolumeScale(NamedTuple):
 def volume_scale(promised: Sequence[Energy]) -> VolumeScale:
     """The 5th and 95th percentile of a side's promises of the day, by nearest rank (L-18); 0 and 0 without promises.
 
-    So one absurd promise moves nobody else's weight, and one in twenty must be absurd before anybody's does.
+    With three members or more the largest promise never is the high one [chosen], which nearest rank would make it for
+    fewer than twenty: so one absurd promise moves nobody else's weight, however small the side.
     """
     if not promised:
         return VolumeScale(Energy(0), Energy(0))
     ascending = sorted(promised)
-    return VolumeScale(_percentile(ascending, LOW_PERCENT), _percentile(ascending, HIGH_PERCENT))
+    high = ascending[:-1] if len(ascending) >= FEWEST_RANKED else ascending
+    return VolumeScale(_percentile(ascending, LOW_PERCENT), min(_percentile(ascending, HIGH_PERCENT), high[-1]))
 
 
 def _percentile(ascending: Sequence[Energy], percent: int) -> Energy:
