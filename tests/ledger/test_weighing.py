@@ -27,7 +27,8 @@ def weighed(world: WatchedWorld, name: str, side: Side) -> SideWeighed:
 
 
 def test_a_days_weights_by_hand() -> None:
-    # Sellers promise 1, 2 and 3 MWh: low is 1, high 2, for the largest of three or more is left out. d delivers 2.4 of 3 and defaults: C = 50 * .8 = 40.
+    # Sellers promise 1, 2 and 3 MWh: low is 1, high 2, for the largest of three or more is left out.
+    # d delivers 2.4 of 3 and defaults: C = 50 * .8 = 40.
     world, _ = market([("a", "x", MWH), ("b", "y", 2 * MWH), ("d", "z", 3 * MWH)], {"d-sell": 2_400_000})
     # a: 50 + 50 * (1 * 3) / (15 * 6) = 51.666666 of credit; .3 * that + .15 * 50 of carbon + .1 * 100 of line.
     a = weighed(world, "a", Side.SELL)
