@@ -32,6 +32,13 @@ def test_a_members_weight_is_explained_to_the_last_digit(traded: Path) -> None:
     assert "Voting power of hydro-11 among 30 members" in told
 
 
+def test_groups_hold_every_member_once_and_say_how_even_they_are(traded: Path) -> None:
+    told = printed("standing", "groups", "--count", "6", folder=traded)
+    members = re.findall(r"(?:wind|hydro|pv|lv-pv|biomass|village|customer)-\d+", told)
+    assert len(members) == len(set(members)) == 30
+    assert re.search(r"Sums differ by at most [\d.]+ % of their mean in N and [\d.]+ % in T", told.replace("\n", " "))
+
+
 def test_at_the_highest_tolerance_powers_come_close_to_equal(traded: Path) -> None:
     told = printed("standing", "list", "--tolerance", "14", folder=traded)
     powers = [float(each) for each in re.findall(r"([\d.]+) %", told)]

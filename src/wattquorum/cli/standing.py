@@ -43,6 +43,8 @@ from wattquorum.ledger.parameters import Parameters
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.verification import processes
+from wattquorum.standing.election import tie
+from wattquorum.standing.groups import GROUPS_MIN, Candidate, group_count, grouped, spread
 from wattquorum.standing.power import FLOOR, project, quorum_sizes, ranked, tolerance_default, tolerance_max
 from wattquorum.standing.weight import Scale, prosumer_weight, volume_scale
 
@@ -51,6 +53,7 @@ ChainOption = Annotated[Path, typer.Option(help="A chain folder.")]
 ToleranceOption = Annotated[
     int | None, typer.Option(help="How many members may be lost. Default: a third of all but one.", min=0)
 ]
+TAU = Ppm(20_000)  # by how much groups may differ of their mean (B-3)
 COMPONENTS = ("credit", "volume", "participation", "certificates", "carbon", "line")
 
 
@@ -58,6 +61,7 @@ class History:
     """What the blocks of a chain told about standing."""
 
     def __init__(self) -> None:
+        self.chain_id = b""
         self.names: dict[bytes, str] = {}
         self.judged: dict[int, dict[tuple[bytes, Side], MemberJudged]] = {}
         self.credit: dict[tuple[bytes, Side], list[MemberJudged | CreditDecayed]] = {}
@@ -68,6 +72,11 @@ class History:
         self.carbon: dict[int, dict[bytes, CarbonSettled]] = {}
         self.quotas: dict[tuple[bytes, int], CarbonChanged] = {}
         self.settled_on: dict[int, int] = {}  # the last period that was closed when a day was
+
+    @property
+    def initial_trust(self) -> Points:
+        """T of a member that was never judged, by the parameters in force last."""
+        return Points(self.parameters[max(self.parameters)].initial_trust)
 
     def see(self, facts: Sequence[Fact]) -> None:
         """Takes over the facts of one transaction."""
@@ -110,6 +119,7 @@ def _history(chain: Path) -> History:
     history = History()
     with progress_bar("blocks") as step, processes() as verify, ChainFolder(chain) as folder:
         history.see(Ledger(folder.genesis_bytes).founding_facts)
+        history.chain_id = folder.chain_id
 
         def apply(executed: Executed) -> None:
             for facts in executed.facts:
@@ -214,7 +224,18 @@ def _side(history: History, weighed: SideWeighed) -> list[str]:
         f"{format_share(share)} of {_points(value)}" for value, share in zip(values, coefficients, strict=True) if share
     ]
     rule = "A-7" if weighed.side is Side.SELL else "A-8"
-    return [*lines, f"weight {_points(weighed.weight)} ({rule}) = {' + '.join(terms)}", ""]
+    lines += [f"weight {_points(weighed.weight)} ({rule}) = {' + '.join(terms)}"]
+    judged = _last_judged(history, weighed.member, weighed.side)
+    if judged is not None:
+        traded = format_energy(Energy(judged.traded))
+        lines += [f"beside it, for groups and elections: trust T {_points(judged.trust_now)}, traded N {traded} (B-2)"]
+    return [*lines, ""]
+
+
+def _last_judged(history: History, member: bytes, side: Side) -> MemberJudged | None:
+    """The last judgement of a member's side, which tells T and N as they are now."""
+    told = [each for each in history.credit.get((member, side), []) if isinstance(each, MemberJudged)]
+    return told[-1] if told else None
 
 
 def _certificates(history: History, weighed: SideWeighed, parameters: Parameters) -> str:
@@ -316,6 +337,41 @@ def _power(history: History, votes: Votes, address: bytes) -> list[str]:
         f"  power {votes.powers[place]} of {sum(votes.powers)}, rank {rank}",
         f"  {_quorums(votes)}",
     ]
+
+
+@app.command("groups")
+def groups(
+    chain: ChainOption = Path("out/week/chain"),
+    count: Annotated[int, typer.Option(help="How many groups.", min=GROUPS_MIN)] = 5,
+) -> None:
+    """Divide all members into groups of equal traded energy N and equal trust T, as a committee's election would."""
+    history = _history(chain)
+    members = sorted({member for member, _ in history.weighed})
+    candidates = []
+    for member in members:
+        own = [judged for side in Side if (judged := _last_judged(history, member, side)) is not None]
+        traded = Energy(sum(each.traded for each in own))
+        trust = Points(sum(each.trust_now for each in own) // len(own)) if own else history.initial_trust
+        candidates.append(Candidate(traded, trust, tie(history.chain_id, 0, member)))
+    found = grouped(candidates, group_count(count, len(members)), TAU, TAU)
+    table = Table(title="Groups", title_justify="left")
+    for heading, justify in (("group", "right"), ("members", "left"), ("N", "right"), ("T", "right")):
+        table.add_column(heading, justify="left" if justify == "left" else "right")
+    for number, places in enumerate(found, 1):
+        names = ", ".join(history.names[members[place]] for place in places)
+        traded = Energy(sum(candidates[place].traded for place in places))
+        table.add_row(str(number), names, format_energy(traded), _points(sum(candidates[i].trust for i in places)))
+    differ = spread(candidates, found)
+    shares = [
+        format_share(Ppm(most * len(found) * MILLION // max(total, 1)))
+        for most, total in (
+            (differ.traded, sum(each.traded for each in candidates)),
+            (differ.trust, sum(each.trust for each in candidates)),
+        )
+    ]
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"Sums differ by at most {shares[0]} of their mean in N and {shares[1]} in T (B-3).")
 
 
 @app.command("wash")
