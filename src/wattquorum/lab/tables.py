@@ -14,6 +14,7 @@ from rich.text import Text
 
 from wattquorum.lab.report.books import SUM_HEADINGS, SUM_SIDES, sum_rows
 from wattquorum.lab.report.defaulting import DEFAULT_HEADINGS, DEFAULT_SIDES, default_rows
+from wattquorum.lab.report.grid import CURTAILMENT_HEADINGS, CURTAILMENT_SIDES, curtailment_rows
 from wattquorum.lab.report.overview import title_of
 from wattquorum.lab.report.strategies import (
     GROUP_HEADINGS,
@@ -43,6 +44,9 @@ def print_tables(place: str | Path, console: Console) -> None:
         _print(console, "Members", MEMBER_HEADINGS, MEMBER_SIDES, shown, member_rows(week))
         shown = ("day", "member", "promised", "delivered", "compensation", "fine")
         _print(console, "Defaults", DEFAULT_HEADINGS, DEFAULT_SIDES, shown, default_rows(week))
+        if curtailed := curtailment_rows(week):
+            shown = ("day", "seller", "buyer", "cut", "reason")
+            _print(console, "Curtailed by the grid operator", CURTAILMENT_HEADINGS, CURTAILMENT_SIDES, shown, curtailed)
         shown = ("check", "one way", "closes")
         _print(console, "Sums that must close", SUM_HEADINGS, SUM_SIDES, shown, sum_rows(week))
 

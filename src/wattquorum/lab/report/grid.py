@@ -59,8 +59,18 @@ def grid(week: Week) -> Section:
     return Section("grid", "Grid", "What the wires carried", LEAD, body, _drawn(week, flows))
 
 
+CURTAILMENT_HEADINGS = ("day", "seller", "buyer", "promised", "cut", "reason")
+CURTAILMENT_SIDES = "lllrrt"
+
+
 def _curtailments(week: Week) -> str:
-    rows = [
+    rows = curtailment_rows(week)
+    return table("Contracts that the grid operator curtailed", CURTAILMENT_HEADINGS, rows, sides=CURTAILMENT_SIDES)
+
+
+def curtailment_rows(week: Week) -> list[list[str]]:
+    """What was cut of each contract and why; terminal and report show the same."""
+    return [
         [
             week.days[week.day_number[row.day_start_ms]].label,
             week.name_of[row.seller],
@@ -71,8 +81,6 @@ def _curtailments(week: Week) -> str:
         ]
         for row in week.rows(select(curtailments).order_by(curtailments.c.height, curtailments.c.contract))
     ]
-    headings = ["day", "seller", "buyer", "promised", "cut", "reason"]
-    return table("Contracts that the grid operator curtailed", headings, rows, sides="lllrrt")
 
 
 def _balance(week: Week, flows: list[AnyRow]) -> str:
