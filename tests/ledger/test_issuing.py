@@ -425,6 +425,20 @@ def test_days_that_are_closed_in_a_row_count_what_was_held_before_them() -> None
     assert weights_of(world)["c"] > 99 * POINT
 
 
+@pytest.mark.parametrize(("after_ms", "counts"), [(-1, False), (0, True)])
+def test_a_count_stands_until_half_a_days_length_has_passed(after_ms: int, counts: bool) -> None:
+    # One interval long is a day here: a quarter of an hour. After half of it the second closing counts anew.
+    world, _whole = held_ten()
+    days = [next_day(world, [0], number, close=False) for number in (1, 2)]
+    for day in days:
+        world.done("operator", ClosePage(day, "f1"))
+    world.done("operator", CloseDay(days[0]))
+    counted = world.now
+    world.done("operator", CloseDay(days[1]), at=counted + QUARTER // 2 + after_ms)
+    registry: Registry = world.ledger.state.get(Table.REGISTRY, b"")
+    assert registry.counted_ms == (world.now if counts else counted)
+
+
 def test_by_the_most_held_who_holds_most_has_a_hundred() -> None:
     world, whole = held_ten()
     tomorrow = next_day(world, [0], 1, close=False)

@@ -374,7 +374,10 @@ def _keys(folder: ChainFolder, key: Path | None, proposer_key: Path | None, seed
         from wattquorum.lab.offices import PROPOSER
 
         secrets = DemoSecrets(seed, demo=folder.genesis.demo)
-        return Keys(secrets.key(owner), secrets.key(PROPOSER))
+        proposer = secrets.key(PROPOSER)
+        if proposer.public.hex() not in folder.genesis.proposers:
+            raise Refused("out_of_range", "seed", seed, "This chain was made with another seed.")
+        return Keys(secrets.key(owner), proposer)
     if key is None or proposer_key is None:
         remedy = "Give --key and --proposer-key, or --seed on a demo chain."
         raise Refused("file_unreadable", "key", "none", remedy)
