@@ -123,6 +123,9 @@ def test_a_statement_that_cannot_be_written_uses_nothing_up(chain: Path, bundle:
     words = ("certificates", "retire", bundle, "--count", "1", "--out", "nowhere/page.html", "--seed", "1")
     assert said(*words, folder=chain, check=2).startswith("refused: file_unreadable: out")
     assert "stands    active" in printed("certificates", "show", bundle, folder=chain)
+    refused = ("certificates", "retire", bundle, "--count", "5000", "--out", "page.html", "--seed", "1")
+    assert said(*refused, folder=chain, check=2).startswith("refused: certificate_short")
+    assert not list(chain.glob("page*"))
 
 
 @pytest.mark.parametrize("words", [("certificates", "list"), ("standing", "list"), ("standing", "explain", "wind-8")])

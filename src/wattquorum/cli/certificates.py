@@ -291,8 +291,7 @@ def retire(
     number = count or found.made.end - found.made.first
     payload = RetireCertificates(found.made.bundle, number, beneficiary, purpose)
     owner_name = bundles.names[found.owner]
-    with writing(out), out.open("a"), _proof_of(out).open("a"):
-        pass  # before anything is used up, the statement must have a place
+    _check_places(out)
     with _writable(chain, key, proposer_key, seed, owner_name) as (node, owner):
         executed = _ordered(node, owner, payload)
     with ChainFolder(chain) as folder:
@@ -322,6 +321,16 @@ def state(
                 _told(out)
                 return
     raise Refused("certificate_unknown", "bundle", bundle, "Name a bundle that was retired; see `list --all`.")
+
+
+def _check_places(out: Path) -> None:
+    """Refuses a statement that could not be written, before anything is used up; leaves what was there as it was."""
+    for place in (out, _proof_of(out)):
+        fresh = not place.exists()
+        with writing(place), place.open("a"):
+            pass
+        if fresh:
+            place.unlink()
 
 
 def _told(out: Path) -> None:
