@@ -2,16 +2,17 @@
 
 A small market of members of different sizes trades for a fortnight on a ledger, once honestly and once for each
 attempt; every trade is signed, metered and settled like any other. Voting power is what members would have in a
-committee of one voter for each legal owner, with its best account (L-17). Three attempts:
+committee of one voter for each legal owner, with its best account (L-17). Four kinds of attempt:
 
 - two members of different owners collude: they promise each other all that their connections carry, every day, and
   deliver what they really have;
 - a member splits what it has over ten accounts of its own, or sells what it has from one and a Wh a day from nine
-  others, so that the mean of its side falls and its own share of the day seems larger;
-- a member promises once, to a willing partner, a thousand times what it has.
+  others, so that its own share of the day might seem larger;
+- a member promises once, to a willing partner, a thousand times what it has;
+- the largest generator keeps back all that it promised, so that what others deliver might seem larger.
 
-Promises beyond what was metered are defaults and cost credit. What is left to gain is a little: tiny sales move the
-percentile at which volume begins to count (L-18), for everybody on that side.
+Promises that are not kept cost credit, and they do not count in the mean with which others' are compared; nor do
+accounts, but owners (L-5). So nothing is gained at all, but for the share of power that who tries it gives up.
 """
 
 from __future__ import annotations
@@ -59,9 +60,10 @@ DAYS: Final = 14
 INTERVALS: Final = 4
 SIZES: Final = tuple(1_000 * (8 + 7 * i % PAIRS) for i in range(PAIRS))  # what pairs generate and use [Wh per interval]
 WH: Final = SIZES[1]  # of the pair that tries: the middle one
+LARGEST: Final = f"gen-{SIZES.index(max(SIZES))}"
 LIMIT: Final = Power(1_000_000)  # of everybody's connection: more than ten times what it uses
 HUGE_LIMIT: Final = Power(100_000_000)
-BOUND: Final = Ppm(50_000)  # no attempt gains its owners more than this of their honest share
+BOUND: Final = Ppm(50_000)  # no attempt gains anybody, accomplices included, more than this of an honest share
 START: Final = 1_465_768_800_000  # 2016-06-12T22:00:00Z, midnight in Berlin
 FEEDER: Final = "f"
 FEED_IN, GRID_PRICE, OVER_GRID_FEE = pack_prices([400_000]), pack_prices([750_000]), pack_prices([40_000])
@@ -128,7 +130,7 @@ def honest_days() -> tuple[tuple[Deal, ...], ...]:
 
 
 def attempts() -> tuple[Attempt, ...]:
-    """The three attempts, the second in two ways; a sale by the honest others goes on as it was."""
+    """The four kinds of attempt, the second in two ways; sales by the honest others go on as they were."""
     players, days = honest_players(), honest_days()
     others = tuple(deal for deal in days[0] if deal.seller != "gen-1")
     most = LIMIT * QUARTER_HOUR // MS_PER_HOUR
@@ -163,7 +165,11 @@ def attempts() -> tuple[Attempt, ...]:
         huge,
         (*days[: DAYS - 1], (Deal("gen-1", "con-1", 1_000 * WH), *others)),
     )
-    return colluding, split, diluted, absurd
+    idle = tuple(
+        Player(each.name, each.owner, each.side, 0, each.limit) if each.name == LARGEST else each for each in players
+    )
+    withheld = Attempt("the largest generator keeps back all it promised", (LARGEST,), idle, days)
+    return colluding, split, diluted, absurd, withheld
 
 
 def gains(tolerance: int | None = None) -> list[Gain]:

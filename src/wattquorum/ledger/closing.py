@@ -37,7 +37,7 @@ from wattquorum.ledger.settling import (
 )
 from wattquorum.ledger.state import Table, day_key, side_key
 from wattquorum.ledger.transactions import CloseDay, SealDay
-from wattquorum.ledger.weighing import count_day, tell_weights
+from wattquorum.ledger.weighing import count_day, kept_by_owner, tell_weights
 from wattquorum.market.penalties import Fine, apportion_fine, defaults, fine, fine_points, share_fines
 from wattquorum.market.settlement import paper_compensation
 from wattquorum.market.terms import Policy
@@ -60,10 +60,10 @@ class Sums(NamedTuple):
 
 
 class SideTotal(NamedTuple):
-    """What one side of the market promised on a day [Wh], and by how many members."""
+    """What was promised on one side on a day and kept [Wh], and by how many legal owners."""
 
     promised: int
-    members: int
+    owners: int
 
 
 def close_day(context: Context, payload: CloseDay) -> None:
@@ -78,7 +78,7 @@ def close_day(context: Context, payload: CloseDay) -> None:
     parameters = context.parameters(day.parameters_version)
     contracts = delivering(context, payload.day)
     sums = _day_sums(context, payload.day, contracts)
-    totals = _side_totals(sums)
+    totals = _side_totals(context, sums, Ppm(parameters.tolerance))
     defaulters = [key for key in sorted(sums) if _judge(context, payload.day, parameters, key, sums[key], totals)]
     dues: list[Due] = []
     if parameters.policy == Policy.PAPER:
@@ -117,13 +117,15 @@ def _day_sums(context: Context, day: int, contracts: Sequence[tuple[bytes, Contr
     }
 
 
-def _side_totals(sums: dict[MemberKey, Sums]) -> dict[Side, SideTotal]:
-    """What each side promised in sum, and how many members it had that promised anything (A-9)."""
-    totals = {side: SideTotal(0, 0) for side in Side}
-    for (_, side), own in sums.items():
-        if own.promised:
-            totals[side] = SideTotal(totals[side].promised + own.promised, totals[side].members + 1)
-    return totals
+def _side_totals(context: Context, sums: dict[MemberKey, Sums], tolerance: Ppm) -> dict[Side, SideTotal]:
+    """What each side promised of the promises that were kept, and by how many legal owners (L-5)."""
+    kept = [
+        (key, own.promised)
+        for key, own in sums.items()
+        if own.promised and not defaults(Energy(own.promised), Energy(own.shortfall), tolerance)
+    ]
+    by_owner = kept_by_owner(context, kept)
+    return {side: SideTotal(sum(own.values()), len(own)) for side, own in by_owner.items()}
 
 
 def _judge(
@@ -153,7 +155,7 @@ def _judge(
             Points(credit),
             Energy(own.promised),
             Energy(totals[side].promised),
-            totals[side].members,
+            totals[side].owners,
             parameters.reference_side,
             Ppm(parameters.max_share),
         )
@@ -389,7 +391,7 @@ def _correct_closed(context: Context, day: Day, corrected: Sequence[MemberKey]) 
     before = _penalties(context, start)
     affected, dues = resettle(context, day, corrected)
     sums = _day_sums(context, start, delivering(context, start))
-    totals = _side_totals(sums)
+    totals = _side_totals(context, sums, Ppm(parameters.tolerance))
     for key in corrected:
         if key in sums:
             _judge(context, start, parameters, key, sums[key], totals)

@@ -8,6 +8,7 @@ carbon neutral for members that are not obliged or whose first period is not clo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -57,10 +58,9 @@ def count_day(context: Context, day: Day, parameters: Parameters) -> None:
         (key[8:-1], Side(key[-1])): context.state.get(Table.MEMBER_DAY, key)
         for key in context.state.of_day(Table.MEMBER_DAY, start)
     }
-    scales = {
-        side: volume_scale([Energy(own.promised) for (_, its), own in judged.items() if its is side and own.promised])
-        for side in Side
-    }
+    kept = [(key, own.promised) for key, own in judged.items() if own.promised and not own.defaulted]
+    by_owner = kept_by_owner(context, kept)
+    scales = {side: volume_scale([Energy(each) for each in by_owner[side].values()]) for side in Side}
     for key, before in list(context.state.items(Table.SIDE)):
         member: MemberSide = before
         side = Side(key[-1])
@@ -73,6 +73,15 @@ def count_day(context: Context, day: Day, parameters: Parameters) -> None:
         )
         if after != member:
             context.state.put(Table.SIDE, key, after)
+
+
+def kept_by_owner(context: Context, kept: Sequence[tuple[MemberKey, int]]) -> dict[Side, dict[str, int]]:
+    """What the legal owners of each side promised on a day, of the promises that were kept [Wh] (L-5, L-18)."""
+    found: dict[Side, dict[str, int]] = {side: {} for side in Side}
+    for (address, side), energy in kept:
+        owner = context.account(address).legal_owner
+        found[side][owner] = found[side].get(owner, 0) + energy
+    return found
 
 
 def _transmissions(context: Context, day: Day, address: bytes, side: Side) -> tuple[int, int]:

@@ -21,20 +21,22 @@ class CreditAfterDefault(NamedTuple):
 
 
 def credit_after_performance(
-    credit: Points, promised: Energy, side_promised: Energy, side_nodes: int, reference_side: int, max_share: Ppm
+    credit: Points, promised: Energy, side_promised: Energy, side_owners: int, reference_side: int, max_share: Ppm
 ) -> Points:
     """C after a day on which the node kept its promises: `C + (100 - C) * share` (A-9, share by L-5).
 
-    `share = clip(promised / (reference_side * mean promise of the side), 0, max_share)`, where `side_promised` [Wh] is
-    the sum over the `side_nodes` nodes that promised anything on this side that day. With 15 nodes and reference_side
-    15 it is A-9's share of the total, up to max_share; neither does a sole trader jump to 100, nor does standing fade
-    to nothing among a thousand members [chosen]. A day without promises changes nothing.
+    `share = clip(promised / (reference_side * mean of the side), 0, max_share)`. The mean is over the kept
+    promises of the day: `side_promised` [Wh] of `side_owners` legal owners. With 15 owners who all
+    keep their word and reference_side 15 it is A-9's share of the total, up to max_share; neither does a sole trader
+    jump to 100, nor does standing fade to nothing among a thousand members. Only kept promises count and owners count
+    once, so that neither an absurd promise, nor energy that is withheld, nor a member split into many accounts moves
+    what others earn [chosen]. A day without promises changes nothing.
     """
     reference = reference_side * side_promised
     if reference == 0:
         return credit
     missing = POINTS_MAX - credit
-    own = promised * side_nodes
+    own = promised * side_owners
     if own * MILLION >= max_share * reference:
         return Points(credit + missing * max_share // MILLION)
     return Points(credit + missing * own // reference)

@@ -18,8 +18,7 @@ from wattquorum.foundation.refusals import Refused
 
 NEUTRAL: Final = Points(50 * MILLION)  # carbon of a member that is not obliged (L-19)
 NOTHING: Final = Points(0)
-FEWEST_RANKED: Final = 3  # members whose largest promise is left out
-LOW_PERCENT, HIGH_PERCENT = 5, 95  # of the side's promises: what replaces P_min and P_max (L-18)
+LOW_PERCENT, HIGH_PERCENT = 5, 95  # of the side's kept promises: what replaces P_min and P_max (L-18)
 
 
 class Scale(IntEnum):
@@ -83,17 +82,16 @@ class VolumeScale(NamedTuple):
     high: Energy
 
 
-def volume_scale(promised: Sequence[Energy]) -> VolumeScale:
-    """The 5th and 95th percentile of a side's promises of the day, by nearest rank (L-18); 0 and 0 without promises.
+def volume_scale(kept: Sequence[Energy]) -> VolumeScale:
+    """The 5th and 95th percentile of what a side's legal owners promised and kept on a day, by nearest rank (L-18).
 
-    With three members or more the largest promise never is the high one [chosen], which nearest rank would make it for
-    fewer than twenty: so one absurd promise moves nobody else's weight, however small the side.
+    0 and 0 where nobody kept any. Neither an absurd promise, nor energy that is withheld, nor many
+    small accounts of one owner move what others' volume is compared with, however small the side [chosen].
     """
-    if not promised:
+    if not kept:
         return VolumeScale(Energy(0), Energy(0))
-    ascending = sorted(promised)
-    high = ascending[:-1] if len(ascending) >= FEWEST_RANKED else ascending
-    return VolumeScale(_percentile(ascending, LOW_PERCENT), min(_percentile(ascending, HIGH_PERCENT), high[-1]))
+    ascending = sorted(kept)
+    return VolumeScale(_percentile(ascending, LOW_PERCENT), _percentile(ascending, HIGH_PERCENT))
 
 
 def _percentile(ascending: Sequence[Energy], percent: int) -> Energy:
