@@ -40,9 +40,9 @@ def test_a_payload_is_recorded_first_and_committed_when_the_record_is_durable() 
     assert output.records == (Durable(1, b"x"), Durable(2, b"y"))
     assert output.committed == ()
     one.persisted(1, NOW)
-    assert one.drain().committed == (Committed(1, b"x", b""),)
+    assert one.drain().committed == (Committed(1, 0, b"x", ()),)
     one.persisted(2, NOW)
-    assert one.drain().committed == (Committed(2, b"y", b""),)
+    assert one.drain().committed == (Committed(2, 0, b"y", ()),)
 
 
 def test_nothing_is_handed_out_twice() -> None:
@@ -67,7 +67,7 @@ def test_a_record_that_was_never_handed_out_cannot_be_durable() -> None:
 
 def test_a_restart_commits_every_durable_record_above_what_was_applied() -> None:
     again = Sequencer(alone(ME), applied=3, records=[Durable(4, b"x"), Durable(5, b"y")])
-    assert again.drain().committed == (Committed(4, b"x", b""), Committed(5, b"y", b""))
+    assert again.drain().committed == (Committed(4, 0, b"x", ()), Committed(5, 0, b"y", ()))
     again.propose((b"z",), NOW)
     assert again.drain().records == (Durable(6, b"z"),)
 

@@ -69,3 +69,17 @@ def _check_distinct(field: str, replicas: Sequence[bytes]) -> None:
     for replica, follower in pairwise(ordered):
         if replica == follower:
             raise Refused("configuration_invalid", field, replica, "Name every replica once.")
+
+
+def ranked(configuration: Configuration) -> list[bytes]:
+    """The voters by rank in `new`: more power first, ties by address. The first is the one that should lead (A-6)."""
+    return [voter.replica for voter in sorted(configuration.new, key=lambda voter: (-voter.power, voter.replica))]
+
+
+def may_lead(configuration: Configuration, replica: bytes) -> bool:
+    """Whether a replica has power in any half: only then may it stand for election."""
+    return any(voter.replica == replica and voter.power for half in _halves(configuration) for voter in half)
+
+
+def _halves(configuration: Configuration) -> tuple[tuple[Voter, ...], ...]:
+    return (configuration.new,) if configuration.old is None else (configuration.old, configuration.new)

@@ -6,9 +6,9 @@ it, and reports back. Nothing in an engine knows which of the two it is in, and 
 Payloads are opaque bytes; an engine never looks into them and carries them unchanged.
 
 How to drive one: after any inputs call `drain` once and then, in this order, make `records` durable with as few
-writes as possible and say `persisted`; send each message as soon as the record it waits for is durable; apply
-`committed` in order and say `applied`; answer `judge` with `judged`; answer `wanted` with `propose`; call `tick` when
-`deadline` has come. `now` never goes back [ms]; what clock it is read from is the driver's business.
+writes as possible and say `persisted`; send each message as soon as the record it waits for is durable; take over the
+state of `restore` and apply `committed` in order, and say `applied`; answer `judge` with `judged`; answer `wanted` with
+`propose`; call `tick` when `deadline` has come. `now` never goes back [ms]; what clock it is read from is the driver's business.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ from wattquorum.foundation.quantities import Millis
 
 
 class Durable(Record, frozen=True):
-    """A record that a restart must give back. Positions rise by one; what is durable at one is durable below it."""
+    """A record that a restart must give back. Positions rise by one; what is durable at one is durable below it.
+
+    Once an `origin` is durable, a restart needs no record before it.
+    """
 
     position: Unsigned
     data: bytes
+    origin: bool = False
 
 
 class Message(Record, frozen=True):
@@ -41,14 +45,26 @@ class Message(Record, frozen=True):
 
 
 class Committed(Record, frozen=True):
-    """A payload whose place is decided for ever. Indexes rise by one from 1.
+    """A payload whose place is decided for ever. Indexes rise; one that an engine used for itself is left out.
 
-    `evidence` says who decided, in the engine's own encoding; empty where nobody needed to be asked.
+    `term` is that of the leader who proposed it, 0 where there are none. `evidence` says who decided, in the order of
+    their answers and without the leader; it is told where it is known, by the leader, and empty everywhere else.
     """
 
     index: Unsigned
+    term: Unsigned
     payload: bytes
-    evidence: bytes
+    evidence: tuple[bytes, ...]
+
+
+class Restore(Record, frozen=True):
+    """A state to go on from in place of the driver's own: that of another replica after the entry at `index`.
+
+    It is handed out before anything that was committed later. Answer with `applied`.
+    """
+
+    index: Unsigned
+    state: bytes
 
 
 class Judged(Record, frozen=True):
@@ -70,6 +86,7 @@ class Output(Record, frozen=True):
 
     records: tuple[Durable, ...]
     messages: tuple[Message, ...]
+    restore: Restore | None
     committed: tuple[Committed, ...]
     judge: tuple[Judged, ...]
     wanted: Wanted | None
@@ -99,7 +116,10 @@ class Engine(Protocol):
         """All records up to this position survive a crash from now on."""
 
     def applied(self, index: int, digest: bytes, now: Millis, /) -> None:
-        """All committed payloads up to this index were applied and led to this state digest."""
+        """All committed payloads up to this index were applied and led to this state digest.
+
+        Raises Refused("diverged") where this replica's state is not what the others have: it must stop.
+        """
 
     def judged(self, digest: bytes, verdict: bool, now: Millis, /) -> None:
         """Whether the payload with this digest, handed out to be judged, is good."""
@@ -114,7 +134,13 @@ class Engine(Protocol):
         """Asks to hand leadership to another voter."""
 
     def reconfigure(self, configuration: Configuration, now: Millis, /) -> None:
-        """Asks to install the next configuration; the engine makes the change joint where it has to be."""
+        """Asks to install the next configuration; the engine makes the change joint where it has to be.
+
+        Every replica is told, since every one computes it: whoever leads installs it, the others compare.
+        """
+
+    def snapshot(self, index: int, state: bytes, now: Millis, /) -> None:
+        """The driver's state after applying everything up to `index`: what lies below need not be kept any more."""
 
     def tick(self, now: Millis, /) -> None:
         """Time has passed."""

@@ -132,6 +132,11 @@ class Sequencer:
             raise Refused("configuration_invalid", "configuration.version", configuration.version, "Use a later one.")
         self._configuration = configuration
 
+    def snapshot(self, index: int, _state: bytes, _now: Millis, /) -> None:
+        """Refused("input_unexpected") for what is not applied. There is nothing to let go of: it keeps no entries."""
+        if index > self._applied:
+            raise Refused("input_unexpected", "index", index, f"Applied up to {self._applied}.")
+
     def tick(self, now: Millis, /) -> None:
         """Asks for a payload if it is time."""
         self._consider(now)
@@ -142,14 +147,14 @@ class Sequencer:
         while self._reads and self._reads[0][0] <= self._applied:
             reads.append(self._reads.popleft()[1])
         deadline = self._due() if self._demanded_ms is not None and not self._asked and not self._recorded else None
-        output = Output(tuple(self._records), (), tuple(self._decided), (), self._wanted, tuple(reads), deadline)
+        output = Output(tuple(self._records), (), None, tuple(self._decided), (), self._wanted, tuple(reads), deadline)
         self._records, self._decided, self._wanted = [], [], None
         return output
 
     def _commit(self, position: int) -> None:
         while self._committed < position:
             self._committed += 1
-            self._decided.append(Committed(self._committed, self._recorded.popleft(), b""))
+            self._decided.append(Committed(self._committed, 0, self._recorded.popleft(), ()))
 
     def _due(self) -> int:
         return (self._demanded_ms or 0) + self._gather_ms

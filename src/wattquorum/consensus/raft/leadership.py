@@ -1,0 +1,368 @@
+"""Leadership: what a replica knows and does only while it leads one term.
+
+It feeds the followers, tells what is committed and by whose answers, confirms reads, hands its office over, and brings
+changes of the configuration through their two steps. All of it is lost when the term ends, and nothing of it needs to
+be kept: whoever leads next finds out again. Rules of changes: PROTOCOLS, part 2; the paper's sections are named where
+a rule is Raft's own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from wattquorum.consensus.configuration import Configuration, ranked
+from wattquorum.consensus.quorum import committed_index, decides
+from wattquorum.consensus.raft.entries import Entry, Kind, configuration_entry
+from wattquorum.consensus.raft.log import Log
+from wattquorum.consensus.raft.messages import Append, Campaign, Chunk, Chunked, GiveRead, Stored
+from wattquorum.consensus.raft.outbox import Outbox
+from wattquorum.consensus.raft.progress import Pace, Progress
+from wattquorum.consensus.raft.records import Base
+from wattquorum.consensus.raft.settings import Settings
+from wattquorum.foundation.codec import changed
+
+
+class Asked(NamedTuple):
+    """A read that waits for a quorum's word that its leader still is one."""
+
+    read: int
+    by: bytes  # who asked
+    sees: int  # the index up to which it must see
+    round: int  # which a quorum has to answer
+
+
+class Handover(NamedTuple):
+    """A transfer of leadership that is under way."""
+
+    to: bytes
+    until_ms: int
+
+
+class Leadership:
+    """One term's leader. `now` is given to whatever depends on it."""
+
+    __slots__ = (
+        "_arrivals",
+        "_asked",
+        "_began_ms",
+        "_commit",
+        "_cooled_ms",
+        "_durable",
+        "_heartbeat_ms",
+        "_hurried",
+        "_log",
+        "_me",
+        "_outbox",
+        "_round",
+        "_rounds",
+        "_settings",
+        "_stored",
+        "_term",
+        "began",
+        "handover",
+        "progress",
+    )
+
+    def __init__(
+        self, me: bytes, term: int, commit: int, log: Log, outbox: Outbox, settings: Settings, now: int
+    ) -> None:
+        """Takes office: the term's first entry says nothing but lets everything before it be committed (5.4.2, 8)."""
+        self._me, self._term, self._commit = me, term, commit
+        self._log, self._outbox, self._settings = log, outbox, settings
+        self._durable = 0
+        self._began_ms = now
+        self._heartbeat_ms = now  # when the next is due
+        self._hurried = False  # a read waits for the next round
+        self._round = 0
+        self._rounds: deque[tuple[int, int]] = deque()  # (round, when it began) of those not answered by everybody
+        self._arrivals = 0
+        self._stored: dict[bytes, int] = {}
+        self._asked: deque[Asked] = deque()
+        self._cooled_ms = now  # no transfer of its own accord before this
+        self.handover: Handover | None = None
+        self.progress: dict[bytes, Progress] = {}
+        self.began = log.last + 1
+        self._follow_configuration()
+        self.append([Entry(term, Kind.NOTHING, b"")])
+
+    # Followers ------------------------------------------------------------------------------------------------------
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Adds entries of this term to the log; they go to the followers with the next `feed`."""
+        self._outbox.keep_entries(self._log.last + 1)
+        self._log.append(entries)
+        if any(entry.kind is Kind.CONFIGURATION for entry in entries):
+            self._follow_configuration()
+
+    def _follow_configuration(self) -> None:
+        """Whom it feeds follows from the effective configuration; who left it is dropped with all that is known."""
+        configuration = self._log.configuration
+        voters = [voter.replica for half in (configuration.old or (), configuration.new) for voter in half]
+        peers = dict.fromkeys([*voters, *configuration.learners])
+        peers.pop(self._me, None)
+        unheard = self._began_ms - self._settings.election_ms - 1
+        self.progress = {peer: self.progress.get(peer) or Progress(self._log.last + 1, unheard) for peer in peers}
+        self._stored = {peer: progress.match for peer, progress in self.progress.items()}
+        self._stored[self._me] = self._durable
+
+    def feed(self, base: Base | None) -> None:
+        """Sends every follower what it may be sent; `base` is this replica's newest snapshot."""
+        for peer, progress in self.progress.items():
+            while progress.next <= self._log.last or progress.pace is Pace.SNAPSHOT:
+                if not progress.may_send(self._settings.inflight_max):
+                    break
+                self._send(peer, progress, base)
+
+    def _send(self, peer: bytes, progress: Progress, base: Base | None) -> None:
+        """One frame: the entries that come next, none where there are none; a chunk where they are gone."""
+        previous = self._log.term_at(progress.next - 1) if progress.pace is not Pace.SNAPSHOT else None
+        if previous is None and progress.snapshot is None:
+            if base is None:
+                raise AssertionError("entries were let go of without a snapshot that covers them")
+            progress.send_snapshot(base)
+        if progress.snapshot is not None:
+            self._send_chunk(peer, progress, progress.snapshot)
+            return
+        assert previous is not None
+        entries = self._log.entries(progress.next, self._settings.append_bytes_max)
+        at = progress.next - 1
+        self._outbox.request(peer, Append(self._term, self._round, at, previous, self._commit, entries))
+        if entries or progress.pace is Pace.PROBE:
+            progress.sent(at + len(entries))
+
+    def _send_chunk(self, peer: bytes, progress: Progress, base: Base) -> None:
+        data = base.state[progress.offset : progress.offset + self._settings.chunk_bytes]
+        self._outbox.request(
+            peer,
+            Chunk(
+                self._term,
+                self._round,
+                base.index,
+                base.term,
+                base.configuration,
+                len(base.state),
+                progress.offset,
+                data,
+            ),
+        )
+        progress.sent(base.index)
+
+    def beat(self, now: int, base: Base | None) -> None:
+        """Begins a round and sends everybody a frame of it: a heartbeat, or again the chunk that is out."""
+        self._round += 1
+        self._rounds.append((self._round, now))
+        self._heartbeat_ms, self._hurried = now + self._settings.heartbeat_ms, False
+        for peer, progress in self.progress.items():
+            previous = self._log.term_at(progress.next - 1)
+            if progress.pace is Pace.SNAPSHOT or previous is None:
+                self._send(peer, progress, base)
+            else:
+                at = progress.next - 1
+                self._outbox.request(peer, Append(self._term, self._round, at, previous, self._commit, ()))
+
+    def is_due(self, now: int) -> bool:
+        """Whether a round is due, because of the time or because a read waits for one."""
+        return self._hurried or now >= self._heartbeat_ms
+
+    # Answers --------------------------------------------------------------------------------------------------------
+
+    def heard(self, peer: bytes, round_: int) -> Progress | None:
+        """A follower answered a round of this term; None for one that is not fed any more."""
+        progress = self.progress.get(peer)
+        if progress is not None and round_ > progress.answered:
+            progress.answered = round_
+            while self._rounds and self._rounds[0][0] < min(each.answered for each in self.progress.values()):
+                self._rounds.popleft()
+            began = next((began for round_number, began in self._rounds if round_number == round_), None)
+            if began is not None:
+                progress.answered_ms = max(progress.answered_ms, began)
+        return progress
+
+    def stored(self, peer: bytes, message: Stored) -> None:
+        """A follower's answer to entries or a heartbeat."""
+        progress = self.heard(peer, message.round)
+        if progress is None:
+            return
+        if not message.fits:
+            progress.misfit(message.index, self._log.hint(message.hint, message.hint_term))
+        else:
+            self._arrivals += 1
+            if progress.stored(message.index, self._arrivals):
+                self._stored[peer] = message.index
+
+    def chunked(self, peer: bytes, message: Chunked) -> None:
+        """A follower's answer to a part of a snapshot."""
+        progress = self.heard(peer, message.round)
+        if progress is not None:
+            progress.wants_chunk(message.index, message.offset)
+
+    def durable(self, index: int) -> None:
+        """Its own entries up to this index survive a crash: from now on it counts itself for them."""
+        self._durable = self._stored[self._me] = index
+
+    def committable(self) -> int:
+        """The index up to which its entries are committed: only those of its own term are counted (5.4.2)."""
+        index = committed_index(self._log.configuration, self._stored)
+        if index > self._commit and self._log.term_at(index) == self._term:
+            return index
+        return self._commit
+
+    def commit(self, index: int) -> tuple[bytes, ...]:
+        """Takes note that everything up to `index` is committed; who completed the quorum for it, in order (A-12).
+
+        These are the first followers to answer that together with the leader decide, the last of whom is needed.
+        """
+        self._commit = index
+        arrivals = []
+        for peer, progress in self.progress.items():
+            arrival = progress.arrival(index)
+            if arrival is not None:
+                arrivals.append((arrival, peer))
+            progress.forget_arrivals(index)
+        order = [peer for _, peer in sorted(arrivals)]
+        configuration = self._log.configuration_at(index)
+        needed = bisect_left(range(len(order) + 1), True, key=lambda n: decides(configuration, [self._me, *order[:n]]))
+        return tuple(order[:needed])
+
+    # A quorum's word ------------------------------------------------------------------------------------------------
+
+    def _heard_since(self, configuration: Configuration, now: int) -> int:
+        """The latest time since which a quorum is known to have followed this leader."""
+        answered = {peer: progress.answered_ms - self._floor for peer, progress in self.progress.items()}
+        answered[self._me] = now - self._floor
+        return committed_index(configuration, answered) + self._floor
+
+    @property
+    def _floor(self) -> int:
+        """A time before everything that counts, so that differences from it are positive."""
+        return self._began_ms - self._settings.election_ms - 1
+
+    def lost(self, now: int) -> bool:
+        """Whether no quorum answered for an election timeout: it must not believe that it leads (check-quorum)."""
+        since = max(self._heard_since(self._log.configuration, now), self._began_ms)
+        return now - since > self._settings.election_ms
+
+    def ask_read(self, read: int, by: bytes, now: int) -> None:
+        """A read wants to see everything that is committed: it waits for the answers to a round yet to begin (6.4).
+
+        While nothing of its own term is committed, it waits for that: only then does the leader know what is.
+        """
+        index = max(self._commit, self.began)
+        if self._settings.lease_ms and now - self._heard_since(self._log.configuration, now) <= self._settings.lease_ms:
+            self._asked.append(Asked(read, by, index, 0))
+            return
+        self._asked.append(Asked(read, by, index, self._round + 1))
+        self._hurried = True
+
+    def answered_reads(self) -> list[Asked]:
+        """The reads for which a quorum has spoken, once the leader's term has committed anything."""
+        if self._commit < self.began or not self._asked:
+            return []
+        answered = {peer: progress.answered for peer, progress in self.progress.items()}
+        answered[self._me] = self._round
+        confirmed = committed_index(self._log.configuration, answered)
+        found = []
+        while self._asked and self._asked[0].round <= confirmed:
+            asked = self._asked.popleft()
+            if asked.by != self._me:
+                self._outbox.promise(asked.by, GiveRead(self._term, asked.read, asked.sees))
+            found.append(asked)
+        return found
+
+    @property
+    def waiting_reads(self) -> int:
+        """How many reads wait for a quorum."""
+        return len(self._asked)
+
+    # Changes --------------------------------------------------------------------------------------------------------
+
+    def change(self, wanted: Configuration | None, now: int) -> bool:
+        """Takes the next step of a change of the configuration, if there is one to take. Tells whether it did.
+
+        A joint entry that is committed is followed by the new configuration. Otherwise a change begins once an entry of
+        this term is committed, no configuration is uncommitted, none is being left, and a quorum of the new vector
+        has answered within an election timeout: a joint entry whose new half is down would be stuck for ever.
+        """
+        effective = self._log.configuration
+        if self._log.configured_at > self._commit or self._commit < self.began or self.handover is not None:
+            return False
+        if effective.old is not None:
+            self.append([configuration_entry(self._term, changed(effective, old=None))])
+            return True
+        if wanted is None or wanted.version <= effective.version:
+            return False
+        if wanted.new == effective.new:  # the same quorums: learners alone change
+            self.append([configuration_entry(self._term, wanted)])
+            return True
+        if now - self._heard_since(wanted, now) > self._settings.election_ms:
+            return False
+        self.append([configuration_entry(self._term, changed(wanted, old=effective.new))])
+        return True
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether a committed configuration does without it: it has to step down."""
+        effective = self._log.configuration
+        settled = effective.old is None and self._log.configured_at <= self._commit
+        return settled and all(voter.replica != self._me for voter in effective.new)
+
+    def farewell(self) -> None:
+        """Tells all what is committed, and the best-ranked voter that has everything to campaign."""
+        for peer in self.progress:
+            previous = self._log.term_at(self.progress[peer].match)
+            if previous is not None:
+                at = self.progress[peer].match
+                self._outbox.request(peer, Append(self._term, self._round, at, previous, self._commit, ()))
+        for peer in ranked(self._log.configuration):
+            progress = self.progress.get(peer)
+            if progress is not None and progress.match == self._log.last:
+                self._outbox.request(peer, Campaign(self._term))
+                return
+
+    # Transfer -------------------------------------------------------------------------------------------------------
+
+    def may_transfer(self, to: bytes) -> bool:
+        """Whether leadership could go to this replica now: a voter with power, while no change is under way."""
+        effective = self._log.configuration
+        settled = effective.old is None and self._log.configured_at <= self._commit and self._commit >= self.began
+        votes = any(voter.replica == to and voter.power for voter in effective.new)
+        return settled and votes and to != self._me and self.handover is None
+
+    def transfer(self, to: bytes, now: int) -> None:
+        """Takes no more proposals and lets this follower catch up; then it is asked to campaign (thesis, 3.10)."""
+        self.handover = Handover(to, now + self._settings.election_ms)
+
+    def hand_over(self, now: int) -> None:
+        """Asks the follower to campaign once it has everything; gives up after an election timeout."""
+        if self.handover is None:
+            return
+        if now >= self.handover.until_ms:
+            self.handover = None
+            self._cooled_ms = now + self._settings.cooldown_ms
+            return
+        progress = self.progress.get(self.handover.to)
+        if progress is not None and progress.match == self._log.last:
+            self._outbox.request(self.handover.to, Campaign(self._term))
+
+    def heavier(self, heaviest: bytes, now: int) -> bool:
+        """Whether leadership should go to this voter, the heaviest for long enough, of the leader's own accord."""
+        if now < self._cooled_ms or not self.may_transfer(heaviest):
+            return False
+        powers = {voter.replica: voter.power for voter in self._log.configuration.new}
+        gap = powers[heaviest] - powers.get(self._me, 0)
+        progress = self.progress.get(heaviest)
+        caught_up = progress is not None and progress.match >= self._commit
+        return caught_up and gap * 1_000_000 > self._settings.heaviest_margin_ppm * sum(powers.values())
+
+    @property
+    def uncommitted(self) -> int:
+        """How many entries are not committed yet."""
+        return self._log.last - self._commit
+
+    @property
+    def deadline(self) -> int:
+        """When the next heartbeat is due."""
+        return self._heartbeat_ms

@@ -1,0 +1,112 @@
+"""Messages: what Raft replicas tell each other.
+
+Every message carries its sender's term. Requests of a leader carry a round, a number that rises with each heartbeat;
+the answer repeats it, so that the leader knows that its sender still followed it after a certain moment. A frame that
+cannot be read is nothing that a correct replica sent, and is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wattquorum.consensus.configuration import Configuration
+from wattquorum.consensus.raft.entries import Entry
+from wattquorum.foundation.codec import Decoder, Record, Unsigned, encode
+
+
+class AskVote(Record, frozen=True, tag=1):
+    """Asks for a vote, or with `pre` whether there would be one; `transfer` when the leader asked for it."""
+
+    term: Unsigned  # that it stands in, or would
+    index: Unsigned
+    last_term: Unsigned  # of its log's last entry, at `index`
+    pre: bool
+    transfer: bool
+
+
+class GiveVote(Record, frozen=True, tag=2):
+    """The answer; `term` is the sender's, and `asked` the term that was asked about."""
+
+    term: Unsigned
+    asked: Unsigned
+    pre: bool
+    granted: bool
+
+
+class Append(Record, frozen=True, tag=3):
+    """Entries after the one at `index`; without entries a heartbeat."""
+
+    term: Unsigned
+    round: Unsigned
+    index: Unsigned
+    previous: Unsigned  # the term of the entry at `index`
+    committed: Unsigned
+    entries: tuple[Entry, ...]
+
+
+class Stored(Record, frozen=True, tag=4):
+    """Stored up to `index`; or, if not `fits`, nothing was, since the log has no such entry at `index`.
+
+    Then `hint` and its term are the last place at which both logs may agree.
+    """
+
+    term: Unsigned
+    round: Unsigned
+    fits: bool
+    index: Unsigned
+    hint: Unsigned
+    hint_term: Unsigned
+
+
+class Chunk(Record, frozen=True, tag=5):
+    """A part of a snapshot that covers everything up to `index`."""
+
+    term: Unsigned
+    round: Unsigned
+    index: Unsigned
+    last_term: Unsigned  # of the entry at `index`
+    configuration: Configuration
+    size: Unsigned  # of the whole
+    offset: Unsigned
+    data: bytes
+
+
+class Chunked(Record, frozen=True, tag=6):
+    """What is still wanted of the snapshot at `index`: from this offset on."""
+
+    term: Unsigned
+    round: Unsigned
+    index: Unsigned
+    offset: Unsigned
+
+
+class Campaign(Record, frozen=True, tag=7):
+    """The leader asks its receiver to stand for election now."""
+
+    term: Unsigned
+
+
+class AskRead(Record, frozen=True, tag=8):
+    """Asks the leader up to where a read must see."""
+
+    term: Unsigned
+    read: Unsigned
+
+
+class GiveRead(Record, frozen=True, tag=9):
+    """The read may answer once everything up to `index` is applied."""
+
+    term: Unsigned
+    read: Unsigned
+    index: Unsigned
+
+
+RaftMessage = AskVote | GiveVote | Append | Stored | Chunk | Chunked | Campaign | AskRead | GiveRead
+_messages: Final = Decoder[RaftMessage](RaftMessage, "Raft message")
+
+to_frame: Final = encode
+
+
+def from_frame(frame: bytes) -> RaftMessage:
+    """A message from its frame; Refused("encoding_unreadable" or "encoding_noncanonical") for anything else."""
+    return _messages.decode(frame)

@@ -1,0 +1,111 @@
+"""Progress: what a leader knows of one follower's log, and how it feeds it.
+
+Three paces. While it probes it sends one frame at a time until it knows where the logs agree; then it replicates ahead
+of the answers, with a bounded number of frames in flight; and a follower that needs entries which are gone is sent a
+snapshot, chunk by chunk. Whatever gets lost, the next heartbeat finds out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from wattquorum.consensus.raft.records import Base
+
+
+class Pace(Enum):
+    """How a follower is fed."""
+
+    PROBE = "probe"
+    REPLICATE = "replicate"
+    SNAPSHOT = "snapshot"
+
+
+class Progress:
+    """A follower: it has everything up to `match`, and is sent what follows from `next` on."""
+
+    __slots__ = (
+        "_arrivals",
+        "_inflight",
+        "_paused",
+        "answered",
+        "answered_ms",
+        "match",
+        "next",
+        "offset",
+        "pace",
+        "snapshot",
+    )
+
+    def __init__(self, next_index: int, answered_ms: int) -> None:
+        self.pace = Pace.PROBE
+        self.match = 0
+        self.next = next_index
+        self.answered = 0  # the last round that it answered
+        self.answered_ms = answered_ms  # when that round began; no word of it is newer than this
+        self.snapshot: Base | None = None  # what it is sent, unchanged until it has it
+        self.offset = 0  # from where it wants more of the snapshot
+        self._paused = False  # while it probes: a frame is out
+        self._inflight: deque[int] = deque()  # the last index of each frame with entries that it did not answer
+        self._arrivals: deque[tuple[int, int]] = deque()  # (match, when in the order of all answers), ascending
+
+    def may_send(self, inflight_max: int) -> bool:
+        """Whether it may be sent more now."""
+        if self.pace is Pace.REPLICATE:
+            return len(self._inflight) < inflight_max
+        return not self._paused
+
+    def sent(self, last: int) -> None:
+        """A frame with entries up to `last` is on its way, or a chunk of a snapshot."""
+        if self.pace is Pace.REPLICATE:
+            self._inflight.append(last)
+            self.next = last + 1
+        else:
+            self._paused = True
+
+    def stored(self, index: int, arrival: int) -> bool:
+        """It has everything up to `index`. Tells whether that is news."""
+        while self._inflight and self._inflight[0] <= index:
+            self._inflight.popleft()
+        self._paused = False
+        if self.pace is not Pace.REPLICATE and (self.snapshot is None or index >= self.snapshot.index):
+            self.pace, self.snapshot = Pace.REPLICATE, None
+            self.next = index + 1
+        self.next = max(self.next, index + 1)
+        if index <= self.match:
+            return False
+        self.match = index
+        self._arrivals.append((index, arrival))
+        return True
+
+    def misfit(self, index: int, retry: int) -> None:
+        """It has no such entry at `index`; logs may agree up to `retry`. Old news changes nothing."""
+        if index <= self.match or (self.pace is Pace.PROBE and self.next != index + 1):
+            return
+        if self.pace is Pace.SNAPSHOT:
+            return
+        self.pace = Pace.PROBE
+        self.next = max(min(index, retry + 1), self.match + 1)
+        self._inflight.clear()
+        self._paused = False
+
+    def send_snapshot(self, base: Base) -> None:
+        """What it needs is gone from the log: it gets the state instead."""
+        self.pace, self.snapshot, self.offset = Pace.SNAPSHOT, base, 0
+        self._inflight.clear()
+        self._paused = False
+
+    def wants_chunk(self, index: int, offset: int) -> None:
+        """It asks for the snapshot from this offset on."""
+        if self.snapshot is not None and self.snapshot.index == index:
+            self.offset = offset
+            self._paused = False
+
+    def arrival(self, index: int) -> int | None:
+        """When, in the order of all answers, it first was known to have `index`; None if it is not."""
+        return next((when for match, when in self._arrivals if match >= index), None)
+
+    def forget_arrivals(self, index: int) -> None:
+        """Nobody will ask about the answers up to `index` any more."""
+        while self._arrivals and self._arrivals[0][0] <= index:
+            self._arrivals.popleft()
