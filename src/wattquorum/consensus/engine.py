@@ -8,7 +8,8 @@ Payloads are opaque bytes; an engine never looks into them and carries them unch
 How to drive one: after any inputs call `drain` once and then, in this order, make `records` durable with as few
 writes as possible and say `persisted`; send each message as soon as the record it waits for is durable; take over the
 state of `restore` and apply `committed` in order, and say `applied`; answer `judge` with `judged`; answer `wanted` with
-`propose`; call `tick` when `deadline` has come. `now` never goes back [ms]; what clock it is read from is the driver's business.
+`propose`; call `tick` when `deadline` has come. `now` never goes back [ms]; what clock it is read from is the driver's
+business.
 """
 
 from __future__ import annotations
