@@ -23,7 +23,7 @@ from wattquorum.foundation.intervals import MS_PER_DAY
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab import week
 from wattquorum.lab.calendar import days_from, trading_day
-from wattquorum.lab.demo_keys import DemoSecrets
+from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.lab.offices import PROPOSER
 from wattquorum.lab.shipped import shipped_members, shipped_week
 from wattquorum.ledger.accounts import Role, Side

@@ -379,7 +379,7 @@ def _writable(
 
 def _keys(folder: ChainFolder, key: Path | None, proposer_key: Path | None, seed: int | None, owner: str) -> Keys:
     if seed is not None:
-        from wattquorum.lab.demo_keys import DemoSecrets
+        from wattquorum.simulation.demo_keys import DemoSecrets
         from wattquorum.lab.offices import PROPOSER
 
         secrets = DemoSecrets(seed, demo=folder.genesis.demo)

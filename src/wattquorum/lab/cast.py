@@ -12,7 +12,7 @@ from typing import Final
 
 from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.quantities import MS_PER_HOUR, Millis
-from wattquorum.lab.demo_keys import DemoSecrets
+from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.lab.members import Member, MemberMeter
 from wattquorum.lab.offices import PROPOSER, ROLES
 from wattquorum.ledger.accounts import Side

@@ -14,7 +14,7 @@ import numpy as np
 
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.vectors import Int64s, pack_energy
-from wattquorum.lab.demo_keys import DemoSecrets
+from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.ledger.readings import Quality, Row
 from wattquorum.traders.streams import stream
 

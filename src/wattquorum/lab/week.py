@@ -24,7 +24,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s, energies, pack_energy, pack_prices
 from wattquorum.lab.calendar import TradingDay, days_from, local_date, moment, trading_day
 from wattquorum.lab.cast import SIDES, Signer, demo_genesis, registration
-from wattquorum.lab.demo_keys import DemoSecrets
+from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.lab.funding import wanted_balance
 from wattquorum.lab.green import GreenOffices
 from wattquorum.lab.grid_operator import Contracted, Grid, GridOperator
