@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from math import sqrt
 from pathlib import Path
@@ -318,6 +319,12 @@ def test_a_network_names_its_parts_by_their_places() -> None:
     assert found.unit_of("sun", generates=True) == 1
     with pytest.raises(Refused, match="grid_meter_unknown"):
         found.unit_of("sun", generates=False)
+
+
+def test_the_example_of_the_documentation_is_a_grid() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^The smallest grid .*?```json\n(.*?)```", text, re.DOTALL | re.MULTILINE)
+    assert [unit.meter for unit in network_of(example.encode()).units] == ["town-in", "mill-out"]
 
 
 def test_units_out_of_service_are_left_out() -> None:
