@@ -111,6 +111,32 @@ def test_a_later_contract_that_helps_nothing_keeps_everything() -> None:
     assert [*found.reasons] == [0]
 
 
+def test_what_a_later_contract_got_back_makes_room_for_an_earlier_one() -> None:
+    # The two flow against each other. Alone in the grid the first one could keep L, of which the voltage at `there`
+    # rises to its bound; the second is cut with it, because both together leave 500,000 Wh > L. With L back for the
+    # first the second has room for 2 L, with that the first for 3 L, and so on, until the second has all of it.
+    first, second = Placed(SUN, LOAD_2, flat(1_200_000)), Placed(SUN_2, LOAD, flat(700_000))
+    limits = Limits(0.5, 1.01, 9.0)
+    alone = int(curtail(day(first, limits=limits)).kept[0, 0])
+    assert 200_000 < alone < 300_000
+    made = day(first, second, limits=limits)
+    found = curtail(made)
+    check(made, found)
+    assert found.kept[1, 0] == 700_000
+    assert found.kept[0, 0] == pytest.approx(700_000 + alone, rel=0.01)
+
+
+def test_an_interval_that_is_done_is_left_alone_while_another_goes_on() -> None:
+    first, second = np.array([1_200_000, 1_200_000, 300_000]), np.array([700_000, 0, 0])
+    limits = Limits(0.5, 1.01, 9.0)
+    made = day(Placed(SUN, LOAD_2, first), Placed(SUN_2, LOAD, second), limits=limits)
+    together = curtail(made)
+    check(made, together)
+    for t in range(3):
+        alone = day(Placed(SUN, LOAD_2, flat(int(first[t]))), Placed(SUN_2, LOAD, flat(int(second[t]))), limits=limits)
+        assert curtail(alone).kept[:, 0].tolist() == together.kept[:, t].tolist()
+
+
 def test_intervals_stand_for_themselves() -> None:
     energy = np.array([100_000, 1_000_000, 0, 1_000_000])
     made = day(Placed(SUN_2, LOAD, energy), limits=Limits(0.5, 1.5))

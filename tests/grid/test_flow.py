@@ -100,6 +100,8 @@ def test_scenarios_without_solution_do_not_hide_the_others() -> None:
     exchange = exchange_of(2, 3, [(LOAD, np.array([500_000, 900_000_000, 500_000]), np.full(3, 250_000.0))])
     solution = SOLVER.solve(exchange, QUARTER)
     assert solution.found.tolist() == [True, False, True]
+    for told in (solution.voltage, solution.loading, solution.losses_w, solution.supply_w):
+        assert np.isnan(told.reshape(3, -1)).all(axis=1).tolist() == [False, True, False]
     assert solution.voltage[2, 1] == pytest.approx(by_hand(2e6, 1e6)[0], rel=1e-7)
 
 

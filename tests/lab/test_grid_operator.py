@@ -175,6 +175,8 @@ def test_profiles_are_read_over_a_window_and_nowhere_else() -> None:
         ("column_type", lambda frame: frame.with_columns(generation_lv_rural1=pl.lit("sunny"))),
         ("column_type", lambda frame: frame.with_columns(generation_lv_rural1=pl.lit(None, pl.Float64))),
         ("column_type", lambda frame: frame.with_columns(generation_lv_rural1=pl.lit(float("nan")))),
+        ("grid_value_absurd", lambda frame: frame.with_columns(generation_lv_rural1=pl.lit(51.2))),  # percent
+        ("grid_value_absurd", lambda frame: frame.with_columns(generation_lv_rural1=pl.lit(-6_500.0))),  # W
     ],
 )
 def test_profiles_that_cannot_be_used_are_refused(code: str, spoil: object, tmp_path: Path) -> None:
@@ -199,5 +201,27 @@ def test_limits_without_a_grid_are_refused(tmp_path: Path) -> None:
     with shipped_file("week.parquet") as week, shipped_file("members.toml") as members:
         own = RunOptions(tmp_path, data=week, members=members, days=1)
         assert plan_of(own).grid is None
-        with pytest.raises(Refused, match="grid_meter_unknown"):
+        with pytest.raises(Refused, match=r"grid_meter_unknown.*name yours with --grid"):
             plan_of(RunOptions(tmp_path, data=week, members=members, days=1, limits=TIGHT))
+        with pytest.raises(Refused, match=r"grid_meter_unknown.*name yours with --grid"):
+            plan_of(RunOptions(tmp_path, data=week, members=members, days=1, grid_profiles=week))
+
+
+def test_the_shipped_files_named_as_ones_own_trade_the_same(tmp_path: Path) -> None:
+    """The whole way of an own grid with profiles, against the shipped one."""
+    with (
+        shipped_file("week.parquet") as week,
+        shipped_file("members.toml") as members,
+        shipped_file("grid.json") as grid,
+        shipped_file(GRID_PROFILES) as profiles,
+    ):
+        own = plan_of(RunOptions(tmp_path, week, members, days=1, grid=grid, grid_profiles=profiles))
+        mixed = plan_of(RunOptions(tmp_path, days=1, grid=grid))
+    shipped_too = plan_of(RunOptions(tmp_path, days=1))
+    flows = [
+        GridOperator(each.grid, each.members, each.table).decide([], DAY).flow
+        for each in (own, mixed, shipped_too)
+        if each.grid
+    ]
+    assert len({flow.losses.tobytes() for flow in flows}) == 1
+    assert len(flows) == 3

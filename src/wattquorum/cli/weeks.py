@@ -24,6 +24,20 @@ def week(
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="How many days to trade: the last ones of the data.")] = 7,
     members: Annotated[Path | None, typer.Option(help="Who trades (members.toml). Default: the shipped 30.")] = None,
+    grid: Annotated[
+        Path | None,
+        typer.Option(
+            help="The grid that they trade on: power-grid-model input (JSON, SI units), each member's meter_id at a "
+            "load or generator. Default: the shipped one; with --data none, and every contract is approved unseen."
+        ),
+    ] = None,
+    grid_profiles: Annotated[
+        Path | None,
+        typer.Option(
+            help="How the grid's other units run (Parquet): interval_start, and a column for each p_profile and "
+            "q_profile, in units of a unit's rating. Units without a profile run at their ratings."
+        ),
+    ] = None,
     forecast: Annotated[
         Kind, typer.Option(help="What members expect: modelled weather forecasts, their own history, or the truth.")
     ] = Kind.WEATHER,
@@ -39,6 +53,10 @@ def week(
 
     Every member negotiates tomorrow's power with signed offers and counter-offers; the ledger settles what meters
     count. In the output folder: chain/ (audit it), market.sqlite and parquet/ (query them), report.html (open it).
+
+    Your own market: --data with your readings and --members with who trades behind the meters. With --grid the grid
+    operator computes its power flow, curtails what its lines cannot carry, and reports what it lost. Each file is
+    checked whole before anything is traded, and all that is wrong with it is told; docs/formats.md describes them.
     """
     from wattquorum.grid.curtailment import Limits
     from wattquorum.lab.run import RunOptions, run_week
@@ -46,7 +64,9 @@ def week(
 
     console = Console(highlight=False)
     limits = Limits(voltage_min, voltage_max, loading_max / 100)
-    options = RunOptions(out, data, members, days, forecast, seed, zone, Millis(interval * MS_PER_MINUTE), limits)
+    options = RunOptions(
+        out, data, members, days, forecast, seed, zone, Millis(interval * MS_PER_MINUTE), limits, grid, grid_profiles
+    )
     columns = (
         TextColumn("{task.description:<20}"),
         BarColumn(),

@@ -304,15 +304,31 @@ def curtail(day: ContractDay, step_wh: int = STEP_WH) -> Curtailment:
 
 
 class _Cutting:
-    """One interval under way: what each contract keeps, those with energy there from the last, and how many are cut."""
+    """One interval under way: what each contract keeps, those with energy there from the last, and how many are cut.
 
-    __slots__ = ("cut", "interval", "kept", "order")
+    While contracts get back, `turn` counts whose turn it is among those that were cut, the earliest first, and `idle`
+    how many in a row could keep no more.
+    """
+
+    __slots__ = ("cut", "idle", "interval", "kept", "order", "turn")
 
     def __init__(self, day: ContractDay, interval: int) -> None:
         self.interval = interval
         self.kept = day.energy[:, interval].copy()
         self.order = np.flatnonzero(self.kept)[::-1]
         self.cut = 0
+        self.turn = 0
+        self.idle = 0
+
+    @property
+    def contract(self) -> int:
+        """The contract whose turn it is."""
+        return int(self.order[self.cut - 1 - self.turn])
+
+    def pass_on(self, *, raised: bool) -> None:
+        """Gives the turn to the next; a contract that was raised, as far as it goes, is the first that is idle."""
+        self.idle = 1 if raised else self.idle + 1
+        self.turn = (self.turn + 1) % self.cut
 
 
 def _cut_last_first(day: ContractDay, cutting: Sequence[_Cutting]) -> list[int]:
@@ -353,60 +369,50 @@ def _without(each: _Cutting, count: int) -> Int64s:
 
 
 def _give_back(day: ContractDay, cutting: Sequence[_Cutting], step_wh: int) -> None:
-    """Gives contracts that were cut whole back what the grid carries, earlier ones first, until nothing more can be."""
-    turn = 0
-    while todo := [(each, int(each.order[each.cut - 1 - turn])) for each in cutting if turn < each.cut]:
-        _raise_each(day, todo, step_wh)
-        turn += 1
-    # What one contract got back can make room for another (a buyer's draw lowers a voltage): look until it does not.
-    changed = bool(cutting)
-    while changed:
-        changed = False
-        for turn in range(max(each.cut for each in cutting)):
-            todo = [(each, int(each.order[each.cut - 1 - turn])) for each in cutting if turn < each.cut]
-            changed |= _raise_each(day, todo, step_wh)
+    """Gives contracts that were cut whole back what the grid carries, earlier ones first, until nothing more can be.
+
+    What one contract got back can make room for an earlier one (a buyer's draw lowers a voltage that a seller raised):
+    an interval is done when each of its contracts has had its turn since the last of them was raised.
+    """
+    while under_way := [each for each in cutting if each.idle < each.cut]:
+        _raise_each(day, under_way, step_wh)
 
 
-def _raise_each(day: ContractDay, todo: Sequence[tuple[_Cutting, int]], step_wh: int) -> bool:
-    """Raises one contract in each interval as far as it goes; whether any could keep more.
+def _raise_each(day: ContractDay, under_way: Sequence[_Cutting], step_wh: int) -> None:
+    """Raises the contract whose turn it is in each interval as far as it goes.
 
     Bisection in whole steps between what is kept now, which is feasible, and all of the promise.
     """
-    todo = [(each, contract) for each, contract in todo if each.kept[contract] < day.energy[contract, each.interval]]
-    steps = [(int(each.kept[c]) // step_wh, -(-int(day.energy[c, each.interval]) // step_wh)) for each, c in todo]
-    low = np.array([low for low, _ in steps], dtype=np.int64)
-    high = np.array([high for _, high in steps], dtype=np.int64)
-    promised = np.array([day.energy[c, each.interval] for each, c in todo], dtype=np.int64)
+    at = np.array([each.interval for each in under_way], dtype=np.int64)
+    contracts = np.array([each.contract for each in under_way], dtype=np.int64)
+    promised = day.energy[contracts, at]
+    kept = np.array([each.kept[contract] for each, contract in zip(under_way, contracts, strict=True)], dtype=np.int64)
+    low, high = kept // step_wh, -(-promised // step_wh)
 
     def tried(places: Int64s, step: Int64s) -> Mask:
-        rows = np.array([todo[place][0].kept for place in places], dtype=np.int64)
-        rows[np.arange(len(places)), [todo[place][1] for place in places]] = np.minimum(
-            step * step_wh, promised[places]
-        )
-        at = np.array([todo[place][0].interval for place in places], dtype=np.int64)
-        return day.breaches(at, rows).feasible
+        if not places.size:
+            return np.zeros(0, dtype=np.bool_)
+        rows = np.array([under_way[place].kept for place in places], dtype=np.int64)
+        rows[np.arange(len(places)), contracts[places]] = np.minimum(step * step_wh, promised[places])
+        return day.breaches(at[places], rows).feasible
 
-    if not todo:
-        return False
     # Most contracts that were cut in passing can have everything, and one that got its due can have no step more.
-    everywhere = np.arange(len(todo))
-    full = tried(everywhere, high)
-    low[full] = high[full]
-    rest = everywhere[~full]
-    if rest.size:
-        one = tried(rest, np.minimum(low[rest] + 1, high[rest])) & (low[rest] + 1 < high[rest])
-        high[rest[~one]] = low[rest[~one]] + 1
-        low[rest[one]] += 1
-    while (rest := everywhere[low + 1 < high]).size:
+    short = np.flatnonzero(kept < promised)
+    full = tried(short, high[short])
+    low[short[full]] = high[short[full]]
+    rest = short[~full]
+    one = tried(rest, low[rest] + 1)
+    high[rest[~one]] = low[rest[~one]] + 1
+    low[rest[one]] += 1
+    while (rest := short[low[short] + 1 < high[short]]).size:
         middle = (low[rest] + high[rest]) // 2
         ok = tried(rest, middle)
         low[rest[ok]], high[rest[~ok]] = middle[ok], middle[~ok]
-    raised = False
-    for place, (each, contract) in enumerate(todo):
-        now = int(min(low[place] * step_wh, promised[place]))
-        raised |= now > each.kept[contract]
-        each.kept[contract] = max(now, int(each.kept[contract]))
-    return raised
+    for each, contract, now in zip(under_way, contracts, np.minimum(low * step_wh, promised), strict=True):
+        raised = bool(now > each.kept[contract])
+        if raised:
+            each.kept[contract] = now
+        each.pass_on(raised=raised)
 
 
 def _reasons(day: ContractDay, kept: Int64s, uncut: _Breaches, step_wh: int) -> dict[int, Reason]:

@@ -56,7 +56,7 @@ class Exchange(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """What the solver says of each scenario. Rows of scenarios without a solution hold nothing."""
+    """What the solver says of each scenario. Rows of scenarios without a solution hold NaN."""
 
     found: Mask  # [scenarios]
     voltage: Floats  # [scenarios, nodes], per unit
@@ -146,7 +146,11 @@ class Solver:
             raise Refused("grid_diverged", "grid", str(fault).splitlines()[0]) from None
         failed = self._model.batch_error
         if failed is not None:
-            found[np.asarray(failed.failed_scenarios, dtype=np.int64)] = False
+            rows_failed = np.asarray(failed.failed_scenarios, dtype=np.int64)
+            found[rows_failed] = False
+            for kind, names in self._told.items():  # the solver leaves there what the memory held before
+                for name in names:
+                    told[kind][name][rows_failed] = np.nan
         losses = [(told[each]["p_from"] + told[each]["p_to"]).sum(axis=1) for each in RATED if each in self._told]
         loading = [told[each]["loading"] for each in RATED if each in self._told]
         voltage = told[ComponentType.node]["u_pu"][:, self.network.solved]

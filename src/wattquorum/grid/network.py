@@ -3,8 +3,22 @@
 A grid file is power-grid-model's input (JSON, version 1.0, SI units) with columns of our own beside its own: names,
 coordinates, the meter of a member's unit, the profiles of all others. It stands apart from the power flow because a
 person mends a file by what is said here: everything that is wrong with it is found in one reading and told together,
-each fault with a code, the place, the value and the remedy. What no table of bounds can tell (clock numbers that a
-winding cannot have, impedances that no transformer has) power-grid-model's own validation tells.
+each fault with a code, the place, the value and the remedy. What neither bounds nor a row's neighbours can tell (clock
+numbers that a winding cannot have, impedances that no transformer has) power-grid-model's own validation tells.
+
+A number in the wrong unit is the slip that a power flow hides best, so the bounds are chosen to catch one of a thousand
+or a million where they can, and no value that exists [all chosen]:
+
+- u_rated, u1, u2: 100 V to 1.2 MV. The lowest voltage that supplies anybody is 100 V, the highest that equipment is
+  built for 1.2 MV; what is below 100 kV is told when it is written in kV. The nodes of a line have one voltage, and a
+  winding has half to twice its node's (taps, and machines of 10.5 kV at 10 kV, move it by a tenth).
+- i_n: 10 A to 10 kA. The thinnest wire of a service connection carries more than 10 A, the largest busbar less than
+  10 kA; because one is a thousand times the other, no kA and no mA passes.
+- r1: sqrt(3) i_n r1 <= U. Beyond it a line loses more than it carries at its rating. x1: sqrt(3) i_n x1 <= 5 U. The
+  longest lines for alternating current, of 1,000 km, need 3 to 4. The shipped lines have at most 0.1 of either.
+- c1: at most 100 uF. Cables have less than 1 uF/km, and none for alternating current is 100 km long.
+- sn: 1 kVA to 10 GVA. p_specified: 100 W, less than one solar module, to 4 GW, the most that a meter may carry; what is
+  below 100 kW is told when it is written in kW, and below 100 MW when it is in MW.
 
 Nodes that a closed link joins are one to the solver: a link is a switch, and as the very small impedance that
 power-grid-model takes it for it would cost the last three digits of every result.
@@ -64,27 +78,29 @@ _UNIT: Final = (
     _whole("node", 0, 2**31 - 1),
     _whole("status", 0, 1),
     _whole("type", 0, 0),  # constant power: of any other kind nobody knows the energy before the voltage
-    Column("p_specified", "W", 1, POWER_MAX),
+    Column("p_specified", "W", 100, POWER_MAX),
     Column("q_specified", "var", -POWER_MAX, POWER_MAX),
 )
 
-# What each kind of component has. A voltage above 1.2 MV, a current above 100 kA, or a unit above 4 GW does not exist.
+_VOLTS: Final = (100, 1.2e6)
+
+# What each kind of component has; the module's docstring says why these bounds.
 COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
-    "node": (_ID, Column("u_rated", "V", 1, 1.2e6)),
+    "node": (_ID, Column("u_rated", "V", *_VOLTS)),
     "line": (
         *_BRANCH,
         Column("r1", "ohm", 0, 1e5),
         Column("x1", "ohm", TINY, 1e5),
-        Column("c1", "F", 0, 1e-2),
+        Column("c1", "F", 0, 1e-4),
         Column("tan1", "", 0, 1),
-        Column("i_n", "A", TINY, 1e5),
+        Column("i_n", "A", 10, 1e4),
     ),
     "link": _BRANCH,
     "transformer": (
         *_BRANCH,
-        Column("u1", "V", 1, 1.2e6),
-        Column("u2", "V", 1, 1.2e6),
-        Column("sn", "VA", 1, 1e10),
+        Column("u1", "V", *_VOLTS),
+        Column("u2", "V", *_VOLTS),
+        Column("sn", "VA", 1e3, 1e10),
         Column("uk", "", TINY, 0.999),
         Column("pk", "W", 0, 1e9),
         Column("i0", "", 0, 0.999),
@@ -99,7 +115,7 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
         _whole("tap_nom", -128, 127, needed=False),
         Column("tap_size", "V", 0, 1e6),
     ),
-    "source": (_ID, _whole("node", 0, 2**31 - 1), _whole("status", 0, 1), Column("u_ref", "p.u.", 0.5, 1.5),
+    "source": (_ID, _whole("node", 0, 2**31 - 1), _whole("status", 0, 1), Column("u_ref", "per unit", 0.5, 1.5),
                Column("sk", "VA", 1, 1e18, needed=False)),
     "sym_load": _UNIT,
     "sym_gen": _UNIT,
@@ -108,7 +124,12 @@ BRANCHES: Final = ("line", "link", "transformer")
 ENDS: Final = ("from_node", "to_node")
 AT_A_NODE: Final = ("source", "sym_load", "sym_gen")
 UNITS: Final = ("sym_load", "sym_gen")
-RATINGS: Final = ("u_rated", "i_n", "u1", "u2", "sn", "p_specified")  # what a zero or a wrong unit makes absurd
+RATINGS: Final = ("u_rated", "i_n", "u1", "u2", "sn", "p_specified")  # what is above zero
+PREFIXES: Final = {"k": 1e3, "M": 1e6, "m": 1e-3, "u": 1e-6}  # with which people write the units below
+PREFIXED: Final = ("V", "A", "VA", "W", "F", "ohm")
+WINDINGS: Final = (("from_node", "u1"), ("to_node", "u2"))
+WINDING_RATIO_MAX: Final = 2  # between the rated voltages of a winding and its node
+DROPS_MAX: Final = {"r1": 1, "x1": 5}  # of a line at rated current, in times its rated voltage
 
 
 class Node(NamedTuple):
@@ -186,9 +207,10 @@ def read_network(path: Path) -> Network:
     """The network of a grid file.
 
     Raises GridFaults: `file_unreadable` (not there, too large, not JSON), `grid_invalid` (not power-grid-model input,
-    unknown or missing components and columns, ids or meters that repeat), `grid_value_absurd` (a rating of zero or
-    below, a value outside the bounds of `COLUMNS`), `grid_reference_unknown` (a node that is not there),
-    `grid_island` (nodes that no source reaches).
+    unknown or missing components and columns, ids or meters that repeat, a line or link between voltages),
+    `grid_value_absurd` (a rating of zero or below, a value outside the bounds of `COLUMNS`, an impedance or a winding
+    that its nodes' voltage does not admit), `grid_reference_unknown` (a node that is not there), `grid_island` (nodes
+    that no source reaches).
     """
     try:
         data = path.read_bytes()
@@ -211,17 +233,15 @@ def network_of(data: bytes, path: str = "grid.json") -> Network:
     if faults:
         raise GridFaults(path, faults)
     rows: dict[str, list[Row]] = {kind: model["data"].get(kind, []) for kind in COLUMNS}
-    for find in (_row_faults, _reference_faults, _island_faults):  # each step trusts what the one before has checked
-        faults = list(find(rows))
-        if faults:
-            raise GridFaults(path, faults)
+    faults = _faults(rows)
+    if faults:
+        raise GridFaults(path, faults)
     joined = _joined(rows)
     solved = _solved(rows, joined)
     arrays = {kind: _array(kind, solved[kind]) for kind in COLUMNS if solved[kind]}
-    found = validate_input_data(arrays, calculation_type=CalculationType.power_flow, symmetric=True) or []
-    if found:
-        remedy = "See power-grid-model's description of this component."
-        raise GridFaults(path, [Refused("grid_invalid", str(_component(each)), str(each), remedy) for each in found])
+    faults = [*_island_faults(rows), *_model_faults(arrays)]
+    if faults:
+        raise GridFaults(path, faults)
     place = {row["id"]: i for i, row in enumerate(solved["node"])}
     stands = np.array([place[joined[row["id"]]] for row in rows["node"]], dtype=np.int64)
     return _network(rows, arrays, stands, tagged_hash("grid", data))
@@ -252,6 +272,13 @@ def _solved(rows: Mapping[str, Sequence[Row]], joined: Mapping[int, int]) -> dic
     return solved
 
 
+def _model_faults(arrays: Mapping[str, np.ndarray]) -> Iterator[Refused]:
+    """What power-grid-model's own validation finds."""
+    remedy = "See power-grid-model's description of this component."
+    for each in validate_input_data(dict(arrays), calculation_type=CalculationType.power_flow, symmetric=True) or ():
+        yield Refused("grid_invalid", _component(each), str(each), remedy)
+
+
 def _component(error: Any) -> str:
     """The component that an error of power-grid-model is about; several where it is about ids across them."""
     found = error.component if isinstance(error.component, list) else [error.component]
@@ -280,25 +307,38 @@ def _frame_faults(model: object) -> Iterator[Refused]:
     for kind in ("node", "source"):
         if not data.get(kind):
             yield Refused("grid_invalid", kind, "none", "A grid has at least one node and one source.")
+    if not data.get("line") and not data.get("transformer"):
+        yield Refused("grid_invalid", "line", "none", "A grid has at least one line or transformer.")
 
 
-def _row_faults(rows: Mapping[str, Sequence[Row]]) -> Iterator[Refused]:
-    """What is wrong with single rows: columns, values, ids and meters that repeat."""
+def _faults(rows: Mapping[str, Sequence[Row]]) -> list[Refused]:
+    """What is wrong with rows alone, then with rows and the nodes that they name.
+
+    A row with a wrong value is not compared with its nodes, nor any row with a node whose own voltage is wrong: what
+    only follows from another fault is left out.
+    """
     ids: dict[int, str] = {}
-    meters: dict[tuple[str, str], str] = {}
+    meters: dict[str, str] = {}
+    faults: list[Refused] = []
+    sound: list[tuple[str, str, Row]] = []
+    nodes: dict[int, float | None] = {}
     for kind, columns in COLUMNS.items():
         for number, row in enumerate(rows[kind], 1):
             place = f"{kind}[{number}]"
-            for column in columns:
-                fault = _value_fault(row, column, place)
-                if fault is not None:
-                    yield fault
+            found = [fault for column in columns if (fault := _value_fault(row, column, place)) is not None]
             id_ = row.get("id")
             if isinstance(id_, int):
                 if id_ in ids:
-                    yield Refused("grid_invalid", f"{place}.id", id_, f"{ids[id_]} has this id already.")
+                    found.append(Refused("grid_invalid", f"{place}.id", id_, f"{ids[id_]} has this id already."))
                 ids.setdefault(id_, place)
-            yield from _word_faults(row, kind, place, meters)
+                if kind == "node":
+                    nodes[id_] = None if found else row["u_rated"]
+            if not found:
+                sound.append((kind, place, row))
+            faults += [*found, *_word_faults(row, kind, place, meters)]
+    for kind, place, row in sound:
+        faults += _place_faults(row, kind, place, nodes)
+    return faults
 
 
 def _value_fault(row: Row, column: Column, place: str) -> Refused | None:
@@ -311,18 +351,33 @@ def _value_fault(row: Row, column: Column, place: str) -> Refused | None:
     if math.isfinite(value) and column.low <= value <= column.high:
         return None
     unit = f" {column.unit}" if column.unit else ""
-    remedy = f"Give {column.low:g} to {column.high:g}{unit}."
     if column.name in RATINGS and value <= 0:
-        remedy = f"A rating is above zero: at least {column.low:g}{unit}."
-    elif column.name in RATINGS:
-        remedy = f"Give at most {column.high:g}{unit}: is the unit right?"
+        remedy = f"A rating is above zero: at least {_number(column.low)}{unit}."
+    else:
+        meant = _units_meant(value, column)
+        remedy = f"Give {_number(column.low)} to {_number(column.high)}{unit}{f': {meant}' if meant else ''}."
     return Refused("grid_value_absurd", field, value, remedy)
+
+
+def _units_meant(value: float, column: Column) -> str:
+    """The same number in other units of which it could be, as far as they lie within the bounds."""
+    unit = column.unit
+    meant = {
+        prefix: value * factor
+        for prefix, factor in PREFIXES.items()
+        if unit in PREFIXED and column.low <= value * factor <= column.high
+    }
+    return ", ".join(f"{_number(value)} {prefix}{unit} are {_number(each)} {unit}" for prefix, each in meant.items())
+
+
+def _number(value: float) -> str:
+    return f"{value:,.12g}"
 
 
 WORDS: Final = ("simbench_id", "name", "feeder", "meter_id", "p_profile", "q_profile")
 
 
-def _word_faults(row: Row, kind: str, place: str, meters: dict[tuple[str, str], str]) -> Iterator[Refused]:
+def _word_faults(row: Row, kind: str, place: str, meters: dict[str, str]) -> Iterator[Refused]:
     for key in WORDS:
         word = row.get(key, "")
         if not isinstance(word, str) or len(word) > NAME_CHARACTERS_MAX:
@@ -339,26 +394,58 @@ def _word_faults(row: Row, kind: str, place: str, meters: dict[tuple[str, str], 
         remedy = "A unit is a member's (meter_id) or runs at a profile (p_profile)."
         yield Refused("grid_invalid", f"{place}.p_profile", row["p_profile"], remedy)
     if meter:
-        if (kind, meter) in meters:
-            remedy = f"{meters[kind, meter]} stands for this meter already."
+        if meter in meters:
+            remedy = f"{meters[meter]} has this meter already: each direction of a prosumer has a meter_id of its own."
             yield Refused("grid_invalid", f"{place}.meter_id", meter, remedy)
-        meters.setdefault((kind, meter), place)
+        meters.setdefault(meter, place)
 
 
-def _reference_faults(rows: Mapping[str, Sequence[Row]]) -> Iterator[Refused]:
-    """Rows that name a node that is not there, branches from a node to itself, links between unlike nodes."""
-    nodes = {row["id"]: row["u_rated"] for row in rows["node"]}
-    for kind in (*BRANCHES, *AT_A_NODE):
-        for number, row in enumerate(rows[kind], 1):
-            for key in ENDS if kind in BRANCHES else ("node",):
-                if row[key] not in nodes:
-                    yield Refused("grid_reference_unknown", f"{kind}[{number}].{key}", row[key])
-            if kind in BRANCHES and row["from_node"] == row["to_node"]:
-                remedy = "Let it lead from one node to another."
-                yield Refused("grid_invalid", f"{kind}[{number}].to_node", row["to_node"], remedy)
-            if kind == "link" and len({nodes[row[key]] for key in ENDS if row[key] in nodes}) > 1:
-                remedy = "A link joins nodes of the same rated voltage."
-                yield Refused("grid_invalid", f"{kind}[{number}].to_node", row["to_node"], remedy)
+def _place_faults(row: Row, kind: str, place: str, nodes: Mapping[int, float | None]) -> Iterator[Refused]:
+    """What does not fit the nodes that a row names; `nodes` holds their rated voltages [V], none for a wrong one."""
+    named = ENDS if kind in BRANCHES else ("node",) if kind in AT_A_NODE else ()
+    unknown = [key for key in named if row[key] not in nodes]
+    yield from (Refused("grid_reference_unknown", f"{place}.{key}", row[key]) for key in unknown)
+    if unknown or kind not in BRANCHES:
+        return
+    if row["from_node"] == row["to_node"]:
+        remedy = "Let it lead from one node to another."
+        yield Refused("grid_invalid", f"{place}.to_node", row["to_node"], remedy)
+        return
+    start, end = (nodes[row[key]] for key in ENDS)
+    if kind == "transformer":
+        yield from _winding_faults(row, place, nodes)
+    elif start is not None and end is not None and start != end:
+        remedy = (
+            f"A {kind} joins nodes of one rated voltage, and from_node {row['from_node']} has {_number(start)} V: "
+            f"correct u_rated [V] of one of them, or put a transformer between them."
+        )
+        yield Refused("grid_invalid", f"{place}.to_node", f"{row['to_node']} of {_number(end)} V", remedy)
+    elif kind == "line" and start is not None and end is not None:
+        yield from _drop_faults(row, place, start)
+
+
+def _winding_faults(row: Row, place: str, nodes: Mapping[int, float | None]) -> Iterator[Refused]:
+    for end, winding in WINDINGS:
+        rated = nodes[row[end]]
+        if rated is not None and not rated / WINDING_RATIO_MAX <= row[winding] <= rated * WINDING_RATIO_MAX:
+            remedy = (
+                f"{end} {row[end]} has {_number(rated)} V, and a winding has half to twice as many V as its node: "
+                "correct one of them, or exchange the ends."
+            )
+            yield Refused("grid_value_absurd", f"{place}.{winding}", row[winding], remedy)
+
+
+def _drop_faults(row: Row, place: str, rated: float) -> Iterator[Refused]:
+    """Impedances of a line that cannot be its own at its rated current and voltage [V]."""
+    for name, times in DROPS_MAX.items():
+        drop = math.sqrt(3) * row["i_n"] * row[name]
+        if drop > times * rated:
+            remedy = (
+                f"At {_number(row['i_n'])} A (i_n) it would drop {drop:,.0f} V, and {_number(times * rated)} V is the "
+                f"most at {_number(rated)} V. Give the ohm of the whole line: {_number(row[name])} mohm are "
+                f"{_number(row[name] / 1_000)} ohm."
+            )
+            yield Refused("grid_value_absurd", f"{place}.{name}", row[name], remedy)
 
 
 def _island_faults(rows: Mapping[str, Sequence[Row]]) -> Iterator[Refused]:

@@ -14,13 +14,15 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from wattquorum.foundation.intervals import Window, format_moment
+from wattquorum.foundation.intervals import MS_PER_MINUTE, Window, format_moment
 from wattquorum.foundation.quantities import MS_PER_HOUR
 from wattquorum.foundation.refusals import Refused
 from wattquorum.grid.flow import Exchange, Floats, exchange_of, whole
 from wattquorum.grid.network import Network
 
 START: Final = "interval_start"
+TIMES_RATING_MAX: Final = 10  # a profile beyond it is no share of a rating, but in W or percent
+NO_PROFILES_REMEDY: Final = "Name a file of profiles with --grid-profiles, or let its units run at their ratings."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,23 @@ class GridProfiles:
         first, rest = divmod(window.start_ms - self.start_ms, self.length_ms)
         found = self.values.get(name)
         if found is None:
-            raise Refused("grid_profile_missing", "profile", name)
+            raise Refused("grid_profile_missing", "profile", name, "" if self.values else NO_PROFILES_REMEDY)
         if rest or first < 0 or first + window.intervals > found.size or window.length_ms != self.length_ms:
-            raise Refused("grid_profile_missing", name, format_moment(window.start_ms))
+            raise Refused("grid_profile_missing", name, format_moment(window.start_ms), self._covers)
         return found[first : first + window.intervals]
+
+    @property
+    def _covers(self) -> str:
+        count = next(iter(self.values.values())).size
+        start, end = (format_moment(self.start_ms + i * self.length_ms) for i in (0, count))
+        minutes = self.length_ms // MS_PER_MINUTE
+        return f"The profiles cover {start} to {end} in intervals of {minutes} minutes; readings need the same."
 
 
 def read_profiles(path: Path) -> GridProfiles:
     """The profiles of a Parquet file: `interval_start` (UTC), equally spaced, and a column for each profile.
 
-    Raises Refused("file_unreadable", "intervals_missing", "column_type").
+    Raises Refused("file_unreadable", "intervals_missing", "column_type", "grid_value_absurd").
     """
     try:
         frame = pl.read_parquet(path)
@@ -62,6 +71,10 @@ def read_profiles(path: Path) -> GridProfiles:
             if not column.dtype.is_float() or column.null_count() or not column.is_finite().all():
                 raise Refused("column_type", name, str(column.dtype), "Give a finite number in each row.")
             values[name] = column.to_numpy().astype(np.float64)
+            highest = float(np.abs(values[name]).max())
+            if highest > TIMES_RATING_MAX:
+                remedy = f"A profile is in units of the rating: 1 is p_specified, {TIMES_RATING_MAX} is the most."
+                raise Refused("grid_value_absurd", name, f"{highest:g}", remedy)
     return GridProfiles(int(starts[0]), int(lengths[0]), values)
 
 

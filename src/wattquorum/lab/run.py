@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from wattquorum.foundation.identities import Verifier
-from wattquorum.foundation.intervals import MS_PER_MINUTE, QUARTER_HOUR
+from wattquorum.foundation.intervals import MS_PER_MINUTE, QUARTER_HOUR, Window
 from wattquorum.foundation.quantities import MILLION, Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.grid.curtailment import PLANNING, Limits
-from wattquorum.lab.calendar import ZONE, zone_of
+from wattquorum.lab.calendar import ZONE, days_from, trading_day, zone_of
+from wattquorum.lab.grid_files import check_grid, read_grid
 from wattquorum.lab.grid_operator import Grid
+from wattquorum.lab.grid_profiles import GridProfiles, read_profiles
 from wattquorum.lab.members import Member, energy_limits, read_members
 from wattquorum.lab.offices import PROPOSER
 from wattquorum.lab.places import CHAIN, PARQUET, RECORDS, REPORT, clear
 from wattquorum.lab.report import write_report
-from wattquorum.lab.shipped import shipped_grid, shipped_members, shipped_week
+from wattquorum.lab.shipped import shipped_grid, shipped_members, shipped_network, shipped_profiles, shipped_week
 from wattquorum.lab.week import Week, WeekPlan, last_days, strategy_of
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.lone import LoneNode
@@ -53,6 +55,8 @@ class RunOptions:
     zone: str = ZONE
     interval_ms: Millis = QUARTER_HOUR
     limits: Limits = PLANNING  # of the grid operator
+    grid: Path | None = None
+    grid_profiles: Path | None = None
 
 
 class Written(NamedTuple):
@@ -124,13 +128,36 @@ def plan_of(options: RunOptions) -> WeekPlan:
             table.span(meter.meter_id, meter.direction)  # refuses members without readings
     folder = options.members.parent if options.members else None
     first = last_days(table, zone, options.days)
-    # A user's own readings come without a grid.
-    grid = shipped_grid(options.limits) if options.data is None else None
-    if grid is None and options.limits != PLANNING:
-        remedy = "Limits are those of the shipped grid; leave them out with your own readings."
-        raise Refused("grid_meter_unknown", "data", options.data, remedy)
+    *_, last = days_from(first, options.days)
+    start, end = (trading_day(day, zone, options.interval_ms).window for day in (first, last))
+    window = Window(start.start_ms, end.end_ms, options.interval_ms)
+    grid = _grid(options, members, table, window)
     shipped = options.data is None
     return WeekPlan(members, table, zone, first, options.days, options.forecast, options.seed, folder, shipped, grid)
+
+
+def _grid(options: RunOptions, members: tuple[Member, ...], table: MeterTable, window: Window) -> Grid | None:
+    """The grid that members trade on over a window: the user's, else the shipped one under the shipped readings."""
+    path = options.grid or options.grid_profiles
+    if path is None and options.data is None:
+        return shipped_grid(options.limits)
+    if options.grid is None and options.data is not None:
+        if path is not None or options.limits != PLANNING:
+            remedy = "Limits and profiles are those of a grid: name yours with --grid, or leave them out."
+            raise Refused("grid_meter_unknown", "data", options.data, remedy)
+        return None
+    assert path is not None
+    network = read_grid(options.grid) if options.grid else shipped_network()
+    grid = Grid(network, _profiles(options), options.limits)
+    check_grid(path, grid, members, table, window)
+    return grid
+
+
+def _profiles(options: RunOptions) -> GridProfiles:
+    """The user's profiles, else the shipped ones under the shipped readings, else none."""
+    if options.grid_profiles:
+        return read_profiles(options.grid_profiles)
+    return shipped_profiles() if options.data is None else GridProfiles(0, options.interval_ms, {})
 
 
 def _readings(options: RunOptions, members: tuple[Member, ...]) -> MeterTable:
@@ -165,19 +192,21 @@ def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:
         "tariff": "Prices follow a published Chinese tariff (0.40 / 0.75 / 0.04 CNY/kWh): data and tariffs come from "
         "different countries.",
         "seed": str(options.seed),
-        **_grid_info(plan.grid),
+        **_grid_info(plan.grid, options.grid),
     }
 
 
-def _grid_info(grid: Grid | None) -> dict[str, str]:
+def _grid_info(grid: Grid | None, own: Path | None) -> dict[str, str]:
     """What the grid operator plans with: a sentence, and the numbers for drawings."""
     if grid is None:
         return {"grid": "No grid is known to these readings: the operator approved every contract unseen."}
     low, high, loading = grid.limits
+    over = "the whole shipped grid" if own is None else own.name
+    others = "their SimBench profiles" if own is None else "their profiles or ratings"
     says = (
-        "Power flow over the whole shipped grid: members by what they promised or metered, all other units by their "
-        f"SimBench profiles. The operator plans with {low:g} to {high:g} of the rated voltage and {loading * 100:g} % "
-        "of each line's and transformer's rating."
+        f"Power flow over {over}: members by what they promised or metered, all other units by {others}. The operator "
+        f"plans with {low:g} to {high:g} of the rated voltage and {loading * 100:g} % of each line's and transformer's "
+        "rating."
     )
     names = ("grid_voltage_low_ppm", "grid_voltage_high_ppm", "grid_loading_ppm")
     return {"grid": says, **{name: str(round(value * MILLION)) for name, value in zip(names, grid.limits, strict=True)}}

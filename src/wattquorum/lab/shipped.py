@@ -16,11 +16,11 @@ from typing import Final
 
 from wattquorum.foundation.intervals import QUARTER_HOUR, parse_moment
 from wattquorum.grid.curtailment import Limits
-from wattquorum.grid.network import GridFaults, Network, read_network
+from wattquorum.grid.network import Network
+from wattquorum.lab.grid_files import read_grid
 from wattquorum.lab.grid_operator import Grid
 from wattquorum.lab.grid_profiles import GridProfiles, read_profiles
 from wattquorum.lab.members import Member, energy_limits, read_members
-from wattquorum.records.file_faults import FileFaults, file_fault
 from wattquorum.records.meter_files import read_meter_file
 from wattquorum.records.meter_table import MeterTable
 
@@ -57,11 +57,7 @@ def shipped_week() -> MeterTable:
 def shipped_network() -> Network:
     """The whole medium-voltage grid, checked like anybody's file."""
     with shipped_file(GRID) as path:
-        try:
-            return read_network(path)
-        except GridFaults as found:
-            faults = [file_fault(each.code, each.field, each.value, each.remedy) for each in found.faults]
-            raise FileFaults(path, faults) from None
+        return read_grid(path)
 
 
 def shipped_profiles() -> GridProfiles:
