@@ -99,6 +99,7 @@ class Replica:
     def _execute(self, entry: bytes) -> Executed:
         executed = self.ledger.execute(entry, self._pool.verify)
         self._pool.executed(executed.block)
+        self._last_ms = max(self._last_ms, executed.block.header.time_ms)
         return executed
 
     def _apply(self, committed: Committed, now: Millis) -> Executed:

@@ -61,6 +61,7 @@ class Raft:
 
     __slots__ = (
         "_applied",
+        "_asked_ms",
         "_ballot",
         "_base",
         "_campaign_ms",
@@ -137,6 +138,7 @@ class Raft:
         self._demanded = False
         self._reads: deque[int] = deque()  # asked here, not asked of a leader yet
         self._unanswered: dict[int, None] = {}  # asked of the leader
+        self._asked_ms = self._now  # when it was asked last
         self._ready: deque[tuple[int, int]] = deque()  # (index to be applied first, read)
         self._known: dict[int, Configuration] = {}  # what the driver computed, by version
         self._heaviest: tuple[bytes, int] = (NOBODY, 0)  # and for how many installed configurations
@@ -352,6 +354,8 @@ class Raft:
         leadership = self._leadership
         if not self._demanded or leadership is None or leadership.handover is not None:
             return None
+        if self._commit < leadership.began:
+            return None  # what earlier leaders left is decided first: a block's time lies above the one before it
         if leadership.uncommitted >= self._settings.proposals_max:
             return None
         return Wanted(self._log.last + 1, self.term)
@@ -532,9 +536,8 @@ class Raft:
         self._commit = max(self._commit, min(message.committed, last))
         self._pass_over()
         self._store(sender, message.round, last)
-        if not entries:  # a heartbeat: what was asked of the leader may have been lost
-            for read in self._unanswered:
-                self._outbox.request(sender, AskRead(self.term, read))
+        if self._unanswered and self._now - self._asked_ms >= self._settings.election_ms:
+            self._ask_leader(list(self._unanswered))  # what was asked, or the answer, may have been lost
 
     def _store(self, leader: bytes, round_: int, index: int) -> None:
         self._outbox.promise(leader, Stored(self.term, round_, True, index, 0, 0))
@@ -612,8 +615,13 @@ class Raft:
             if self._leadership is not None:
                 self._ask_read(read, self._me)
             else:
-                self._unanswered[read] = None
-                self._outbox.request(self._leader, AskRead(self.term, read))
+                self._ask_leader([read])
+
+    def _ask_leader(self, reads: Sequence[int]) -> None:
+        self._asked_ms = self._now
+        for read in reads:
+            self._unanswered[read] = None
+            self._outbox.request(self._leader, AskRead(self.term, read))
 
     def _ask_read(self, read: int, by: bytes) -> None:
         leadership = self._leadership

@@ -46,6 +46,7 @@ class Base(Record, frozen=True, tag=3):
 
 RaftRecord = Ballot | Appended | Base
 _records: Final = Decoder[RaftRecord](RaftRecord, "Raft record")
+decode_record: Final = _records.decode
 
 
 class Kept(NamedTuple):
@@ -69,7 +70,7 @@ def kept(records: Iterable[Durable], founding: Configuration) -> Kept:
         if position and durable.position != position + 1:
             raise Refused("input_unexpected", "position", durable.position, f"Give record {position + 1} next.")
         position = durable.position
-        match _records.decode(durable.data):
+        match decode_record(durable.data):
             case Ballot() as found:
                 ballot = found
             case Appended(first, entries):

@@ -1,0 +1,271 @@
+"""Checkers: what must hold after every event, judged from outside the protocol (PROTOCOLS, part 4).
+
+They know everything: every log, every disk, everything that anybody was told. They share no code with what they judge
+but the forms of records and entries and the one predicate of a quorum. A broken invariant is raised with its id and
+what was found; the world adds when, and the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from wattquorum.consensus.configuration import Configuration
+from wattquorum.consensus.engine import Durable
+from wattquorum.consensus.quorum import decides
+from wattquorum.consensus.raft.engine import Raft, Role
+from wattquorum.consensus.raft.entries import Entry, Kind, configuration_of
+from wattquorum.consensus.raft.records import Appended, Ballot, Base, decode_record
+from wattquorum.foundation.codec import encode
+from wattquorum.foundation.identities import tagged_hash
+from wattquorum.ledger.accounts import reserved
+from wattquorum.ledger.blocks import Outcome, header_hash
+from wattquorum.ledger.conservation import Books
+from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.transactions import Received
+
+
+class Broken(Exception):
+    """An invariant does not hold: its id, and what was found."""
+
+    def __init__(self, invariant: str, found: str) -> None:
+        super().__init__(f"{invariant}: {found}")
+        self.invariant = invariant
+        self.found = found
+
+
+def must(holds: bool, invariant: str, found: str) -> None:
+    """Raises `Broken` where something does not hold."""
+    if not holds:
+        raise Broken(invariant, found)
+
+
+class Decided(NamedTuple):
+    """What stands at an index for ever."""
+
+    term: int
+    digest: bytes
+
+
+class Shadow:
+    """What a host's disk is known to hold, entry by entry, read from its records alone."""
+
+    __slots__ = ("_unsynced", "ballots", "base", "terms")
+
+    def __init__(self) -> None:
+        self.base = 0
+        self.terms: dict[int, int] = {}  # by index, above the base
+        self.ballots: dict[int, bytes] = {}  # for whom it voted, by term
+        self._unsynced: list[Durable] = []
+
+    def written(self, records: tuple[Durable, ...]) -> None:
+        """Records that are not safe yet."""
+        self._unsynced.extend(records)
+
+    def synced(self, position: int) -> None:
+        """Everything up to this position is safe."""
+        while self._unsynced and self._unsynced[0].position <= position:
+            self._take(self._unsynced.pop(0))
+
+    def restarted(self, records: list[Durable]) -> None:
+        """The disk turned out to hold this. Votes that were safe are there."""
+        before = self.ballots
+        self.base, self.terms, self.ballots, self._unsynced = 0, {}, dict(before), []
+        for record in records:
+            self._take(record)
+
+    def _take(self, durable: Durable) -> None:
+        match decode_record(durable.data):
+            case Ballot(term, vote):
+                self._vote(term, vote)
+            case Appended(first, entries):
+                for index in [index for index in self.terms if index >= first]:
+                    del self.terms[index]
+                self.terms.update((first + at, entry.term) for at, entry in enumerate(entries))
+            case Base() as base:
+                self._vote(base.ballot.term, base.ballot.vote)
+                self.base = base.index
+                self.terms = {base.index + 1 + at: entry.term for at, entry in enumerate(base.entries)}
+
+    def _vote(self, term: int, vote: bytes) -> None:
+        if vote:
+            before = self.ballots.setdefault(term, vote)
+            must(before == vote, "I1", f"two durable votes in term {term}")
+
+    def has(self, index: int, term: int) -> bool:
+        """Whether the entry of this term at this index is safe here; a base stands for everything below it."""
+        return index <= self.base or self.terms.get(index) == term
+
+
+class Checkers:
+    """Everything that must hold, over all hosts of a world."""
+
+    __slots__ = (
+        "_blocks",
+        "_books",
+        "_checked",
+        "_committed",
+        "_entries",
+        "_hashes",
+        "_leaders",
+        "_led",
+        "_nonces",
+        "_addresses",
+        "acknowledged",
+        "shadows",
+    )
+
+    def __init__(self, ledger: Ledger, addresses: Sequence[bytes]) -> None:
+        self._addresses = addresses  # of the hosts
+        self._leaders: dict[int, bytes] = {}  # by term
+        self._led: dict[tuple[int, int], None] = {}  # (host, term) whose leader was checked
+        self._entries: dict[tuple[int, int], tuple[bytes, int]] = {}  # (index, term): digest, term before it
+        self._committed: list[Decided] = [Decided(0, b"")]  # by index
+        self._checked: list[int] = [0] * len(addresses)  # up to which index each host's commits were compared
+        self._blocks: list[bytes] = [ledger.tip_hash]  # header hashes by height
+        self._books = Books()
+        self._books.enter(ledger.founding_facts, b"", ledger.genesis.created_ms)
+        self._nonces: dict[tuple[bytes, int], None] = {}
+        self._hashes: dict[bytes, int] = {}  # height by transaction
+        self.acknowledged = 0  # the highest block that anybody was told of
+        self.shadows = [Shadow() for _ in addresses]
+
+    @property
+    def height(self) -> int:
+        """The highest block that anybody executed."""
+        return len(self._blocks) - 1
+
+    @property
+    def elections(self) -> int:
+        """How many terms had a leader."""
+        return len(self._leaders)
+
+    # Engines --------------------------------------------------------------------------------------------------------
+
+    def restarted(self, host: int, engine: Raft, records: list[Durable]) -> None:
+        """A host came back with what its disk held."""
+        self.shadows[host].restarted(records)
+        self._checked[host] = engine.log.first - 1
+        self._effective(engine)
+
+    def stepped(self, host: int, engine: Raft, address: bytes, records: tuple[Durable, ...]) -> None:
+        """A host's engine took an input, and these records came out."""
+        self.shadows[host].written(records)
+        self._recorded(engine, records)
+        if engine.role is Role.LEADER:
+            self._leads(host, engine, address)
+        self._commits(host, engine)
+
+    def _leads(self, host: int, engine: Raft, address: bytes) -> None:
+        """I1: one leader in a term. I3: it has everything that is committed."""
+        if (host, engine.term) in self._led:
+            return
+        self._led[host, engine.term] = None
+        first = self._leaders.setdefault(engine.term, address)
+        must(first == address, "I1", f"term {engine.term} has two leaders")
+        last = len(self._committed) - 1
+        held = last < engine.log.first or engine.log.term_at(last) == self._committed[last].term
+        must(held, "I3", f"the leader of term {engine.term} lacks entry {last}, which is committed")
+
+    def _recorded(self, engine: Raft, records: tuple[Durable, ...]) -> None:
+        """I2: an index and a term name one entry, and what comes before it. I4 and I5 where the log changed."""
+        for durable in records:
+            record = decode_record(durable.data)
+            if isinstance(record, Ballot):
+                continue
+            first = record.first if isinstance(record, Appended) else record.index + 1
+            for at, entry in enumerate(record.entries, first):
+                before = engine.log.term_at(at - 1)
+                if engine.log.term_at(at) != entry.term or before is None:
+                    continue  # cut off again since
+                known = self._entries.setdefault((at, entry.term), (_digest(entry), before))
+                must(known == (_digest(entry), before), "I2", f"entry {at} of term {entry.term} differs between logs")
+                if entry.kind is Kind.CONFIGURATION:
+                    self._changes(engine, at, configuration_of(entry))
+            self._effective(engine)
+
+    def _effective(self, engine: Raft) -> None:
+        """I4: the effective configuration is the last in the log, or that of the snapshot."""
+        log = engine.log
+        found = next(
+            (configuration_of(e) for e in reversed(log.entries(log.first)) if e.kind is Kind.CONFIGURATION),
+            log.configurations[0][1],
+        )
+        must(engine.configuration == found, "I4", f"version {engine.configuration.version} is effective, not the last")
+
+    def _changes(self, engine: Raft, index: int, after: Configuration) -> None:
+        """I5: a change is joint, begins when the one before it is committed, and ends when the joint one is."""
+        at, before = next(pair for pair in reversed(engine.log.configurations) if pair[0] < index)
+        if before.old is not None:
+            lawful = after.old is None and after.new == before.new
+        else:
+            lawful = after.old == before.new or (after.old is None and after.new == before.new)
+        must(lawful, "I5", f"entry {index} leads from version {before.version} to {after.version} at once")
+        committed = at < engine.log.first or at < len(self._committed)
+        must(committed, "I5", f"entry {index} changes the configuration while entry {at} does")
+        self._powers(after)
+
+    def _powers(self, configuration: Configuration) -> None:
+        """I6, as far as a configuration shows it: nobody's loss stops everybody, where three or more vote."""
+        powers = sorted((voter.power for voter in configuration.new), reverse=True)
+        if len(powers) >= 3:  # noqa: PLR2004 - two can tolerate no loss, whatever their powers
+            must(2 * powers[0] < sum(powers), "I6", f"one voter holds {powers[0]} of {sum(powers)}")
+
+    def _commits(self, host: int, engine: Raft) -> None:
+        """I3: what is committed never changes, and when it becomes so a quorum's disks have it."""
+        log = engine.log
+        for index in range(max(self._checked[host] + 1, log.first), engine.commit + 1):
+            entry = log.entry(index)
+            decided = Decided(entry.term, _digest(entry))
+            if index < len(self._committed):
+                known = self._committed[index]
+                must(known == decided, "I3", f"entry {index} was committed in term {known.term} and is another now")
+                continue
+            must(index == len(self._committed), "I3", f"entry {index} is committed before the one below it")
+            self._committed.append(decided)
+        if engine.commit > self._checked[host] and engine.role is Role.LEADER:
+            self._stands_on_disks(engine)
+        self._checked[host] = max(self._checked[host], engine.commit)
+
+    def _stands_on_disks(self, engine: Raft) -> None:
+        index, term = engine.commit, self._committed[engine.commit].term
+        holders = [self._addresses[host] for host, shadow in enumerate(self.shadows) if shadow.has(index, term)]
+        enough = decides(engine.configuration, holders)
+        must(enough, "I3", f"entry {index} is committed and on {len(holders)} disks alone")
+
+    # Ledgers --------------------------------------------------------------------------------------------------------
+
+    def executed(self, executed: Executed, ledger: Ledger) -> None:
+        """I7: one block at a height. I12: no nonce twice. I14: nothing is made or lost."""
+        block = executed.block
+        height, hash_ = block.header.height, header_hash(block.header)
+        if height < len(self._blocks):
+            must(self._blocks[height] == hash_, "I7", f"two blocks of height {height}")
+            return
+        must(height == len(self._blocks), "I7", f"block {height} was executed before the one below it")
+        self._blocks.append(hash_)
+        for data, receipt, facts in zip(block.transactions, block.receipts, executed.facts, strict=True):
+            if receipt.outcome is Outcome.INADMISSIBLE:
+                continue
+            body = Received(data).body
+            place = (body.sender, body.nonce)
+            must(place not in self._nonces, "I12", f"nonce {body.nonce} of {body.sender.hex()[:8]} was used twice")
+            self._nonces[place] = None
+            self._hashes[receipt.transaction] = height
+            self._books.enter(facts, receipt.transfers, block.header.time_ms)
+        if height == ledger.height:
+            self._books.check(ledger.state, reserved(ledger.chain_id))
+
+    def told(self, transaction: bytes, height: int) -> None:
+        """A client was told that its transaction stands in this block."""
+        must(self._hashes.get(transaction) == height, "I3", f"a transaction that was acknowledged is not in {height}")
+        self.acknowledged = max(self.acknowledged, height)
+
+    def read(self, ledger: Ledger, sees: int) -> None:
+        """A read was answered that had to show every block up to `sees`."""
+        must(ledger.height >= sees, "I3", f"a read showed block {ledger.height}, and {sees} was acknowledged before it")
+        must(ledger.tip_hash == self._blocks[ledger.height], "I7", f"a read showed another block {ledger.height}")
+
+
+def _digest(entry: Entry) -> bytes:
+    return tagged_hash("entry", encode(entry))

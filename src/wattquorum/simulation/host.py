@@ -1,0 +1,143 @@
+"""Hosts: one replica with its disk and its clock, as a node would run it.
+
+A host does what a node does and in the same order: it writes records, says that they are durable when a sync ends
+(one sync at a time, which covers all that was written before it began), sends what waited for them, and after a crash
+puts its replica together from what its disk still holds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from wattquorum.consensus.configuration import Configuration, Voter
+from wattquorum.consensus.engine import Message
+from wattquorum.consensus.raft.engine import Raft
+from wattquorum.consensus.raft.settings import Settings
+from wattquorum.foundation.chance import Chance
+from wattquorum.foundation.identities import SigningKey, Verifier, address_of
+from wattquorum.foundation.quantities import Millis
+from wattquorum.ledger.execution import Ledger
+from wattquorum.replica.replica import Replica, Work
+from wattquorum.simulation.clock import Clock
+from wattquorum.simulation.disk import Disk
+
+EngineOf = Callable[..., Raft]
+
+
+class Plan(NamedTuple):
+    """What all hosts of a world have in common."""
+
+    genesis: bytes
+    verify: Verifier
+    settings: Settings
+    engine: EngineOf  # `Raft`, or the literal rules
+
+
+class Host:
+    """A machine that runs, is paused, or has crashed. Times are the world's unless they say `local`."""
+
+    __slots__ = (
+        "_chance",
+        "_key",
+        "_plan",
+        "_syncing",
+        "_waiting",
+        "address",
+        "clock",
+        "crashes",
+        "deadline",
+        "disk",
+        "durable",
+        "engine",
+        "number",
+        "paused",
+        "paused_until",
+        "replica",
+        "stands",
+        "sync_ms",
+    )
+
+    def __init__(self, number: int, key: SigningKey, chain_id: bytes, plan: Plan, clock: Clock, chance: Chance) -> None:
+        self.number = number
+        self.address = address_of(chain_id, key.public)
+        self.clock = clock
+        self.disk = Disk(chain_id)
+        self.engine: Raft | None = None
+        self.replica: Replica | None = None
+        self.crashes = 0
+        self.paused = False
+        self.paused_until = 0
+        self.stands: dict[bytes, int] = {}  # the height of every transaction that it executed
+        self.durable = 0  # the last position that is
+        self.deadline: int | None = None
+        self.sync_ms = (0, 2)  # how long a sync takes, from the shortest to the longest
+        self._plan, self._key, self._chance = plan, key, chance
+        self._syncing: int | None = None  # up to which position a sync is under way
+        self._waiting: deque[Message] = deque()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not crashed."""
+        return self.replica is not None
+
+    def start(self, now: int) -> None:
+        """Starts, or starts again from what its disk holds."""
+        records = self.disk.read()
+        local = Millis(self.clock.read(now))
+        ledger = Ledger(self._plan.genesis)
+        founding = founding_configuration(ledger)
+        self.engine = self._plan.engine(
+            self.address, founding, records, self._chance.bits(), local, settings=self._plan.settings
+        )
+        self.replica = Replica(self.engine, ledger, self._key, self._plan.verify)
+        self.durable = records[-1].position if records else 0
+        self._syncing = None
+        self._waiting.clear()
+        self.stands = {}
+        self.deadline = None
+
+    def crash(self) -> None:
+        """Loses everything but what its disk keeps."""
+        self.disk.crash(self._chance)
+        self.engine = self.replica = None
+        self.crashes += 1
+        self.paused = False
+
+    def work(self, now: int) -> tuple[Work, int | None]:
+        """Takes what the replica has to do; writes its records, and tells when a sync that began now ends."""
+        assert self.replica is not None
+        work = self.replica.drain(Millis(self.clock.read(now)))
+        if work.records:
+            self.disk.write(work.records)
+        self._waiting.extend(work.messages)
+        self.deadline = None if work.deadline is None else self.clock.when(work.deadline)
+        return work, self._begin_sync(now)
+
+    def _begin_sync(self, now: int) -> int | None:
+        if self._syncing is not None or self.disk.last <= self.durable:
+            return None
+        self._syncing = self.disk.last
+        return now + self._chance.between(*self.sync_ms)
+
+    def synced(self, now: int) -> int | None:
+        """A sync ended: what it covers is durable. Tells when the next ends, if one began."""
+        assert self.replica is not None and self._syncing is not None
+        self.durable, self._syncing = self._syncing, None
+        self.disk.synced(self.durable)
+        self.replica.persisted(self.durable, Millis(self.clock.read(now)))
+        return self._begin_sync(now)
+
+    def sendable(self) -> list[Message]:
+        """The messages that wait for nothing any more."""
+        found = [message for message in self._waiting if message.after <= self.durable]
+        if found:
+            self._waiting = deque(message for message in self._waiting if message.after > self.durable)
+        return found
+
+
+def founding_configuration(ledger: Ledger) -> Configuration:
+    """The configuration that a chain starts with: its genesis's proposers, of equal power."""
+    addresses = sorted(address_of(ledger.chain_id, bytes.fromhex(key)) for key in ledger.genesis.proposers)
+    return Configuration(0, None, tuple(Voter(address, 1) for address in addresses), (), 0, b"")

@@ -1,0 +1,494 @@
+"""The world: hosts, a network and clients under one seed, which decides everything that happens.
+
+Events stand in one heap, ordered by time and then by when they were put there. Every event goes into a hash, so that
+two runs are the same exactly if their hashes are. First comes the safety phase, in which anything may fail at any
+time; then faults freeze: a core that can decide under every configuration in force is repaired and stays so, all else
+stays as dead as it is, and within a bounded time every client must be answered again and all the core's ledgers agree
+(I13). Liveness is asked of a frozen world, because a world that heals by itself hides livelocks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from wattquorum.consensus.quorum import decides
+from wattquorum.consensus.raft.engine import Role
+from wattquorum.consensus.raft.messages import from_frame
+from wattquorum.foundation.chance import Chance
+from wattquorum.foundation.identities import Signed, is_signed
+from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.blocks import Outcome as Told
+from wattquorum.ledger.execution import Ledger
+from wattquorum.simulation.checkers import Broken, Checkers, must
+from wattquorum.simulation.clients import Client
+from wattquorum.simulation.clock import Clock
+from wattquorum.simulation.founding import Founding
+from wattquorum.simulation.host import EngineOf, Host, Plan
+from wattquorum.simulation.network import Network, Weather
+from wattquorum.consensus.raft.settings import Settings
+
+SHOWN_EVENTS: Final = 400
+QUIET: Final = 10**9  # a time that never comes
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """What may go wrong in a world, and how long it lasts."""
+
+    hosts: int
+    engine: EngineOf
+    settings: Settings
+    weather: Weather
+    parameters: dict[str, int] = field(default_factory=dict)  # of the chain, beside the defaults
+    clients: int = 3
+    clock_ahead_ms: int = 0  # how far clocks are apart at the beginning, at most
+    clock_drift_ppm: int = 0
+    sync_ms: tuple[int, int] = (0, 3)
+    trouble_ms: tuple[int, int] | None = None  # from one trouble to the next
+    troubles: tuple[str, ...] = ()  # the kinds that exist
+    safety_ms: int = 15_000
+    liveness_ms: int = 60_000
+
+
+class Event(NamedTuple):
+    """Something that happens at a time. Of one kind, at one host or none, about something."""
+
+    at: int
+    order: int
+    kind: str
+    host: int
+    what: Any
+
+
+class Outcome(NamedTuple):
+    """How a world ended."""
+
+    seed: int
+    broken: Broken | None
+    trace: str  # hexadecimal
+    events: int
+    blocks: int
+    elections: int
+    versions: int  # of configurations that were in force
+    crashes: int
+    world_ms: int
+
+
+class World:
+    """One seed's world. `run` lets it happen."""
+
+    def __init__(self, seed: int, nature: Nature) -> None:
+        self.seed = seed
+        self.nature = nature
+        self.now = 0
+        chance = Chance(seed)
+        self.chance = chance.stream("world")
+        self._troubles = chance.stream("troubles")
+        founding = Founding(seed, nature.hosts, nature.clients, nature.parameters)
+        self.created_ms = founding.created_ms
+        plan = Plan(founding.genesis, Verified(), nature.settings, nature.engine)
+        ledger = Ledger(founding.genesis)
+        self.network = Network(nature.hosts, nature.weather, chance.stream("network"))
+        self.hosts = [
+            Host(number, key, ledger.chain_id, plan, self._clock(chance, number), chance.stream(f"host {number}"))
+            for number, key in enumerate(founding.host_keys)
+        ]
+        self.by_address = {host.address: host for host in self.hosts}
+        self.clients = [
+            Client(key, ledger.chain_id, chance.stream(f"client {number}"))
+            for number, key in enumerate(founding.client_keys)
+        ]
+        self.checkers = Checkers(ledger, [host.address for host in self.hosts])
+        self._heap: list[Event] = []
+        self._order = 0
+        self._hash = hashlib.sha256()
+        self._recent: deque[Event] = deque(maxlen=SHOWN_EVENTS)
+        self._reads: dict[tuple[int, int, int], int] = {}  # (host, its life, read): what it must see
+        self._read = 0
+        self._frozen = False
+        self._dead: dict[int, None] = {}  # hosts that stay down in the liveness phase
+        self.on_event: Callable[[Event], None] | None = None
+
+    def _clock(self, chance: Chance, number: int) -> Clock:
+        own = chance.stream(f"clock {number}")
+        ahead, drift = self.nature.clock_ahead_ms, self.nature.clock_drift_ppm
+        return Clock(self.created_ms + own.below(ahead + 1), own.between(-drift, drift))
+
+    # Time -----------------------------------------------------------------------------------------------------------
+
+    def put(self, at: int, kind: str, host: int = -1, what: Any = None) -> None:
+        """Lets something happen later."""
+        self._order += 1
+        heapq.heappush(self._heap, Event(at, self._order, kind, host, what))
+
+    def run(self) -> Outcome:
+        """Both phases; ends with the first invariant that does not hold."""
+        broken = None
+        try:
+            self.begin()
+            self.happen_until(self.nature.safety_ms)
+            self._freeze()
+            self._progress()
+        except Broken as found:
+            broken = found
+        except Refused as refused:
+            broken = Broken("diverged", str(refused))
+        return Outcome(
+            self.seed,
+            broken,
+            self._hash.hexdigest(),
+            self._order,
+            self.checkers.height,
+            self.checkers.elections,
+            0,
+            sum(host.crashes for host in self.hosts),
+            self.now,
+        )
+
+    def begin(self) -> None:
+        """Starts all hosts and clients."""
+        for host in self.hosts:
+            host.sync_ms = self.nature.sync_ms
+            self.put(0, "start", host.number)
+        for number in range(len(self.clients)):
+            self.put(self.chance.below(500), "client", -1, number)
+        if self.nature.trouble_ms is not None and self.nature.troubles:
+            self.put(self.chance.between(*self.nature.trouble_ms), "trouble")
+
+    def happen_until(self, end: int) -> None:
+        """Everything that happens before a time."""
+        while self._heap and self._heap[0].at < end:
+            self._happen(heapq.heappop(self._heap))
+        self.now = end
+
+    def _happen(self, event: Event) -> None:
+        host = self.hosts[event.host] if event.host >= 0 else None
+        if host is not None and host.paused and event.kind not in ("resume", "crash"):
+            self.put(max(host.paused_until, event.at + 1), event.kind, event.host, event.what)
+            return
+        self.now = event.at
+        self._note(event)
+        getattr(self, f"_on_{event.kind}")(host, event.what)
+
+    def _note(self, event: Event) -> None:
+        what = event.what
+        detail = hashlib.sha256(what[2]).hexdigest() if event.kind == "frame" else repr(what)
+        self._hash.update(f"{event.at} {event.kind} {event.host} {detail}\n".encode())
+        self._recent.append(event)
+        if self.on_event is not None:
+            self.on_event(event)
+
+    def story(self) -> list[str]:
+        """The last events in order, one line each."""
+        return [self.told(event) for event in self._recent]
+
+    def told(self, event: Event) -> str:
+        """An event as a line that a person reads."""
+        at = f"{event.at:>7} ms  "
+        if event.kind == "frame":
+            sender, _, frame = event.what
+            return f"{at}{_name(event.host)} gets from {_name(sender)}: {describe(frame)}"
+        who = _name(event.host) if event.host >= 0 else ""
+        about = "" if event.what is None else f" {event.what}"
+        return f"{at}{who} {event.kind}{about}".rstrip()
+
+    # What happens at hosts ------------------------------------------------------------------------------------------
+
+    def _on_start(self, host: Host, _: None) -> None:
+        if host.runs:
+            return
+        host.start(self.now)
+        assert host.engine is not None
+        self.checkers.restarted(host.number, host.engine, host.disk.read())
+        self._step(host)
+
+    def _on_frame(self, host: Host, what: tuple[int, int, bytes]) -> None:
+        sender, _, frame = what
+        if host.replica is not None and self.network.reaches(sender, host.number):
+            assert host.engine is not None
+            host.engine.receive(self.hosts[sender].address, frame, self.local(host))
+            self._step(host)
+
+    def _on_tick(self, host: Host, life: int) -> None:
+        if host.replica is None or life != host.crashes or host.deadline is None:
+            return
+        if host.deadline > self.now:
+            self.put(host.deadline, "tick", host.number, life)
+            return
+        host.replica.turn(self.local(host))
+        self._step(host, ticked=True)
+
+    def _on_synced(self, host: Host, life: int) -> None:
+        if host.runs and life == host.crashes:
+            following = host.synced(self.now)
+            self.checkers.shadows[host.number].synced(host.durable)
+            if following is not None:
+                self.put(following, "synced", host.number, life)
+            self._step(host)
+
+    def local(self, host: Host) -> Millis:
+        """What a host's clock shows now."""
+        return Millis(host.clock.read(self.now))
+
+    def _step(self, host: Host, *, ticked: bool = False) -> None:
+        """Does what a host has to do after an input, and looks whether everything still holds."""
+        assert host.replica is not None and host.engine is not None
+        before = host.deadline
+        work, synced_at = host.work(self.now)
+        self.checkers.stepped(host.number, host.engine, host.address, work.records)
+        if synced_at is not None:
+            self.put(synced_at, "synced", host.number, host.crashes)
+        for message in host.sendable():
+            receiver = self.by_address[message.to].number
+            for at in self.network.arrivals(host.number, receiver, self.now):
+                self.put(at, "frame", receiver, (host.number, receiver, message.data))
+        for executed in work.finished:
+            self.checkers.executed(executed, host.replica.ledger)
+            height, transactions = executed.block.header.height, [r.transaction for r in executed.block.receipts]
+            host.stands.update(
+                (r.transaction, height) for r in executed.block.receipts if r.outcome is not Told.INADMISSIBLE
+            )
+            self._tell_clients(host, height, transactions)
+        for read in work.reads:
+            sees = self._reads.pop((host.number, host.crashes, read), 0)
+            self.checkers.read(host.replica.ledger, sees)
+        if host.deadline is not None and (ticked or before is None or host.deadline < before):
+            self.put(max(host.deadline, self.now + 1), "tick", host.number, host.crashes)
+
+    # Clients --------------------------------------------------------------------------------------------------------
+
+    def _tell_clients(self, host: Host, height: int, transactions: list[bytes]) -> None:
+        for client in self.clients:
+            if client.waits_for in transactions and client.host == host.number:
+                self.checkers.told(client.waits_for, height)
+                client.told()
+
+    def _on_client(self, _: None, number: int) -> None:
+        client = self.clients[number]
+        if not client.waits_for:
+            client.next(self.now, self.created_ms)
+            self._submit(client)
+        elif client.is_impatient(self.now):
+            self._submit(client)
+        if self.chance.happens(300_000):
+            self._ask(self.chance.pick(self.hosts))
+        self.put(self.now + self.chance.between(50, 400), "client", -1, number)
+
+    def _submit(self, client: Client) -> None:
+        """Sends it to any host that runs; one that does not lead passes it on."""
+        running = [host for host in self.hosts if host.runs and not host.paused]
+        if not running:
+            return
+        host = self.chance.pick(running)
+        leader = self.by_address.get(host.engine.leader) if host.engine else None
+        if leader in running and self.chance.happens(800_000):
+            host = leader
+        client.host, client.sent_ms = host.number, self.now
+        assert host.replica is not None
+        place = host.stands.get(client.waits_for)
+        if place is not None:
+            self._tell_clients(host, place, [client.waits_for])
+            return
+        host.replica.accept(client.data, None, self.local(host))
+        host.replica.turn(self.local(host))
+        self._step(host)
+
+    def _ask(self, host: Host) -> None:
+        """Begins a read: it must show every block that anybody was told of before."""
+        if host.replica is None or host.paused:
+            return
+        self._read += 1
+        self._reads[host.number, host.crashes, self._read] = self.checkers.acknowledged
+        host.replica.read(self._read, self.local(host))
+        self._step(host)
+
+    # Trouble --------------------------------------------------------------------------------------------------------
+
+    def _on_trouble(self, _host: None, _what: None) -> None:
+        if self._frozen or self.nature.trouble_ms is None:
+            return
+        kind = self._troubles.pick(self.nature.troubles)
+        getattr(self, f"_make_{kind}")()
+        self.put(self.now + self._troubles.between(*self.nature.trouble_ms), "trouble")
+
+    def _victim(self) -> Host:
+        """Half the time the leader, which it hurts most; otherwise anybody."""
+        leaders = [host for host in self.hosts if host.engine is not None and host.engine.role is Role.LEADER]
+        if leaders and self._troubles.happens(500_000):
+            return self._troubles.pick(leaders)
+        return self._troubles.pick(self.hosts)
+
+    def _make_crash(self) -> None:
+        for _ in range(self._troubles.between(1, 2)):
+            victim = self._victim()
+            self.put(self.now, "crash", victim.number)
+            self.put(self.now + self._troubles.between(20, 4_000), "start", victim.number)
+
+    def _make_blackout(self) -> None:
+        """All crash at once; what was not synced anywhere is gone everywhere."""
+        for host in self.hosts:
+            self.put(self.now, "crash", host.number)
+            self.put(self.now + self._troubles.between(20, 2_000), "start", host.number)
+
+    def _make_pause(self) -> None:
+        victim = self._victim()
+        until = self.now + self._troubles.between(50, 3_000)
+        self.put(self.now, "pause", victim.number, until)
+
+    def _make_split(self) -> None:
+        """A part of the hosts and the rest hear nothing of each other, or only one way."""
+        part = [host.number for host in self.hosts if self._troubles.happens(500_000)]
+        one_way = self._troubles.happens(300_000)
+        for inside in part:
+            for outside in range(len(self.hosts)):
+                if outside not in part:
+                    self.network.cut(inside, outside)
+                    if not one_way:
+                        self.network.cut(outside, inside)
+        self.put(self.now + self._troubles.between(200, 5_000), "heal")
+
+    def _make_isolation(self) -> None:
+        """One host hears nothing, or is not heard, or both."""
+        victim = self._victim().number
+        deaf, mute = self._troubles.pick([(True, True), (True, False), (False, True)])
+        for other in range(len(self.hosts)):
+            if other != victim and deaf:
+                self.network.cut(other, victim)
+            if other != victim and mute:
+                self.network.cut(victim, other)
+        self.put(self.now + self._troubles.between(200, 5_000), "heal")
+
+    def _make_broken_link(self) -> None:
+        """Two hosts do not hear each other, and all others do."""
+        one, other = self._victim().number, self._troubles.below(len(self.hosts))
+        if one != other:
+            self.network.cut(one, other)
+            self.network.cut(other, one)
+            self.put(self.now + self._troubles.between(500, 6_000), "heal")
+
+    def _make_slow_disk(self) -> None:
+        victim = self._victim()
+        victim.sync_ms = (self._troubles.between(20, 200), self._troubles.between(200, 800))
+        self.put(self.now + self._troubles.between(500, 5_000), "fast", victim.number)
+
+    def _make_clock_jump(self) -> None:
+        self.put(self.now, "jump", self._victim().number, self._troubles.between(10, 3_000))
+
+    def _make_transfer(self) -> None:
+        """Somebody asks the leader to hand over."""
+        for host in self.hosts:
+            if host.engine is not None and host.engine.role is Role.LEADER and not host.paused:
+                try:
+                    host.engine.transfer(self._troubles.pick(self.hosts).address, self.local(host))
+                except Refused:
+                    continue
+                self._step(host)
+
+    def _on_crash(self, host: Host, _: None) -> None:
+        if host.runs:
+            host.crash()
+
+    def _on_pause(self, host: Host, until: int) -> None:
+        if host.runs:
+            host.paused, host.paused_until = True, until
+            self.put(until, "resume", host.number)
+
+    def _on_resume(self, host: Host, _: None) -> None:
+        host.paused = False
+
+    def _on_heal(self, _host: None, _what: None) -> None:
+        self.network.heal()
+
+    def _on_fast(self, host: Host, _: None) -> None:
+        host.sync_ms = self.nature.sync_ms
+
+    def _on_jump(self, host: Host, by_ms: int) -> None:
+        host.clock.set_forward(self.now, by_ms)
+        if host.replica is not None:
+            host.replica.turn(self.local(host))
+            self._step(host)
+
+    # Liveness -------------------------------------------------------------------------------------------------------
+
+    def _freeze(self) -> None:
+        """Chooses a core at random that can decide under every configuration in force; kills the rest; no faults."""
+        self._frozen = True
+        self.network.heal()
+        self.network.weather = Weather(self.nature.weather.delay_ms, self.nature.weather.jitter_ms)
+        for host in self.hosts:
+            host.sync_ms, host.paused = self.nature.sync_ms, False
+            if not host.runs:
+                self.put(self.now, "start", host.number)
+        self.happen_until(self.now + 1)
+        configurations = [host.engine.configuration for host in self.hosts if host.engine is not None]
+        core = list(self.hosts)
+        self._troubles.shuffle(core)
+        for host in list(core):
+            rest = [other.address for other in core if other is not host]
+            if all(decides(each, rest) for each in configurations):
+                core.remove(host)
+        for host in self.hosts:
+            if host not in core:
+                self._dead[host.number] = None
+                self.put(self.now, "crash", host.number)
+        self.happen_until(self.now + 1)
+        self._heap = [event for event in self._heap if not (event.kind == "start" and event.host in self._dead)]
+        heapq.heapify(self._heap)
+
+    def _progress(self) -> None:
+        """I13: every client is answered twice more, and the core ends with one ledger."""
+        goals = [client.done + 2 for client in self.clients]
+        end = self.now + self.nature.liveness_ms
+        while any(client.done < goal for client, goal in zip(self.clients, goals, strict=True)):
+            must(self.now < end, "I13", f"no progress in {self.nature.liveness_ms} ms without faults")
+            self.happen_until(self.now + 100)
+        alive = [host for host in self.hosts if host.replica is not None]
+        while len({host.replica.ledger.height for host in alive if host.replica is not None}) > 1:
+            must(self.now < end, "I13", "the core's ledgers stay apart without faults")
+            self.happen_until(self.now + 10)
+
+
+class Verified:
+    """A verifier that remembers verdicts: a signature that one host checked needs no second look by another."""
+
+    def __init__(self) -> None:
+        self._verdicts: dict[Signed, bool] = {}
+
+    def __call__(self, checks: Any) -> list[bool]:
+        """The verdicts, in order."""
+        found = []
+        for check in checks:
+            verdict = self._verdicts.get(check)
+            if verdict is None:
+                verdict = self._verdicts[check] = is_signed(check)
+            found.append(verdict)
+        return found
+
+
+def _name(number: int) -> str:
+    return f"host {number}"
+
+
+def describe(frame: bytes) -> str:
+    """What a frame says."""
+    try:
+        message = from_frame(frame)
+    except Refused:
+        return f"{len(frame)} bytes"
+    parts = []
+    for name in message.__struct_fields__:
+        value = getattr(message, name)
+        if name == "entries":
+            value = f"{len(value)}"
+        elif isinstance(value, bytes):
+            value = f"{len(value)} bytes"
+        elif name == "configuration":
+            value = f"version {value.version}"
+        parts.append(f"{name} {value}")
+    return f"{type(message).__name__} {', '.join(parts)}"
