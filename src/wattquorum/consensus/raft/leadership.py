@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from wattquorum.consensus.configuration import Configuration, ranked
+from wattquorum.consensus.configuration import Configuration, may_lead, ranked
 from wattquorum.consensus.quorum import committed_index, decides
 from wattquorum.consensus.raft.entries import Entry, Kind, configuration_entry
 from wattquorum.consensus.raft.log import Log
@@ -213,19 +213,20 @@ class Leadership:
     def commit(self, index: int) -> tuple[bytes, ...]:
         """Takes note that everything up to `index` is committed; who completed the quorum for it, in order (A-12).
 
-        These are the first followers to answer that together with the leader decide, the last of whom is needed.
+        These are the first voters to answer that together with the leader decide, the last of whom is needed. Nobody
+        where they do not: below a configuration that has just become effective its predecessor may not have decided.
         """
         self._commit = index
+        configuration = self._log.configuration_at(index)
         arrivals = []
         for peer, progress in self.progress.items():
             arrival = progress.arrival(index)
-            if arrival is not None:
+            if arrival is not None and may_lead(configuration, peer):
                 arrivals.append((arrival, peer))
             progress.forget_arrivals(index)
         order = [peer for _, peer in sorted(arrivals)]
-        configuration = self._log.configuration_at(index)
         needed = bisect_left(range(len(order) + 1), True, key=lambda n: decides(configuration, [self._me, *order[:n]]))
-        return tuple(order[:needed])
+        return tuple(order[:needed]) if needed <= len(order) else ()
 
     # A quorum's word ------------------------------------------------------------------------------------------------
 
