@@ -173,6 +173,10 @@ class Bench:
     def role(self) -> Role:
         return self.engine.role
 
+    def plays(self, role: Role) -> bool:
+        """The role as a question, which a type checker does not take as answered for good."""
+        return self.engine.role is role
+
     # Whole stories
 
     @property

@@ -102,8 +102,7 @@ def test_a_snapshot_goes_chunk_by_chunk_and_ends_when_it_has_it() -> None:
     assert (progress.offset, progress.may_send(64)) == (3, True)
     progress.misfit(4, 2)
     progress.stored(3, 2)
-    assert progress.pace is Pace.SNAPSHOT
-    assert progress.snapshot is BASE
+    assert [progress.pace, progress.snapshot] == [Pace.SNAPSHOT, BASE]
     progress.stored(5, 3)
     assert (progress.pace, progress.snapshot, progress.match, progress.next) == (Pace.REPLICATE, None, 5, 6)
 
