@@ -383,6 +383,7 @@ class Raft:
         elif self._role is Role.LEADER:
             self._heard_ms = self._now - self._settings.election_ms  # it may vote for another at once
         if self._leadership is not None:
+            self._reads.extend(self._leadership.unconfirmed(self._me))
             self._leadership = None
             self._evidence.clear()
         self._role, self._votes = Role.FOLLOWER, {}
@@ -419,7 +420,7 @@ class Raft:
 
     def _stand(self) -> None:
         """An election is due: asks first whether it would be elected, so that it disturbs nobody in vain (9.6)."""
-        self._failures += 1
+        self._failures = min(self._failures + 1, BACKOFF_MAX)
         if not may_lead(self.configuration, self._me):
             self._wait_for_campaign()
             return
@@ -430,11 +431,10 @@ class Raft:
 
     def _campaign(self, *, transfer: bool) -> None:
         """Stands for election in the next term. Its own vote counts when it is durable."""
-        self._leader = NOBODY
+        self._become_follower(self.term, NOBODY)
         self._ballot = Ballot(self.term + 1, self._me)
         self._outbox.keep_ballot(self._ballot)
-        self._role, self._votes = Role.CANDIDATE, {}
-        self._wait_for_campaign()
+        self._role = Role.CANDIDATE
         self._ask_votes(self.term, pre=False, transfer=transfer)
 
     def _ask_votes(self, term: int, *, pre: bool, transfer: bool) -> None:

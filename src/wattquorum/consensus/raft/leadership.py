@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from wattquorum.consensus.configuration import Configuration, ranked
+from wattquorum.consensus.configuration import Configuration, may_lead, ranked
 from wattquorum.consensus.quorum import committed_index, decides
 from wattquorum.consensus.raft.entries import Entry, Kind, configuration_entry
 from wattquorum.consensus.raft.log import Log
@@ -53,6 +53,7 @@ class Leadership:
         "_durable",
         "_heartbeat_ms",
         "_hurried",
+        "_leased",
         "_log",
         "_me",
         "_outbox",
@@ -76,8 +77,9 @@ class Leadership:
         self._began_ms = now
         self._heartbeat_ms = now  # when the next is due
         self._hurried = False  # a read waits for the next round
+        self._leased = settings.lease_ms > 0  # until it asks somebody to campaign, whom voters do not ignore
         self._round = 0
-        self._rounds: deque[tuple[int, int]] = deque()  # (round, when it began) of those not answered by everybody
+        self._rounds: deque[tuple[int, int]] = deque()  # (round, when it began) of the last election timeout
         self._arrivals = 0
         self._stored: dict[bytes, int] = {}
         self._asked: deque[Asked] = deque()
@@ -154,6 +156,8 @@ class Leadership:
         """Begins a round and sends everybody a frame of it: a heartbeat, or again the chunk that is out."""
         self._round += 1
         self._rounds.append((self._round, now))
+        while now - self._rounds[0][1] > self._settings.election_ms:  # an answer to it would prove nothing any more
+            self._rounds.popleft()
         self._heartbeat_ms, self._hurried = now + self._settings.heartbeat_ms, False
         for peer, progress in self.progress.items():
             previous = self._log.term_at(progress.next - 1)
@@ -174,11 +178,9 @@ class Leadership:
         progress = self.progress.get(peer)
         if progress is not None and round_ > progress.answered:
             progress.answered = round_
-            while self._rounds and self._rounds[0][0] < min(each.answered for each in self.progress.values()):
-                self._rounds.popleft()
-            began = next((began for round_number, began in self._rounds if round_number == round_), None)
-            if began is not None:
-                progress.answered_ms = max(progress.answered_ms, began)
+            place = round_ - self._rounds[0][0]
+            if 0 <= place < len(self._rounds):
+                progress.answered_ms = max(progress.answered_ms, self._rounds[place][1])
         return progress
 
     def stored(self, peer: bytes, message: Stored) -> None:
@@ -213,19 +215,20 @@ class Leadership:
     def commit(self, index: int) -> tuple[bytes, ...]:
         """Takes note that everything up to `index` is committed; who completed the quorum for it, in order (A-12).
 
-        These are the first followers to answer that together with the leader decide, the last of whom is needed.
+        These are the first voters to answer that together with the leader decide, the last of whom is needed. Nobody
+        where they do not: below a configuration that has just become effective its predecessor may not have decided.
         """
         self._commit = index
+        configuration = self._log.configuration_at(index)
         arrivals = []
         for peer, progress in self.progress.items():
             arrival = progress.arrival(index)
-            if arrival is not None:
+            if arrival is not None and may_lead(configuration, peer):
                 arrivals.append((arrival, peer))
             progress.forget_arrivals(index)
         order = [peer for _, peer in sorted(arrivals)]
-        configuration = self._log.configuration_at(index)
         needed = bisect_left(range(len(order) + 1), True, key=lambda n: decides(configuration, [self._me, *order[:n]]))
-        return tuple(order[:needed])
+        return tuple(order[:needed]) if needed <= len(order) else ()
 
     # A quorum's word ------------------------------------------------------------------------------------------------
 
@@ -251,7 +254,7 @@ class Leadership:
         While nothing of its own term is committed, it waits for that: only then does the leader know what is.
         """
         index = max(self._commit, self.began)
-        if self._settings.lease_ms and now - self._heard_since(self._log.configuration, now) <= self._settings.lease_ms:
+        if self._leased and now - self._heard_since(self._log.configuration, now) <= self._settings.lease_ms:
             self._asked.append(Asked(read, by, index, 0))
             return
         self._asked.append(Asked(read, by, index, self._round + 1))
@@ -271,6 +274,10 @@ class Leadership:
                 self._outbox.promise(asked.by, GiveRead(self._term, asked.read, asked.sees))
             found.append(asked)
         return found
+
+    def unconfirmed(self, by: bytes) -> list[int]:
+        """The reads of one replica for which no quorum has spoken yet."""
+        return [asked.read for asked in self._asked if asked.by == by]
 
     @property
     def waiting_reads(self) -> int:
@@ -345,6 +352,7 @@ class Leadership:
             return
         progress = self.progress.get(self.handover.to)
         if progress is not None and progress.match == self._log.last:
+            self._leased = False
             self._outbox.request(self.handover.to, Campaign(self._term))
 
     def heavier(self, heaviest: bytes, now: int) -> bool:

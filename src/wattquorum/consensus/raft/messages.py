@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from wattquorum.consensus.configuration import Configuration
-from wattquorum.consensus.raft.entries import Entry
+from wattquorum.consensus.raft.entries import Entry, Kind, configuration_of
 from wattquorum.foundation.codec import Decoder, Record, Unsigned, encode
 
 
@@ -108,5 +108,13 @@ to_frame: Final = encode
 
 
 def from_frame(frame: bytes) -> RaftMessage:
-    """A message from its frame; Refused("encoding_unreadable" or "encoding_noncanonical") for anything else."""
-    return _messages.decode(frame)
+    """A message from its frame; Refused("encoding_unreadable" or "encoding_noncanonical") for anything else.
+
+    Configurations in it are read as well: an entry that a log cannot take up must not get that far.
+    """
+    message = _messages.decode(frame)
+    if isinstance(message, Append):
+        for entry in message.entries:
+            if entry.kind is Kind.CONFIGURATION:
+                configuration_of(entry)
+    return message

@@ -70,7 +70,7 @@ class Progress:
         self._paused = False
         if self.pace is not Pace.REPLICATE and (self.snapshot is None or index >= self.snapshot.index):
             self.pace, self.snapshot = Pace.REPLICATE, None
-            self.next = index + 1
+            self.next = max(index, self.match) + 1
         self.next = max(self.next, index + 1)
         if index <= self.match:
             return False

@@ -61,13 +61,13 @@ class Kept(NamedTuple):
 def kept(records: Iterable[Durable], founding: Configuration) -> Kept:
     """What a replica knows after a restart; `founding` is the chain's first configuration.
 
-    Positions rise by one from the first that is given. Raises Refused("input_unexpected") for a gap between records or
+    Positions rise by one from 1 or from an origin. Raises Refused("input_unexpected") for a gap between records or
     entries: something durable is missing, and a replica that does not know what it promised must not go on.
     """
     ballot, log, position = Ballot(0, b""), Log(0, 0, founding), 0
     base: Base | None = None
     for durable in records:
-        if position and durable.position != position + 1:
+        if durable.position != position + 1 and (position or not durable.origin):
             raise Refused("input_unexpected", "position", durable.position, f"Give record {position + 1} next.")
         position = durable.position
         match decode_record(durable.data):
