@@ -23,7 +23,6 @@ from wattquorum.foundation.intervals import MS_PER_DAY
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab import week
 from wattquorum.lab.calendar import days_from, trading_day
-from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.lab.offices import PROPOSER
 from wattquorum.lab.shipped import shipped_members, shipped_week
 from wattquorum.ledger.accounts import Role, Side
@@ -37,6 +36,7 @@ from wattquorum.ledger.transactions import Counter as CounterOffer
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.lone import LoneNode, ledger_of
+from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.traders.forecast import Kind
 from wattquorum.traders.situation import Board, Known, Situation, look
 

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from wattquorum import __version__
-from wattquorum.cli import bills, certificates, chains, keys, standing, weeks
+from wattquorum.cli import bills, certificates, chains, chaos, keys, standing, weeks
 from wattquorum.cli.files import is_of_database
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
@@ -56,6 +56,7 @@ app.command("bill")(bills.bill)
 app.add_typer(certificates.app, name="certificates")
 app.add_typer(standing.app, name="standing")
 app.command("report")(weeks.report)
+app.command("chaos")(chaos.chaos)
 app.command("keys")(keys.keys)
 
 

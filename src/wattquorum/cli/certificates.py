@@ -379,8 +379,8 @@ def _writable(
 
 def _keys(folder: ChainFolder, key: Path | None, proposer_key: Path | None, seed: int | None, owner: str) -> Keys:
     if seed is not None:
-        from wattquorum.simulation.demo_keys import DemoSecrets
         from wattquorum.lab.offices import PROPOSER
+        from wattquorum.simulation.demo_keys import DemoSecrets
 
         secrets = DemoSecrets(seed, demo=folder.genesis.demo)
         proposer = secrets.key(PROPOSER)

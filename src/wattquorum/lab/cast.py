@@ -12,12 +12,12 @@ from typing import Final
 
 from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.quantities import MS_PER_HOUR, Millis
-from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.lab.members import Member, MemberMeter
 from wattquorum.lab.offices import PROPOSER, ROLES
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, chain_id_of, encode_genesis
 from wattquorum.ledger.transactions import Body, MeterPoint, Payload, Register, sign
+from wattquorum.simulation.demo_keys import DemoSecrets
 
 APPROVALS_NEEDED: Final = 2
 EXPIRY_BLOCKS: Final = 1_000

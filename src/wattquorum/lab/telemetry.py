@@ -14,8 +14,8 @@ import numpy as np
 
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.vectors import Int64s, pack_energy
-from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.ledger.readings import Quality, Row
+from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.traders.streams import stream
 
 OUTAGE_PROBABILITY: Final = 0.01  # per meter and day; a modelling choice

@@ -29,7 +29,6 @@ from wattquorum.foundation.intervals import MS_PER_DAY, QUARTER_HOUR, Window
 from wattquorum.foundation.quantities import MILLION, MS_PER_HOUR, Millis, Points, Power, Ppm
 from wattquorum.foundation.vectors import Int64s, pack_energy, pack_prices
 from wattquorum.lab.cast import Signer, demo_genesis, registration
-from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.lab.members import Member, MemberMeter
 from wattquorum.lab.offices import CASHIER, GOVERNORS, GRID_OPERATOR, METER_OPERATOR, PROPOSER, REGISTRAR, ROLES
 from wattquorum.lab.telemetry import metered_row
@@ -53,6 +52,7 @@ from wattquorum.ledger.transactions import (
     identifier,
 )
 from wattquorum.ledger.weighing import weights
+from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.standing.power import project, tolerance_default
 
 PAIRS: Final = 15  # of a generator and a consumer

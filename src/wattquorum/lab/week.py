@@ -24,7 +24,6 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s, energies, pack_energy, pack_prices
 from wattquorum.lab.calendar import TradingDay, days_from, local_date, moment, trading_day
 from wattquorum.lab.cast import SIDES, Signer, demo_genesis, registration
-from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.lab.funding import wanted_balance
 from wattquorum.lab.green import GreenOffices
 from wattquorum.lab.grid_operator import Contracted, Grid, GridOperator
@@ -58,6 +57,7 @@ from wattquorum.ledger.transactions import (
 )
 from wattquorum.node.lone import LoneNode
 from wattquorum.records.meter_table import MeterTable
+from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.traders.forecast import Forecast, ForecastService, Kind, Metered, together
 from wattquorum.traders.situation import Board, Known, Outcome, Rounds, directory_of, look, past_days
 from wattquorum.traders.strategy import Step, Strategy, load_strategy

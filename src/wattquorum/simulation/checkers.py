@@ -101,6 +101,7 @@ class Checkers:
     """Everything that must hold, over all hosts of a world."""
 
     __slots__ = (
+        "_addresses",
         "_blocks",
         "_books",
         "_checked",
@@ -110,7 +111,7 @@ class Checkers:
         "_leaders",
         "_led",
         "_nonces",
-        "_addresses",
+        "_versions",
         "acknowledged",
         "shadows",
     )
@@ -126,6 +127,7 @@ class Checkers:
         self._books = Books()
         self._books.enter(ledger.founding_facts, b"", ledger.genesis.created_ms)
         self._nonces: dict[tuple[bytes, int], None] = {}
+        self._versions: dict[int, None] = {}
         self._hashes: dict[bytes, int] = {}  # height by transaction
         self.acknowledged = 0  # the highest block that anybody was told of
         self.shadows = [Shadow() for _ in addresses]
@@ -134,6 +136,11 @@ class Checkers:
     def height(self) -> int:
         """The highest block that anybody executed."""
         return len(self._blocks) - 1
+
+    @property
+    def changes(self) -> int:
+        """How many configurations were in force after the first, joint ones not counted."""
+        return len(self._versions)
 
     @property
     def elections(self) -> int:
@@ -208,7 +215,7 @@ class Checkers:
     def _powers(self, configuration: Configuration) -> None:
         """I6, as far as a configuration shows it: nobody's loss stops everybody, where three or more vote."""
         powers = sorted((voter.power for voter in configuration.new), reverse=True)
-        if len(powers) >= 3:  # noqa: PLR2004 - two can tolerate no loss, whatever their powers
+        if len(powers) >= 3:
             must(2 * powers[0] < sum(powers), "I6", f"one voter holds {powers[0]} of {sum(powers)}")
 
     def _commits(self, host: int, engine: Raft) -> None:
@@ -223,6 +230,8 @@ class Checkers:
                 continue
             must(index == len(self._committed), "I3", f"entry {index} is committed before the one below it")
             self._committed.append(decided)
+            if entry.kind is Kind.CONFIGURATION and (installed := configuration_of(entry)).old is None:
+                self._versions[installed.version] = None
         if engine.commit > self._checked[host] and engine.role is Role.LEADER:
             self._stands_on_disks(engine)
         self._checked[host] = max(self._checked[host], engine.commit)

@@ -36,12 +36,12 @@ class Client:
         chance = self._chance
         payload: Deposit | WithdrawMoney
         if chance.happens(800_000):
-            payload = Deposit(self.address, chance.between(1, 1_000_000), f"paid-{self.address.hex()[:8]}-{self._nonce}")
+            payload = Deposit(
+                self.address, chance.between(1, 1_000_000), f"paid-{self.address.hex()[:8]}-{self._nonce}"
+            )
         else:
             payload = WithdrawMoney(chance.between(1, 1_000_000))
-        body = Body(
-            self._chain_id, self.address, self._nonce, EXPIRY_BLOCKS, created_ms + now + EXPIRY_MS, payload
-        )
+        body = Body(self._chain_id, self.address, self._nonce, EXPIRY_BLOCKS, created_ms + now + EXPIRY_MS, payload)
         self.data = sign(self._key, body)
         self.waits_for = transaction_hash(self.data)
         self._nonce += 1

@@ -98,7 +98,8 @@ class Disk:
                         raise AssertionError(f"synced records are damaged: {frame}")
                     del segment.data[frame.offset :]
                     break
-                found.append(Durable(frame.height, data[frame.data_start : frame.end]))
+                origin = frame.height == segment.first > 1
+                found.append(Durable(frame.height, data[frame.data_start : frame.end], origin))
                 segment.last = frame.height
             segment.synced, segment.unsynced = len(segment.data), []
         return found

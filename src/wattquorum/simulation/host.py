@@ -123,7 +123,8 @@ class Host:
 
     def synced(self, now: int) -> int | None:
         """A sync ended: what it covers is durable. Tells when the next ends, if one began."""
-        assert self.replica is not None and self._syncing is not None
+        assert self.replica is not None
+        assert self._syncing is not None
         self.durable, self._syncing = self._syncing, None
         self.disk.synced(self.durable)
         self.replica.persisted(self.durable, Millis(self.clock.read(now)))

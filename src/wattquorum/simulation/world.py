@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from wattquorum.consensus.quorum import decides
 from wattquorum.consensus.raft.engine import Role
 from wattquorum.consensus.raft.messages import from_frame
+from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import Signed, is_signed
 from wattquorum.foundation.quantities import Millis
@@ -31,10 +32,10 @@ from wattquorum.simulation.clock import Clock
 from wattquorum.simulation.founding import Founding
 from wattquorum.simulation.host import EngineOf, Host, Plan
 from wattquorum.simulation.network import Network, Weather
-from wattquorum.consensus.raft.settings import Settings
 
-SHOWN_EVENTS: Final = 400
-QUIET: Final = 10**9  # a time that never comes
+SHOWN_EVENTS: Final = 60
+CONSERVED: Final = "I14"  # what a ledger refuses to go on from
+DIVERGED: Final = "I7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,32 @@ class Event(NamedTuple):
     what: Any
 
 
+class Breach(NamedTuple):
+    """An invariant that did not hold, what was found, and the last events in order."""
+
+    invariant: str
+    found: str
+    story: tuple[str, ...]
+
+
+class Counts(NamedTuple):
+    """How much happened."""
+
+    events: int
+    blocks: int
+    elections: int  # terms with a leader
+    changes: int  # configurations that were in force after the first
+    crashes: int
+    world_ms: int
+
+
 class Outcome(NamedTuple):
     """How a world ended."""
 
     seed: int
-    broken: Broken | None
+    breach: Breach | None
     trace: str  # hexadecimal
-    events: int
-    blocks: int
-    elections: int
-    versions: int  # of configurations that were in force
-    crashes: int
-    world_ms: int
+    counts: Counts
 
 
 class World:
@@ -129,26 +144,30 @@ class World:
 
     def run(self) -> Outcome:
         """Both phases; ends with the first invariant that does not hold."""
-        broken = None
+        breach = None
         try:
             self.begin()
             self.happen_until(self.nature.safety_ms)
             self._freeze()
             self._progress()
-        except Broken as found:
-            broken = found
+        except Broken as broken:
+            breach = Breach(broken.invariant, broken.found, self.story())
         except Refused as refused:
-            broken = Broken("diverged", str(refused))
+            breach = Breach(
+                CONSERVED if refused.code == "conservation_broken" else DIVERGED, str(refused), self.story()
+            )
         return Outcome(
             self.seed,
-            broken,
+            breach,
             self._hash.hexdigest(),
-            self._order,
-            self.checkers.height,
-            self.checkers.elections,
-            0,
-            sum(host.crashes for host in self.hosts),
-            self.now,
+            Counts(
+                self._order,
+                self.checkers.height,
+                self.checkers.elections,
+                self.checkers.changes,
+                sum(host.crashes for host in self.hosts),
+                self.now,
+            ),
         )
 
     def begin(self) -> None:
@@ -184,9 +203,9 @@ class World:
         if self.on_event is not None:
             self.on_event(event)
 
-    def story(self) -> list[str]:
+    def story(self) -> tuple[str, ...]:
         """The last events in order, one line each."""
-        return [self.told(event) for event in self._recent]
+        return tuple(self.told(event) for event in self._recent)
 
     def told(self, event: Event) -> str:
         """An event as a line that a person reads."""
@@ -238,7 +257,8 @@ class World:
 
     def _step(self, host: Host, *, ticked: bool = False) -> None:
         """Does what a host has to do after an input, and looks whether everything still holds."""
-        assert host.replica is not None and host.engine is not None
+        assert host.replica is not None
+        assert host.engine is not None
         before = host.deadline
         work, synced_at = host.work(self.now)
         self.checkers.stepped(host.number, host.engine, host.address, work.records)

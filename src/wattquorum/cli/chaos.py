@@ -1,0 +1,109 @@
+"""`wattquorum chaos`: worlds in which everything goes wrong, one for each seed, and whether the protocol held."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from wattquorum.foundation.refusals import Refused
+
+BROKEN: Final = 1
+SEEDS: Final = re.compile(r"(\d+):(\d+)")
+SHOWN: Final = 40  # of the last events before a failure
+
+
+class EngineName(StrEnum):
+    """Whose protocol is tried."""
+
+    RAFT = "raft"
+
+
+def chaos(
+    engine: Annotated[EngineName, typer.Option(help="Whose protocol is tried.")] = EngineName.RAFT,  # noqa: ARG001 - one so far
+    seeds: Annotated[str, typer.Option(help="From the first to before the last, as in 0:200.")] = "0:200",
+    seed: Annotated[int | None, typer.Option(help="One seed alone, instead of --seeds.", min=0)] = None,
+    nodes: Annotated[
+        int, typer.Option(help="How many replicas every world has; 0: from 3 to 9, drawn by its seed.", min=0, max=100)
+    ] = 0,
+    literal: Annotated[
+        bool, typer.Option("--literal", help="Document A's own rules: weights at hand, that change at once.")
+    ] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="With --seed: print every event.")] = False,
+    jobs: Annotated[int, typer.Option(help="Processes; -1: one for each processor.")] = -1,
+) -> None:
+    """Try a protocol in worlds where networks, disks, clocks and machines fail, and say which invariant broke, if any.
+
+    A world is decided by its seed: the same seed gives the same events and the same trace on every machine. First
+    anything may fail at any time; then faults freeze and progress is required of a core that can decide. Exit status: 0
+    all held, 1 an invariant broke, 2 wrong usage.
+    """
+    from joblib import Parallel, delayed
+
+    from wattquorum.simulation.chaos import Rules, nature_of, outcome_of
+    from wattquorum.simulation.world import World
+
+    console = Console(highlight=False, soft_wrap=True)
+    rules = Rules(nodes, literal)
+    if trace and seed is None:
+        raise Refused("out_of_range", "--trace", "without --seed", "Name the seed whose events are to be printed.")
+    if seed is not None:
+        world = World(seed, nature_of(seed, rules))
+        if trace:
+            world.on_event = lambda event: console.print(world.told(event), markup=False)
+        outcomes = [world.run()]
+    else:
+        wanted = _range(seeds)
+        with Progress(
+            TextColumn("worlds"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[broken]}"),
+            console=Console(stderr=True),
+            transient=True,
+        ) as progress:
+            task = progress.add_task("worlds", total=len(wanted), broken="")
+            outcomes = []
+            for outcome in Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
+                delayed(outcome_of)(each, rules) for each in wanted
+            ):
+                outcomes.append(outcome)
+                broken = sum(each.breach is not None for each in outcomes)
+                progress.update(task, advance=1, broken=f"{broken} broken" if broken else "")
+    outcomes.sort(key=lambda outcome: outcome.seed)
+    broken_ones = [outcome for outcome in outcomes if outcome.breach is not None]
+    for outcome in broken_ones[:3] if seed is None else broken_ones:
+        assert outcome.breach is not None
+        console.print(f"seed {outcome.seed} breaks {outcome.breach.invariant}: {outcome.breach.found}", markup=False)
+        if not trace:
+            for line in outcome.breach.story[-SHOWN:]:
+                console.print(f"  {line}", markup=False)
+        console.print(f"  replay: wattquorum chaos {_again(rules.hosts, literal)}--seed {outcome.seed} --trace")
+    if len(broken_ones) > 3 and seed is None:
+        console.print(f"more broken seeds: {', '.join(str(outcome.seed) for outcome in broken_ones[3:])}")
+    if seed is not None:
+        console.print(f"trace {outcomes[0].trace}")
+    total = [sum(values) for values in zip(*(outcome.counts for outcome in outcomes), strict=True)]
+    events, blocks, elections, versions, crashes, world_ms = total or [0] * 6
+    console.print(
+        f"{len(outcomes)} seeds, {len(broken_ones)} broken: {events} events, {blocks} blocks, {elections} elections, "
+        f"{versions} changes of power, {crashes} crashes in {world_ms // 1_000} simulated seconds"
+    )
+    if broken_ones:
+        raise typer.Exit(BROKEN)
+
+
+def _again(hosts: int, literal: bool) -> str:
+    return f"{f'--nodes {hosts} ' if hosts else ''}{'--literal ' if literal else ''}"
+
+
+def _range(text: str) -> range:
+    found = SEEDS.fullmatch(text)
+    if found is None or int(found[1]) >= int(found[2]):
+        raise Refused("out_of_range", "--seeds", text, "Write FIRST:END, as in 0:200; END is not among them.")
+    return range(int(found[1]), int(found[2]))

@@ -1,0 +1,89 @@
+"""Chaos: many seeds, each with a world of its own whose nature the seed draws too.
+
+Not every world has every trouble: which kinds exist, how bad the network is and how tight the engine's limits are is
+drawn first (swarm testing, Groce and others 2012), because a fault that is always there hides what happens without it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from wattquorum.consensus.raft.engine import Raft
+from wattquorum.consensus.raft.settings import Settings
+from wattquorum.foundation.chance import Chance
+from wattquorum.foundation.quantities import MILLION
+from wattquorum.simulation.literal import LiteralRaft
+from wattquorum.simulation.network import Weather
+from wattquorum.simulation.world import Nature, Outcome, World
+
+TROUBLES: Final = (
+    "crash",
+    "blackout",
+    "pause",
+    "split",
+    "isolation",
+    "broken_link",
+    "slow_disk",
+    "clock_jump",
+    "transfer",
+)
+HALF: Final = MILLION // 2
+ONLY_PARTICIPATION: Final = {
+    f"{side}_{name}": MILLION if name == "participation" else 0
+    for side, names in (
+        ("a", ("credit", "volume", "participation", "certificates", "carbon", "line")),
+        ("b", ("credit", "volume", "participation", "certificates", "carbon")),
+    )
+    for name in names
+}
+
+
+class Rules(NamedTuple):
+    """Which engine a chaos is about, how many hosts its worlds have (0: 3 to 9, drawn), and by which rules it votes."""
+
+    hosts: int = 0
+    literal: bool = False
+
+
+def nature_of(seed: int, rules: Rules) -> Nature:
+    """The world that a seed draws."""
+    chance = Chance(seed).stream("nature")
+    settings = Settings(
+        election_ms=chance.pick((200, 300, 600)),
+        slot_ms=chance.pick((10, 20, 60)),
+        heartbeat_ms=chance.pick((40, 80, 100)),
+        append_bytes_max=chance.pick((500, 5_000, 1 << 20)),
+        inflight_max=chance.pick((1, 4, 64)),
+        proposals_max=chance.pick((1, 3, 8)),
+        chunk_bytes=chance.pick((1_000, 10_000, 1 << 18)),
+        trailing_max=chance.pick((0, 3, 50)),
+        heaviest_for=chance.pick((1, 3)),
+        cooldown_ms=chance.pick((500, 3_000)),
+    )
+    weather = Weather(
+        delay_ms=(1, chance.pick((2, 10, 50))),
+        jitter_ms=chance.pick((0, 3, 30)),
+        lost_ppm=chance.pick((0, 0, 20_000, 100_000)),
+        twice_ppm=chance.pick((0, 0, 20_000, 100_000)),
+        late_ppm=chance.pick((0, 0, 20_000)),
+        ordered=chance.happens(HALF),
+    )
+    drawn = tuple(kind for kind in TROUBLES if chance.happens(HALF))
+    return Nature(
+        rules.hosts or chance.between(3, 9),
+        LiteralRaft if rules.literal else Raft,
+        settings,
+        weather,
+        parameters={**ONLY_PARTICIPATION, "epoch_ms": chance.pick((1_000, 2_000))},
+        clients=chance.between(1, 4),
+        clock_ahead_ms=chance.pick((0, 50, 2_000)),
+        clock_drift_ppm=chance.pick((0, 100, 10_000)),
+        sync_ms=(0, chance.pick((0, 3, 20))),
+        trouble_ms=(50, chance.pick((300, 1_000, 3_000))),
+        troubles=drawn,
+    )
+
+
+def outcome_of(seed: int, rules: Rules) -> Outcome:
+    """What became of one seed's world."""
+    return World(seed, nature_of(seed, rules)).run()
