@@ -106,6 +106,8 @@ class Checkers:
         "_books",
         "_checked",
         "_committed",
+        "_decided_in",
+        "_effective_before",
         "_entries",
         "_hashes",
         "_leaders",
@@ -122,7 +124,9 @@ class Checkers:
         self._led: dict[tuple[int, int], None] = {}  # (host, term) whose leader was checked
         self._entries: dict[tuple[int, int], tuple[bytes, int]] = {}  # (index, term): digest, term before it
         self._committed: list[Decided] = [Decided(0, b"")]  # by index
+        self._decided_in = [0]  # by index, the term whose leader committed it
         self._checked: list[int] = [0] * len(addresses)  # up to which index each host's commits were compared
+        self._effective_before: dict[int, Configuration] = {}  # by host, after its last step
         self._blocks: list[bytes] = [ledger.tip_hash]  # header hashes by height
         self._books = Books()
         self._books.enter(ledger.founding_facts, b"", ledger.genesis.created_ms)
@@ -153,24 +157,31 @@ class Checkers:
         """A host came back with what its disk held."""
         self.shadows[host].restarted(records)
         self._checked[host] = engine.log.first - 1
+        self._effective_before[host] = engine.configuration
         self._effective(engine)
 
     def stepped(self, host: int, engine: Raft, address: bytes, records: tuple[Durable, ...]) -> None:
         """A host's engine took an input, and these records came out."""
         self.shadows[host].written(records)
+        self._commits(host, engine)
         self._recorded(engine, records)
         if engine.role is Role.LEADER:
             self._leads(host, engine, address)
-        self._commits(host, engine)
+        self._effective_before[host] = engine.configuration
 
     def _leads(self, host: int, engine: Raft, address: bytes) -> None:
-        """I1: one leader in a term. I3: it has everything that is committed."""
+        """I1: one leader in a term. I3: it has everything that was committed in terms before its own.
+
+        One that learns late of its election may lead an old term while a later one has decided more.
+        """
         if (host, engine.term) in self._led:
             return
         self._led[host, engine.term] = None
         first = self._leaders.setdefault(engine.term, address)
         must(first == address, "I1", f"term {engine.term} has two leaders")
-        last = len(self._committed) - 1
+        last = len(self._decided_in) - 1
+        while last and self._decided_in[last] >= engine.term:
+            last -= 1
         held = last < engine.log.first or engine.log.term_at(last) == self._committed[last].term
         must(held, "I3", f"the leader of term {engine.term} lacks entry {last}, which is committed")
 
@@ -230,16 +241,18 @@ class Checkers:
                 continue
             must(index == len(self._committed), "I3", f"entry {index} is committed before the one below it")
             self._committed.append(decided)
+            self._decided_in.append(engine.term)
             if entry.kind is Kind.CONFIGURATION and (installed := configuration_of(entry)).old is None:
                 self._versions[installed.version] = None
         if engine.commit > self._checked[host] and engine.role is Role.LEADER:
-            self._stands_on_disks(engine)
+            self._stands_on_disks(host, engine)
         self._checked[host] = max(self._checked[host], engine.commit)
 
-    def _stands_on_disks(self, engine: Raft) -> None:
+    def _stands_on_disks(self, host: int, engine: Raft) -> None:
+        """Under the configuration in force: the next one may have been appended since, because of this very commit."""
         index, term = engine.commit, self._committed[engine.commit].term
         holders = [self._addresses[host] for host, shadow in enumerate(self.shadows) if shadow.has(index, term)]
-        enough = decides(engine.configuration, holders)
+        enough = any(decides(each, holders) for each in (self._effective_before[host], engine.configuration))
         must(enough, "I3", f"entry {index} is committed and on {len(holders)} disks alone")
 
     # Ledgers --------------------------------------------------------------------------------------------------------

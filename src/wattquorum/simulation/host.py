@@ -57,6 +57,7 @@ class Host:
         "replica",
         "stands",
         "sync_ms",
+        "ticks_at",
     )
 
     def __init__(self, number: int, key: SigningKey, chain_id: bytes, plan: Plan, clock: Clock, chance: Chance) -> None:
@@ -72,6 +73,7 @@ class Host:
         self.stands: dict[bytes, int] = {}  # the height of every transaction that it executed
         self.durable = 0  # the last position that is
         self.deadline: int | None = None
+        self.ticks_at: int | None = None  # when the world lets its clock strike next
         self.sync_ms = (0, 2)  # how long a sync takes, from the shortest to the longest
         self._plan, self._key, self._chance = plan, key, chance
         self._syncing: int | None = None  # up to which position a sync is under way
@@ -96,7 +98,7 @@ class Host:
         self._syncing = None
         self._waiting.clear()
         self.stands = {}
-        self.deadline = None
+        self.deadline = self.ticks_at = None
 
     def crash(self) -> None:
         """Loses everything but what its disk keeps."""

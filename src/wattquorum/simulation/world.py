@@ -2,9 +2,8 @@
 
 Events stand in one heap, ordered by time and then by when they were put there. Every event goes into a hash, so that
 two runs are the same exactly if their hashes are. First comes the safety phase, in which anything may fail at any
-time; then faults freeze: a core that can decide under every configuration in force is repaired and stays so, all else
-stays as dead as it is, and within a bounded time every client must be answered again and all the core's ledgers agree
-(I13). Liveness is asked of a frozen world, because a world that heals by itself hides livelocks.
+time; then faults freeze: some hosts, as many as the voting powers let be lost, are dead for good, all others are repaired
+and stay so, and within a bounded time every client must be answered again and all living ledgers agree (I13). Liveness is asked of a frozen world, because a world that heals by itself hides livelocks.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from wattquorum.consensus.quorum import decides
 from wattquorum.consensus.raft.engine import Role
 from wattquorum.consensus.raft.messages import from_frame
 from wattquorum.consensus.raft.settings import Settings
@@ -32,6 +30,7 @@ from wattquorum.simulation.clock import Clock
 from wattquorum.simulation.founding import Founding
 from wattquorum.simulation.host import EngineOf, Host, Plan
 from wattquorum.simulation.network import Network, Weather
+from wattquorum.standing.power import tolerance_default
 
 SHOWN_EVENTS: Final = 60
 CONSERVED: Final = "I14"  # what a ledger refuses to go on from
@@ -127,7 +126,6 @@ class World:
         self._reads: dict[tuple[int, int, int], int] = {}  # (host, its life, read): what it must see
         self._read = 0
         self._frozen = False
-        self._dead: dict[int, None] = {}  # hosts that stay down in the liveness phase
         self.on_event: Callable[[Event], None] | None = None
 
     def _clock(self, chance: Chance, number: int) -> Clock:
@@ -235,13 +233,11 @@ class World:
             self._step(host)
 
     def _on_tick(self, host: Host, life: int) -> None:
-        if host.replica is None or life != host.crashes or host.deadline is None:
-            return
-        if host.deadline > self.now:
-            self.put(host.deadline, "tick", host.number, life)
-            return
+        if host.replica is None or life != host.crashes or host.ticks_at != self.now:
+            return  # of a former life, or an earlier one has been put since
+        host.ticks_at = None
         host.replica.turn(self.local(host))
-        self._step(host, ticked=True)
+        self._step(host)
 
     def _on_synced(self, host: Host, life: int) -> None:
         if host.runs and life == host.crashes:
@@ -255,11 +251,10 @@ class World:
         """What a host's clock shows now."""
         return Millis(host.clock.read(self.now))
 
-    def _step(self, host: Host, *, ticked: bool = False) -> None:
+    def _step(self, host: Host) -> None:
         """Does what a host has to do after an input, and looks whether everything still holds."""
         assert host.replica is not None
         assert host.engine is not None
-        before = host.deadline
         work, synced_at = host.work(self.now)
         self.checkers.stepped(host.number, host.engine, host.address, work.records)
         if synced_at is not None:
@@ -278,8 +273,9 @@ class World:
         for read in work.reads:
             sees = self._reads.pop((host.number, host.crashes, read), 0)
             self.checkers.read(host.replica.ledger, sees)
-        if host.deadline is not None and (ticked or before is None or host.deadline < before):
-            self.put(max(host.deadline, self.now + 1), "tick", host.number, host.crashes)
+        if host.deadline is not None and (host.ticks_at is None or host.deadline < host.ticks_at):
+            host.ticks_at = max(host.deadline, self.now + 1)
+            self.put(host.ticks_at, "tick", host.number, host.crashes)
 
     # Clients --------------------------------------------------------------------------------------------------------
 
@@ -437,32 +433,24 @@ class World:
     # Liveness -------------------------------------------------------------------------------------------------------
 
     def _freeze(self) -> None:
-        """Chooses a core at random that can decide under every configuration in force; kills the rest; no faults."""
+        """No faults from now on, but that as many hosts as may be lost are dead and stay so, whichever they are."""
         self._frozen = True
         self.network.heal()
         self.network.weather = Weather(self.nature.weather.delay_ms, self.nature.weather.jitter_ms)
+        doomed = list(self.hosts)
+        self._troubles.shuffle(doomed)
+        del doomed[self._troubles.below(tolerance_default(len(self.hosts)) + 1) :]
+        self._heap = [event for event in self._heap if event.kind != "start"]
+        heapq.heapify(self._heap)
         for host in self.hosts:
             host.sync_ms, host.paused = self.nature.sync_ms, False
-            if not host.runs:
-                self.put(self.now, "start", host.number)
-        self.happen_until(self.now + 1)
-        configurations = [host.engine.configuration for host in self.hosts if host.engine is not None]
-        core = list(self.hosts)
-        self._troubles.shuffle(core)
-        for host in list(core):
-            rest = [other.address for other in core if other is not host]
-            if all(decides(each, rest) for each in configurations):
-                core.remove(host)
-        for host in self.hosts:
-            if host not in core:
-                self._dead[host.number] = None
+            if host in doomed:
                 self.put(self.now, "crash", host.number)
-        self.happen_until(self.now + 1)
-        self._heap = [event for event in self._heap if not (event.kind == "start" and event.host in self._dead)]
-        heapq.heapify(self._heap)
+            elif not host.runs:
+                self.put(self.now, "start", host.number)
 
     def _progress(self) -> None:
-        """I13: every client is answered twice more, and the core ends with one ledger."""
+        """I13: every client is answered twice more, and all that live end with one ledger."""
         goals = [client.done + 2 for client in self.clients]
         end = self.now + self.nature.liveness_ms
         while any(client.done < goal for client, goal in zip(self.clients, goals, strict=True)):
@@ -470,7 +458,7 @@ class World:
             self.happen_until(self.now + 100)
         alive = [host for host in self.hosts if host.replica is not None]
         while len({host.replica.ledger.height for host in alive if host.replica is not None}) > 1:
-            must(self.now < end, "I13", "the core's ledgers stay apart without faults")
+            must(self.now < end, "I13", "ledgers stay apart without faults")
             self.happen_until(self.now + 10)
 
 
