@@ -10,19 +10,18 @@ from random import Random
 from typing import Final
 
 from benchmarks.measuring import Line, Section, beside, seconds
-from wattquorum.foundation.quantities import MILLION, Energy, Points, Ppm
+from wattquorum.foundation.quantities import MILLION, Energy, Points
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.entities import MemberSide
 from wattquorum.ledger.holdings import CarbonAccount, Holding
 from wattquorum.ledger.parameters import DEFAULTS
 from wattquorum.ledger.state import State, Table, side_key
 from wattquorum.ledger.weighing import weights
-from wattquorum.standing.groups import Candidate, grouped, spread
+from wattquorum.standing.groups import TAU, Candidate, grouped, spread
 from wattquorum.standing.power import project
 
 MEMBERS: Final = 10_000
 GROUPS: Final = 40
-TAU: Final = Ppm(20_000)
 WEIGHTS_TARGET_MS: Final = 50
 GROUPS_TARGET_S: Final = 1
 VOTERS: Final = 50

@@ -126,15 +126,3 @@ def test_a_statement_that_cannot_be_written_uses_nothing_up(chain: Path, bundle:
     refused = ("certificates", "retire", bundle, "--count", "5000", "--out", "page.html", "--seed", "1")
     assert said(*refused, folder=chain, check=2).startswith("refused: certificate_short")
     assert not list(chain.glob("page*"))
-
-
-@pytest.mark.parametrize("words", [("certificates", "list"), ("standing", "list"), ("standing", "explain", "wind-8")])
-def test_a_chain_that_is_replayed_from_a_snapshot_does_not_tell_its_beginning(
-    traded: Path, tmp_path: Path, words: tuple[str, ...]
-) -> None:
-    """Rows of the first commitments are gone; what was told before the snapshot is nowhere, and that is said."""
-    shutil.copytree(traded / "out" / "week" / "chain", tmp_path / "out" / "week" / "chain")
-    for path in (tmp_path / "out" / "week" / "chain" / "rows").iterdir():
-        path.unlink()
-    told = said(*words, folder=tmp_path, check=2)
-    assert told.startswith("refused: records_gap: blocks")

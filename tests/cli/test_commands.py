@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,8 +106,6 @@ def test_rows_that_were_deleted_before_their_time_are_a_fault(traded: Path, tmp_
 
 
 def test_records_can_be_rebuilt_from_the_chain(traded: Path, tmp_path: Path) -> None:
-    import sqlite3
-
     shutil.copytree(traded / "out/week/chain", tmp_path / "out/week/chain")
     told = wattquorum("records", folder=tmp_path).stdout
     assert told.startswith("records  out/week/market.sqlite  ("), "where every other command looks for them"
@@ -114,6 +115,20 @@ def test_records_can_be_rebuilt_from_the_chain(traded: Path, tmp_path: Path) -> 
             lines = sorted(each for each in database.iterdump() if not re.search(r"\w+_info\b|\bgrid_\w+", each))
         dumps.append(lines)
     assert dumps[0] == dumps[1]
+
+
+def test_the_records_of_a_chain_are_the_same_bytes_whatever_the_seed_of_hashing(traded: Path, tmp_path: Path) -> None:
+    made = []
+    for seed in ("0", "1"):
+        words = ("records", str(traded / "out/week/chain"), "--out", f"{seed}.sqlite")
+        command = [sys.executable, "-m", "wattquorum", *words]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+        made.append((tmp_path / f"{seed}.sqlite").read_bytes())
+    assert made[0] == made[1]
+    with sqlite3.connect(tmp_path / "0.sqlite") as database:
+        indexes = database.execute("SELECT name FROM sqlite_master WHERE name LIKE 'transfers!_%' ESCAPE '!'")
+        assert [name for (name,) in indexes] == ["transfers_payer", "transfers_payee", "transfers_contract"]
 
 
 def test_keys_are_random_and_private(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ import pytest
 from tests.cli.runs import printed, said
 
 
-def test_the_list_ranks_all_members_and_their_powers_add_up(traded: Path) -> None:
+def test_the_list_ranks_all_owners_and_their_powers_add_up(traded: Path) -> None:
     told = printed("standing", "list", folder=traded)
-    rows = re.findall(r"(\d+) \S+ (\S+) +\S+ +([\d.]+) \S+ +([\d.]+) %", told)
+    rows = re.findall(r"(\d+) │ (\S+) +│ +1 │ \2 +│ +([\d.]+) │ +([\d.]+) %", told)
     assert [int(row[0]) for row in rows] == list(range(1, 31))
     assert abs(sum(float(row[3]) for row in rows) - 100) < 0.01
     weights = [float(row[2]) for row in rows]
     assert weights == sorted(weights, reverse=True)
-    assert "any 9 of 30 members may be lost" in told.replace("\n", " ")
+    assert "any 9 of 30 voters may be lost" in told.replace("\n", " ")
 
 
 def test_a_members_weight_is_explained_to_the_last_digit(traded: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_members_weight_is_explained_to_the_last_digit(traded: Path) -> None:
     assert abs(sum(float(share) / 100 * float(points) for share, points in terms) - float(found[1])) < 0.00001
     for part in ("credit", "volume", "participation 0.0", "certificates 0.0", "carbon 50.0", "line 100.0"):
         assert f"\n{part}" in told
-    assert "Voting power of hydro-11 among 30 members" in told
+    assert "Voting power of hydro-11 among 30 legal owners, carried by its account hydro-11 (L-17)" in told
 
 
 def test_groups_hold_every_member_once_and_say_how_even_they_are(traded: Path) -> None:

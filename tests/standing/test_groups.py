@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from wattquorum.foundation.quantities import Energy, Points, Ppm
 from wattquorum.foundation.refusals import Refused
-from wattquorum.standing.groups import Candidate, Spread, allowed, group_count, grouped, spread
+from wattquorum.standing.groups import Candidate, Spread, allowed, divided, group_count, grouped, spread
+from wattquorum.standing.voters import Member
 
 POINT = 1_000_000
 TWO_PERCENT = Ppm(20_000)
@@ -126,3 +127,27 @@ def test_groups_of_many_members_keep_both_rules(seed: int, count: int, groups: i
     found = spread(members, formed(members, groups))
     assert found.traded <= allowed(sum(each.traded for each in members), groups, TWO_PERCENT)
     assert found.trust <= allowed(sum(each.trust for each in members), groups, TWO_PERCENT)
+
+
+def test_a_division_tells_each_groups_members_and_sums_and_how_much_they_differ() -> None:
+    # N of 8, 7, ..., 1 Wh pairs up to 9 in every group; the trust of the last pair is 20 points above the others' 100.
+    voters = [
+        Member(bytes([i]), f"owner-{i}", Points(0), Energy(8 - i), Points((60 if i in (3, 4) else 50) * POINT))
+        for i in range(8)
+    ]
+    division = divided(voters, b"chain", 0, configured=2)
+    assert [[voters.index(each) for each in group.members] for group in division.groups] == [
+        [0, 7],
+        [1, 6],
+        [2, 5],
+        [3, 4],
+    ]
+    assert [group.traded for group in division.groups] == [9] * 4
+    assert [group.trust for group in division.groups] == [100 * POINT] * 3 + [120 * POINT]
+    # 20 of a mean of 105 points
+    assert (division.traded_differ, division.trust_differ) == (0, 190_476)
+
+
+def test_too_few_voters_are_not_divided() -> None:
+    with pytest.raises(Refused, match="out_of_range"):
+        divided([Member(b"a", "a", Points(0), Energy(0), Points(0))] * 3, b"chain", 0, configured=4)

@@ -12,17 +12,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from wattquorum.cli.chains import WITHOUT_ROWS, progress_bar
+from wattquorum.cli.chains import read_chain, said_of
 from wattquorum.cli.files import writing
-from wattquorum.foundation.identities import SigningKey, address_of
+from wattquorum.foundation.identities import ADDRESS_BYTES, SigningKey, address_of
 from wattquorum.foundation.intervals import format_moment
 from wattquorum.foundation.quantities import Energy, Millis, format_energy
 from wattquorum.foundation.refusals import Refused
 from wattquorum.green.certificates import WHOLE
 from wattquorum.ledger.accounts import Account
 from wattquorum.ledger.blocks import Outcome, decode_block
+from wattquorum.ledger.bundles import told
 from wattquorum.ledger.execution import Executed, Ledger
-from wattquorum.ledger.facts import AccountOpened, BundleEnded, BundleMade, BundleMoved, Fact
+from wattquorum.ledger.facts import BundleEnded, BundleMade, BundleMoved, Fact
+from wattquorum.ledger.holdings import BundleStatus
 from wattquorum.ledger.inclusion import prove_inclusion
 from wattquorum.ledger.state import Table as State
 from wattquorum.ledger.transactions import (
@@ -33,11 +35,10 @@ from wattquorum.ledger.transactions import (
     TransferCertificates,
     sign,
 )
-from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.lone import LoneNode
-from wattquorum.node.statement import statement
-from wattquorum.node.verification import processes, threads
+from wattquorum.node.statement import described, statement
+from wattquorum.node.verification import threads
 
 app = typer.Typer(
     help="Green certificates: who holds them, their lineage, giving and retiring them.", no_args_is_help=True
@@ -57,37 +58,66 @@ class Known(NamedTuple):
     """A bundle and what became of it."""
 
     made: BundleMade
-    height: int
+    height: int  # of the block that made it; 0 where no block tells
     owner: bytes
-    ended: BundleEnded | None
-    ended_height: int
+    stands: str
+    said: str  # for whom and what for it was used up, or why it was withdrawn
+
+
+ACTIVE: Final = "active"
+WORDS: Final = {
+    BundleStatus.ACTIVE: ACTIVE,
+    BundleStatus.RETIRED: "retired",
+    BundleStatus.WITHDRAWN: "withdrawn",
+}
 
 
 class Bundles:
-    """Every bundle that a chain ever had, in the order in which they were made."""
+    """Every bundle of a chain, in the order in which they were made, as far as blocks tell and the state has them."""
+
+    ledger: Ledger  # since `begin`
 
     def __init__(self) -> None:
-        self.names: dict[bytes, str] = {}
         self.known: dict[bytes, Known] = {}
         self.moves: dict[bytes, list[tuple[int, BundleMoved]]] = {}
+        self.untold: tuple[range, ...] = ()  # blocks that were not executed
+
+    def begin(self, ledger: Ledger) -> None:
+        """Takes over what the state has where blocks begin to tell."""
+        self.ledger = ledger
+        held = [(key[:ADDRESS_BYTES], key[ADDRESS_BYTES:], bundle) for key, bundle in ledger.state.items(State.BUNDLE)]
+        there = {
+            bundle_id: Known(told(ledger.state, owner, bundle_id, bundle), 0, owner, WORDS[bundle.status], "")
+            for owner, bundle_id, bundle in held
+        }
+        for bundle_id, known in self.known.items():
+            if known.stands == ACTIVE:
+                now = there.get(bundle_id)
+                ended = known._replace(stands="not active any more")
+                self.known[bundle_id] = known._replace(owner=now.owner, stands=now.stands) if now else ended
+        for bundle_id in sorted(there, key=lambda each: _by_start(there[each])):
+            self.known.setdefault(bundle_id, there[bundle_id])
 
     def see(self, height: int, facts: Sequence[Fact]) -> None:
         """Takes over the facts of one transaction."""
         for fact in facts:
             match fact:
-                case AccountOpened():
-                    self.names[fact.address] = fact.name
                 case BundleMade():
-                    self.known[fact.bundle] = Known(fact, height, fact.owner, None, 0)
-                case BundleMoved() | BundleEnded() if fact.bundle not in self.known:
-                    pass  # made before the blocks that were executed, which is refused in the end
+                    self.known[fact.bundle] = Known(fact, height, fact.owner, ACTIVE, "")
                 case BundleMoved():
                     self.known[fact.bundle] = self.known[fact.bundle]._replace(owner=fact.taker)
                     self.moves.setdefault(fact.bundle, []).append((height, fact))
                 case BundleEnded():
-                    self.known[fact.bundle] = self.known[fact.bundle]._replace(ended=fact, ended_height=height)
+                    stands = f"{fact.ending.name.lower().replace('_', ' ')} in block {height}"
+                    said = ", ".join(filter(None, (fact.beneficiary, fact.said)))
+                    self.known[fact.bundle] = self.known[fact.bundle]._replace(stands=stands, said=said)
                 case _:
                     pass
+
+    def name(self, address: bytes) -> str:
+        """An account's name."""
+        account: Account = self.ledger.state.get(State.ACCOUNT, address)
+        return account.name
 
     def find(self, wanted: str) -> Known:
         """The bundle whose id begins so; Refused("certificate_unknown") unless there is exactly one."""
@@ -100,31 +130,21 @@ class Bundles:
     def active(self, wanted: str) -> Known:
         """As `find`, but it must not have ended."""
         found = self.find(wanted)
-        if found.ended is not None:
-            raise Refused("certificate_final", "bundle", _stands(found), "See `wattquorum certificates list`.")
+        if found.stands != ACTIVE:
+            raise Refused("certificate_final", "bundle", found.stands, "See `wattquorum certificates list`.")
         return found
 
     def address(self, member: str) -> bytes:
         """An account by its name or address."""
-        found = next((each for each, name in self.names.items() if member in (name, each.hex())), None)
-        if found is None:
-            raise Refused("account_unknown", "account", member, "Name an account of this chain.")
-        return found
+        for address, account in self.ledger.state.items(State.ACCOUNT):
+            if member in (account.name, address.hex()):
+                return address
+        raise Refused("account_unknown", "account", member, "Name an account of this chain.")
 
 
 def _bundles(chain: Path) -> Bundles:
     bundles = Bundles()
-    with progress_bar("blocks") as step, processes() as verify, ChainFolder(chain) as folder:
-        bundles.see(0, Ledger(folder.genesis_bytes).founding_facts)
-
-        def apply(executed: Executed) -> None:
-            for facts in executed.facts:
-                bundles.see(executed.block.header.height, facts)
-            step(folder.height)
-
-        audited = audit_folder(folder, verify, apply)
-        if audited.replayed_from > 1:
-            raise Refused("records_gap", "blocks", f"1..{audited.replayed_from - 1}", WITHOUT_ROWS)
+    bundles.untold = read_chain(chain, bundles.begin, bundles.see)
     return bundles
 
 
@@ -146,22 +166,25 @@ def list_bundles(
         table.add_column("stands")
     energy = 0
     for bundle, known in bundles.known.items():
-        if (known.ended and not all_) or wanted not in (None, known.owner):
+        active = known.stands == ACTIVE
+        if not (active or all_) or wanted not in (None, known.owner):
             continue
-        energy += 0 if known.ended else _energy(known)
+        energy += _energy(known) if active else 0
         row = [
             bundle.hex()[:SHOWN_ID],
-            bundles.names[known.owner],
+            bundles.name(known.owner),
             known.made.meter,
             known.made.source,
             _size(known),
             _produced(known),
         ]
-        table.add_row(*row, *([_stands(known)] if all_ else []))
+        table.add_row(*row, *([known.stands] if all_ else []))
     console = _console()
     if table.row_count:
         console.print(table)
     console.print(f"{format_energy(Energy(energy))} are active.")
+    if all_ and bundles.untold:
+        console.print(f"Bundles that had ended before may be missing: {said_of(bundles.untold)}.", soft_wrap=True)
 
 
 def _console() -> Console:
@@ -183,13 +206,6 @@ def _produced(known: Known) -> str:
     return f"{format_moment(known.made.start_ms)[:16]} to {format_moment(known.made.end_ms)[:16]}"
 
 
-def _stands(known: Known) -> str:
-    if known.ended is None:
-        return "active"
-    word = known.ended.ending.name.lower().replace("_", " ")
-    return f"{word} in block {known.ended_height}"
-
-
 @app.command("show")
 def show(bundle: BundleArgument, chain: ChainOption = Path("out/week/chain")) -> None:
     """One bundle, everything it was made of, and through whose hands it went."""
@@ -198,26 +214,27 @@ def show(bundle: BundleArgument, chain: ChainOption = Path("out/week/chain")) ->
     console = Console(highlight=False, soft_wrap=True)
     made = found.made
     console.print(f"bundle    {made.bundle.hex()}")
-    console.print(f"owner     {bundles.names[found.owner]}", markup=False)
+    console.print(f"owner     {bundles.name(found.owner)}", markup=False)
     console.print(f"device    {made.meter} ({made.source})", markup=False)
     console.print(f"size      {_size(found)}, numbers {made.first + 1} to {made.end} of the device's")
     console.print(f"produced  {_produced(found)}, expires {format_moment(made.expires_ms)[:10]}")
-    console.print(f"stands    {_stands(found)}")
-    if found.ended is not None and (found.ended.beneficiary or found.ended.said):
-        said = ", ".join(filter(None, (found.ended.beneficiary, found.ended.said)))
-        console.print(f"says      {said}", markup=False)
+    console.print(f"stands    {found.stands}")
+    if found.said:
+        console.print(f"says      {found.said}", markup=False)
     console.print("\nmade of")
-    for depth, known in _lineage(bundles, made):
-        text = f"{known.made.bundle.hex()[:SHOWN_ID]}  {_size(known)}  {_produced(known)}  block {known.height}"
-        console.print(f"{'  ' * depth}{text}, {_stands(known)}", markup=False)
-    moves = [
-        move for _, known in [(0, found), *_lineage(bundles, made)] for move in bundles.moves.get(known.made.bundle, [])
-    ]
+    lineage = [(0, found), *_lineage(bundles, made)]
+    for depth, known in lineage[1:]:
+        text = f"{known.made.bundle.hex()[:SHOWN_ID]}  {_size(known)}  {_produced(known)}"
+        block = f"block {known.height}, " if known.height else ""
+        console.print(f"{'  ' * depth}{text}  {block}{known.stands}", markup=False)
+    moves = [move for _, known in lineage for move in bundles.moves.get(known.made.bundle, [])]
     if moves:
         console.print("\nchanged hands")
     for height, moved in sorted(moves, key=_by_height):
-        who = f"{bundles.names[moved.giver]} to {bundles.names[moved.taker]}"
+        who = f"{bundles.name(moved.giver)} to {bundles.name(moved.taker)}"
         console.print(f"  block {height}: {moved.bundle.hex()[:SHOWN_ID]}, {who}", markup=False)
+    if bundles.untold and min(known.height for _, known in lineage) <= bundles.untold[-1][-1]:
+        console.print(f"\nMore may lie behind it: {said_of(bundles.untold)}.")
 
 
 def _by_height(entry: tuple[int, BundleMoved]) -> int:
@@ -261,9 +278,9 @@ def transfer(
     found, taker = bundles.active(bundle), bundles.address(to)
     number = count or found.made.end - found.made.first
     payload = TransferCertificates(found.made.bundle, number, taker)
-    with _writable(chain, key, proposer_key, seed, bundles.names[found.owner]) as (node, owner):
+    with _writable(chain, key, proposer_key, seed, bundles.name(found.owner)) as (node, owner):
         executed = _ordered(node, owner, payload)
-    typer.echo(f"done     {number} certificates to {bundles.names[taker]}, block {executed.block.header.height}")
+    typer.echo(f"done     {number} certificates to {bundles.name(taker)}, block {executed.block.header.height}")
 
 
 @app.command("retire")
@@ -290,7 +307,7 @@ def retire(
     found = bundles.active(bundle)
     number = count or found.made.end - found.made.first
     payload = RetireCertificates(found.made.bundle, number, beneficiary, purpose)
-    owner_name = bundles.names[found.owner]
+    owner_name = bundles.name(found.owner)
     _check_places(out)
     with _writable(chain, key, proposer_key, seed, owner_name) as (node, owner):
         executed = _ordered(node, owner, payload)
@@ -312,15 +329,25 @@ def state(
     bundles = _bundles(chain)
     found = bundles.find(bundle)
     with ChainFolder(chain) as folder:
-        block = decode_block(next(iter(folder.read(found.ended_height)))[1]) if found.ended else None
-        ids = found.made.bundle, *found.made.parents
-        for data, receipt in zip(block.transactions, block.receipts, strict=True) if block else ():
-            payload = Received(data).body.payload if receipt.field == "retired" else None
-            if isinstance(payload, RetireCertificates) and payload.bundle in ids:
-                _state(folder, receipt.transaction, bundles.names[found.owner], out)
-                _told(out)
-                return
-    raise Refused("certificate_unknown", "bundle", bundle, "Name a bundle that was retired; see `list --all`.")
+        retirement = _retirement(folder, found.made)
+        if retirement is None:
+            raise Refused("certificate_unknown", "bundle", bundle, "Name a bundle that was retired; see `list --all`.")
+        _state(folder, retirement, bundles.name(found.owner), out)
+    _told(out)
+
+
+def _retirement(folder: ChainFolder, made: BundleMade) -> bytes | None:
+    """The transaction that retired a bundle or a part of it: receipts say what was retired, whatever else is gone."""
+    numbers = {"meter": made.meter, "unit_wh": str(made.unit), "first": str(made.first), "end": str(made.end)}
+    for _, data in folder.read():
+        block = decode_block(data)
+        for signed, receipt in zip(block.transactions, block.receipts, strict=True):
+            if receipt.outcome is Outcome.DONE and receipt.field == "retired":
+                payload = Received(signed).body.payload
+                named = isinstance(payload, RetireCertificates) and payload.bundle == made.bundle
+                if named or numbers.items() <= described(receipt.value).items():
+                    return receipt.transaction
+    return None
 
 
 def _check_places(out: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
@@ -18,6 +18,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.places import RECORDS
 from wattquorum.ledger.blocks import Block, Header, Outcome, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.facts import Fact
 from wattquorum.ledger.inclusion import check_inclusion, prove_inclusion
 from wattquorum.ledger.transactions import RetireCertificates
 from wattquorum.node.auditing import audit_folder
@@ -223,6 +224,42 @@ def records(
         if projection.height < audited.height:
             raise Refused("records_gap", "blocks", f"{projection.height} of {audited.height}", WITHOUT_ROWS)
     typer.echo(f"records  {out}  ({audited.height} blocks)")
+
+
+def read_chain(
+    chain: Path, begin: Callable[[Ledger], None], see: Callable[[int, Sequence[Fact]], None]
+) -> tuple[range, ...]:
+    """Audits a chain for a reader; returns the blocks that could not be executed, whose facts nobody tells any more.
+
+    `begin` gets the ledger that executes from then on, and has its state at the end: at the genesis, and again at each
+    snapshot where the replay goes on after deleted rows. `see` gets a block's height and a transaction's facts.
+    """
+    seen, untold = 0, list[range]()
+
+    with progress_bar("blocks") as step, processes() as verify, ChainFolder(chain) as folder:
+
+        def start(ledger: Ledger) -> None:
+            nonlocal seen
+            if ledger.height > seen:
+                untold.append(range(seen + 1, ledger.height + 1))
+                seen = ledger.height
+            begin(ledger)
+
+        def apply(executed: Executed) -> None:
+            nonlocal seen
+            seen = executed.block.header.height
+            for facts in executed.facts:
+                see(seen, facts)
+            step(folder.height)
+
+        audit_folder(folder, verify, apply, start)
+    return tuple(untold)
+
+
+def said_of(untold: Sequence[range]) -> str:
+    """What to say where something is missing because blocks could not be executed."""
+    blocks = " and ".join(f"{each[0]} to {each[-1]}" for each in untold)
+    return f"blocks {blocks} tell nothing any more: rows of readings that executing them needs were deleted"
 
 
 @contextmanager

@@ -1,16 +1,19 @@
-"""`wattquorum standing`: weights and voting powers, and the facts behind each number, from the chain alone."""
+"""`wattquorum standing`: weights and voting powers, and the facts behind each number, from the chain alone.
+
+Weights, N and T are the ledger's state as it is now; where they come from is told by the blocks that were executed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from wattquorum.cli.chains import WITHOUT_ROWS, progress_bar
+from wattquorum.cli.chains import read_chain, said_of
 from wattquorum.foundation.intervals import format_moment
 from wattquorum.foundation.quantities import (
     MILLION,
@@ -25,156 +28,173 @@ from wattquorum.foundation.quantities import (
     format_share,
 )
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.accounts import Side
-from wattquorum.ledger.execution import Executed, Ledger
-from wattquorum.ledger.facts import (
-    AccountOpened,
-    CarbonChanged,
-    CarbonSettled,
-    CreditDecayed,
-    DayPublished,
-    Fact,
-    HoldingCounted,
-    MemberJudged,
-    ParametersChanged,
-    SideWeighed,
-)
+from wattquorum.ledger.accounts import Account, Side
+from wattquorum.ledger.entities import Chain, DayStatus, MemberDay, MemberSide
+from wattquorum.ledger.execution import Ledger
+from wattquorum.ledger.facts import CreditDecayed, DayClosed, DayPublished, Fact, MemberJudged
+from wattquorum.ledger.genesis import version_key
+from wattquorum.ledger.holdings import CarbonAccount, Holding
 from wattquorum.ledger.parameters import Parameters
-from wattquorum.node.auditing import audit_folder
-from wattquorum.node.chain_folder import ChainFolder
-from wattquorum.node.verification import processes
-from wattquorum.standing.election import tie
-from wattquorum.standing.groups import GROUPS_MIN, Candidate, group_count, grouped, spread
+from wattquorum.ledger.state import DAY_KEY_BYTES, side_key
+from wattquorum.ledger.state import Table as State
+from wattquorum.ledger.weighing import Weighed, members, weights
+from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, divided
 from wattquorum.standing.power import FLOOR, project, quorum_sizes, ranked, tolerance_default, tolerance_max
-from wattquorum.standing.weight import Scale, prosumer_weight, volume_scale
+from wattquorum.standing.voters import Member, voters
+from wattquorum.standing.weight import Scale, volume_scale
 
 app = typer.Typer(help="Weights and voting powers of members, from the chain alone.", no_args_is_help=True)
 ChainOption = Annotated[Path, typer.Option(help="A chain folder.")]
 ToleranceOption = Annotated[
-    int | None, typer.Option(help="How many members may be lost. Default: a third of all but one.", min=0)
+    int | None, typer.Option(help="How many voters may be lost. Default: a third of all but one.", min=0)
 ]
-TAU = Ppm(20_000)  # by how much groups may differ of their mean (B-3)
-COMPONENTS = ("credit", "volume", "participation", "certificates", "carbon", "line")
+ONE_VOTE = "One vote for each legal owner, carried by its account of most weight (L-17)."
+
+
+class Judgement(NamedTuple):
+    """How a day changed the credit of a member's side."""
+
+    day: int
+    promised: int
+    delivered: int
+    defaulted: bool
+    before: int
+    after: int
+    corrected: int | None  # after a correction: the credit of then, with it
+
+    @classmethod
+    def told(cls, fact: MemberJudged) -> Self:
+        """As a block told it."""
+        corrected = fact.credit_now if fact.corrected else None
+        before, after = fact.credit_before, fact.credit_after
+        return cls(fact.day, fact.promised, fact.delivered, fact.defaulted, before, after, corrected)
+
+    @classmethod
+    def kept(cls, day: int, own: MemberDay) -> Self:
+        """As the state keeps it of a day that is not sealed."""
+        defaulted = bool(own.defaulted)
+        return cls(day, own.promised, own.delivered, defaulted, own.credit_before, own.credit_after, None)
+
+
+MemberKey = tuple[bytes, Side]
 
 
 class History:
-    """What the blocks of a chain told about standing."""
+    """A chain's ledger as it is now, and what its blocks told of how standing came to be."""
+
+    ledger: Ledger  # since `begin`
 
     def __init__(self) -> None:
-        self.chain_id = b""
-        self.names: dict[bytes, str] = {}
-        self.judged: dict[int, dict[tuple[bytes, Side], MemberJudged]] = {}
-        self.credit: dict[tuple[bytes, Side], list[MemberJudged | CreditDecayed]] = {}
-        self.weighed: dict[tuple[bytes, Side], SideWeighed] = {}
-        self.parameters: dict[int, Parameters] = {}
-        self.versions: dict[int, int] = {}
-        self.held: dict[int, dict[bytes, HoldingCounted]] = {}
-        self.carbon: dict[int, dict[bytes, CarbonSettled]] = {}
-        self.quotas: dict[tuple[bytes, int], CarbonChanged] = {}
-        self.settled_on: dict[int, int] = {}  # the last period that was closed when a day was
+        self.judged: dict[int, dict[MemberKey, Judgement]] = {}
+        self.credit: dict[MemberKey, list[Judgement | CreditDecayed]] = {}
+        self.versions: dict[int, int] = {}  # of the parameters, by day
+        self.closed: int | None = None  # the day that was closed last, if that is known
+        self.untold: tuple[range, ...] = ()  # blocks that were not executed
 
-    @property
-    def initial_trust(self) -> Points:
-        """T of a member that was never judged, by the parameters in force last."""
-        return Points(self.parameters[max(self.parameters)].initial_trust)
+    def begin(self, ledger: Ledger) -> None:
+        """Takes over what the state has where blocks begin to tell: days that are not sealed."""
+        self.ledger = ledger
+        days = {each.window.start_ms: each for _, each in ledger.state.items(State.DAY)}
+        self.versions |= {start: day.parameters_version for start, day in days.items()}
+        self.closed = max((start for start, day in days.items() if day.status is DayStatus.CLOSED), default=None)
+        for key, own in ledger.state.items(State.MEMBER_DAY):
+            day, member = int.from_bytes(key[:DAY_KEY_BYTES], "big"), (key[DAY_KEY_BYTES:-1], Side(key[-1]))
+            if member not in self.judged.get(day, {}):
+                self._judge(member, Judgement.kept(day, own))
 
-    def see(self, facts: Sequence[Fact]) -> None:
+    def see(self, _height: int, facts: Sequence[Fact]) -> None:
         """Takes over the facts of one transaction."""
         for fact in facts:
             match fact:
-                case AccountOpened():
-                    self.names[fact.address] = fact.name
-                case ParametersChanged():
-                    self.parameters[fact.version] = fact.parameters
                 case DayPublished():
                     self.versions[fact.day] = fact.parameters_version
                 case MemberJudged():
-                    self.judged.setdefault(fact.day, {})[fact.member, fact.side] = fact
-                    self.credit.setdefault((fact.member, fact.side), []).append(fact)
+                    self._judge((fact.member, fact.side), Judgement.told(fact))
                 case CreditDecayed():
                     self.credit.setdefault((fact.member, fact.side), []).append(fact)
-                case HoldingCounted():
-                    self.held.setdefault(fact.day, {})[fact.member] = fact
-                case CarbonChanged():
-                    self.quotas[fact.member, fact.period] = fact
-                case CarbonSettled():
-                    self.carbon.setdefault(fact.period, {})[fact.member] = fact
-                case SideWeighed():
-                    self.settled_on[fact.day] = max(self.carbon, default=0)
-                    self.weighed[fact.member, fact.side] = fact
+                case DayClosed():
+                    self.closed = fact.day
                 case _:
                     pass
 
+    def _judge(self, member: MemberKey, judgement: Judgement) -> None:
+        self.judged.setdefault(judgement.day, {})[member] = judgement
+        self.credit.setdefault(member, []).append(judgement)
+
+    @property
+    def days_closed(self) -> int:
+        """How many days were closed on the chain."""
+        chain: Chain = self.ledger.state.get(State.CHAIN, b"")
+        return chain.days_closed
+
+    def account(self, address: bytes) -> Account:
+        """An account that exists."""
+        found: Account = self.ledger.state.get(State.ACCOUNT, address)
+        return found
+
+    def parameters(self, day: int) -> Parameters:
+        """The parameters of a day that was told."""
+        found: Parameters = self.ledger.state.get(State.PARAMETERS, version_key(self.versions[day]))
+        return found
+
 
 class Votes(NamedTuple):
-    """Members with their weights and powers, in one order."""
+    """Who carries a vote, by address, and with what power."""
 
-    addresses: list[bytes]
-    weights: list[Points]
+    voters: list[Member]
     powers: list[VotingPower]
     tolerance: int
+
+    def ranked(self) -> list[int]:
+        """The places of voters by rank."""
+        return ranked(self.powers, [each.address for each in self.voters])
 
 
 def _history(chain: Path) -> History:
     history = History()
-    with progress_bar("blocks") as step, processes() as verify, ChainFolder(chain) as folder:
-        history.see(Ledger(folder.genesis_bytes).founding_facts)
-        history.chain_id = folder.chain_id
-
-        def apply(executed: Executed) -> None:
-            for facts in executed.facts:
-                history.see(facts)
-            step(folder.height)
-
-        audited = audit_folder(folder, verify, apply)
-    if audited.replayed_from > 1:
-        raise Refused("records_gap", "blocks", f"1..{audited.replayed_from - 1}", WITHOUT_ROWS)
-    if not history.weighed:
+    history.untold = read_chain(chain, history.begin, history.see)
+    if not history.days_closed:
         raise Refused("out_of_range", "chain", chain, "No day was closed on it yet; weights come with the first.")
     return history
 
 
+def _voters(history: History) -> list[Member]:
+    return voters(members(history.ledger.state, history.ledger.parameters))
+
+
 def _votes(history: History, tolerance: int | None) -> Votes:
-    """Everybody's weight, both sides of a prosumer averaged by what they traded (L-12), and its power."""
-    sides: dict[bytes, list[tuple[Side, Points, Energy]]] = {}
-    for (address, side), weighed in sorted(history.weighed.items()):
-        own = [each for each in history.credit.get((address, side), []) if isinstance(each, MemberJudged)]
-        traded = Energy(own[-1].traded if own else 0)
-        sides.setdefault(address, []).append((side, Points(weighed.weight), traded))
-    addresses = list(sides)
-    weights = []
-    for own_sides in sides.values():
-        if len(own_sides) == 1:
-            weights.append(own_sides[0][1])
-        else:
-            (_, sold_weight, sold), (_, bought_weight, bought) = own_sides
-            weights.append(prosumer_weight(sold_weight, sold, bought_weight, bought))
-    chosen = tolerance_default(len(addresses)) if tolerance is None else tolerance
-    return Votes(addresses, weights, project(weights, addresses, chosen), chosen)
+    own = _voters(history)
+    chosen = tolerance_default(len(own)) if tolerance is None else tolerance
+    powers = project([each.weight for each in own], [each.address for each in own], chosen)
+    return Votes(own, powers, chosen)
 
 
 @app.command("list")
 def list_members(chain: ChainOption = Path("out/week/chain"), tolerance: ToleranceOption = None) -> None:
-    """Every member's weight and what it would be worth in a vote of all members."""
+    """Every legal owner's vote: the account that carries it, its weight, and what it is worth in a vote of all."""
     history = _history(chain)
     votes = _votes(history, tolerance)
+    accounts: dict[str, int] = {}
+    for member in members(history.ledger.state, history.ledger.parameters):
+        accounts[member.owner] = accounts.get(member.owner, 0) + 1
     table = Table(title="Voting power by rank", title_justify="left")
-    for heading, justify in (("rank", "right"), ("member", "left"), ("weight", "right"), ("power", "right")):
-        table.add_column(heading, justify="left" if justify == "left" else "right")
-    for rank, place in enumerate(ranked(votes.powers, votes.addresses), start=1):
+    for heading in ("rank", "owner", "accounts", "vote carried by", "weight", "power"):
+        table.add_column(heading, justify="left" if heading in ("owner", "vote carried by") else "right")
+    for rank, place in enumerate(votes.ranked(), start=1):
         share = format_share(Ppm(votes.powers[place] * MILLION // sum(votes.powers)))
-        name = history.names[votes.addresses[place]]
-        table.add_row(str(rank), name, format_points(votes.weights[place]), share)
+        voter = votes.voters[place]
+        account, count = history.account(voter.address), str(accounts[voter.owner])
+        table.add_row(str(rank), account.owner, count, account.name, format_points(voter.weight), share)
     console = Console(highlight=False)
     console.print(table)
-    console.print(_quorums(votes))
+    console.print(f"{ONE_VOTE}\n{_quorums(votes)}")
 
 
 def _quorums(votes: Votes) -> str:
     sizes = quorum_sizes(votes.powers)
     return (
         f"Tolerance {votes.tolerance} of at most {tolerance_max(len(votes.powers))}: any {votes.tolerance} of "
-        f"{len(votes.powers)} members may be lost. The fewest that can decide are {sizes.fewest}; any {sizes.most} can."
+        f"{len(votes.powers)} voters may be lost. The fewest that can decide are {sizes.fewest}; any {sizes.most} can."
     )
 
 
@@ -186,136 +206,128 @@ def explain(
 ) -> None:
     """One member's weight and voting power, component by component, with the facts and the steps behind each."""
     history = _history(chain)
-    address = next((each for each, name in history.names.items() if member in (name, each.hex())), None)
-    own = [weighed for (who, _), weighed in sorted(history.weighed.items()) if who == address]
-    if address is None or not own:
+    every = weights(history.ledger.state, history.ledger.parameters)
+    own = [each for each in every if member in (history.account(each.member).name, each.member.hex())]
+    if not own:
         raise Refused("account_unknown", "member", member, "Name a member of this chain that has a meter.")
     console = Console(highlight=False, soft_wrap=True)
     for weighed in own:
         for line in _side(history, weighed):
             console.print(line, markup=False)
-    for line in _power(history, _votes(history, tolerance), address):
+    for line in _power(history, _votes(history, tolerance), own[0].member):
         console.print(line, markup=False)
 
 
-def _side(history: History, weighed: SideWeighed) -> list[str]:
-    parameters = history.parameters[history.versions[weighed.day]]
+def _side(history: History, weighed: Weighed) -> list[str]:
+    parameters = history.ledger.parameters
+    own: MemberSide = history.ledger.state.get(State.SIDE, side_key(weighed.member, weighed.side))
+    components = weighed.components
     word = "generator" if weighed.side is Side.SELL else "consumer"
-    lines = [f"As {word}, after the day that began {format_moment(weighed.day)}", ""]
-    lines += [f"credit {_points(weighed.credit)} (A-9, A-10), day by day:"]
+    if history.closed is None:
+        after = f"days closed so far: {history.days_closed}"
+    else:
+        after = f"after the day that began {format_moment(history.closed)}"
+    lines = [f"As {word}, {after}", ""]
+    lines += [f"credit {format_points(components.credit)} (A-9, A-10), day by day:"]
     lines += [f"  {each}" for each in _credit(history, weighed)]
-    lines += [f"volume {_points(weighed.volume)} (A-11, L-18):", f"  {_volume(history, weighed, parameters)}"]
-    lines += [
-        f"participation {_points(weighed.participation)} (A-12): there is no quorum yet, so nobody replies to one."
-    ]
-    lines += [
-        f"certificates {_points(weighed.certificates)} (A-13, L-20): {_certificates(history, weighed, parameters)}"
-    ]
-    lines += [f"carbon {_points(weighed.carbon)} (A-14, L-19): {_carbon(history, weighed)}"]
-    coefficients = parameters.consumer_coefficients
+    lines += [f"volume {format_points(components.volume)} (A-11, L-18):", f"  {_volume(history, weighed)}"]
+    participation = format_points(components.participation)
+    lines += [f"participation {participation} (A-12): there is no quorum yet, so nobody replies to one."]
+    held = format_points(components.certificates)
+    lines += [f"certificates {held} (A-13, L-20): {_certificates(history, weighed)}"]
+    lines += [f"carbon {format_points(components.carbon)} (A-14, L-19): {_carbon(history, weighed)}"]
+    coefficients, rule = parameters.consumer_coefficients, "A-8"
     if weighed.side is Side.SELL:
-        coefficients = parameters.generator_coefficients
-        faults = (
-            f"{weighed.failed} of {weighed.transmissions} intervals with a promise lay under a recorded line fault."
-        )
-        lines += [f"line {_points(weighed.line)} (A-15): {faults}"]
-    values = [getattr(weighed, name) for name in COMPONENTS]
+        coefficients, rule = parameters.generator_coefficients, "A-7"
+        faults = f"{own.failed} of {own.transmissions} intervals with a promise lay under a recorded line fault."
+        lines += [f"line {format_points(components.line)} (A-15): {faults}"]
     terms = [
-        f"{format_share(share)} of {_points(value)}" for value, share in zip(values, coefficients, strict=True) if share
+        f"{format_share(share)} of {format_points(value)}"
+        for value, share in zip(components, coefficients, strict=True)
+        if share
     ]
-    rule = "A-7" if weighed.side is Side.SELL else "A-8"
-    lines += [f"weight {_points(weighed.weight)} ({rule}) = {' + '.join(terms)}"]
-    judged = _last_judged(history, weighed.member, weighed.side)
-    if judged is not None:
-        traded = format_energy(Energy(judged.traded))
-        lines += [f"beside it, for groups and elections: trust T {_points(judged.trust_now)}, traded N {traded} (B-2)"]
-    return [*lines, ""]
+    lines += [f"weight {format_points(weighed.weight)} ({rule}) = {' + '.join(terms)}"]
+    trust, traded = format_points(Points(own.trust)), format_energy(Energy(own.traded))
+    return [*lines, f"beside it, for groups and elections: trust T {trust}, traded N {traded} (B-2)", ""]
 
 
-def _last_judged(history: History, member: bytes, side: Side) -> MemberJudged | None:
-    """The last judgement of a member's side, which tells T and N as they are now."""
-    told = [each for each in history.credit.get((member, side), []) if isinstance(each, MemberJudged)]
-    return told[-1] if told else None
-
-
-def _certificates(history: History, weighed: SideWeighed, parameters: Parameters) -> str:
+def _certificates(history: History, weighed: Weighed) -> str:
     """What an account held between the last two closings, by the time that it was held."""
-    counted = history.held.get(weighed.day, {})
-    own = counted.get(weighed.member)
-    if own is None or not own.weighted:
+    holdings: dict[bytes, Holding] = dict(history.ledger.state.items(State.HOLDING))
+    own = holdings.get(weighed.member)
+    if own is None or not own.counted:
         return "it held no whole certificate since the day before was closed."
-    every = [each.weighted for each in counted.values()]
-    of, base = ("all", sum(every)) if parameters.certificate_scale == Scale.SHARE else ("the most of any", max(every))
-    return f"100 * {own.weighted} / {base} certificate-milliseconds, its own and {of}; it holds {own.held} now."
+    every = [each.counted for each in holdings.values()]
+    share = history.ledger.parameters.certificate_scale == Scale.SHARE
+    of, base = ("all", sum(every)) if share else ("the most of any", max(every))
+    return f"100 * {own.counted} / {base} certificate-milliseconds, its own and {of}; it holds {own.held} now."
 
 
-def _carbon(history: History, weighed: SideWeighed) -> str:
+def _carbon(history: History, weighed: Weighed) -> str:
     """How the last closed period was settled."""
-    period = history.settled_on[weighed.day]
-    settled = history.carbon.get(period, {})
+    state = history.ledger.state
+    settled: dict[bytes, CarbonAccount] = {key: each for key, each in state.items(State.CARBON) if each.closed_ms}
     own = settled.get(weighed.member)
     if own is None:
         return "not obliged in a closed period, which counts as a neutral 50."
-    if not own.reported:
+    period = state.get(State.REGISTRY, b"").carbon_period - 1
+    if not own.settled_reported:
         return f"no verified report by the close of period {period}, which counts as 0."
-    counted = [_counted(history, each) for each in settled.values() if each.reported]
+    counted = [_counted(each) for each in settled.values() if each.settled_reported]
     low, high = min(counted), max(counted)
     if low == high:
         return f"period {period}: all that reported settled at the same, {format_carbon(Carbon(low))}: 100 for all."
     return (
-        f"period {period}: 100 * ({_counted(history, own)} - {low}) / ({high} - {low}) g, settlements up to the quota: "
+        f"period {period}: 100 * ({_counted(own)} - {low}) / ({high} - {low}) g, settlements up to the quota: "
         "its own, the least and the most of all that reported."
     )
 
 
-def _counted(history: History, settled: CarbonSettled) -> int:
+def _counted(account: CarbonAccount) -> int:
     """A settlement as far as it counts: up to the quota."""
-    return min(settled.settled, history.quotas[settled.member, settled.period].quota)
+    return min(account.settled, account.settled_quota)
 
 
-def _points(value: int) -> str:
-    return format_points(Points(value))
-
-
-def _credit(history: History, weighed: SideWeighed) -> list[str]:
-    """Each judgement and decay up to the weighing, with what it was computed from."""
-    lines = []
+def _credit(history: History, weighed: Weighed) -> list[str]:
+    """Each judgement and decay, with what it was computed from."""
+    lines = [f"days may be missing: {said_of(history.untold)}"] if history.untold else []
     for each in history.credit.get((weighed.member, weighed.side), []):
-        if each.day > weighed.day:
-            continue
         moment = format_moment(each.day)
         if isinstance(each, CreditDecayed):
-            lines.append(f"{moment}: decay (A-16), then {_points(each.credit_after)}")
+            lines.append(f"{moment}: decay (A-16), then {format_points(Points(each.credit_after))}")
             continue
         kept = f"delivered {format_energy(Energy(each.delivered))} of {format_energy(Energy(each.promised))}"
-        change = f"{_points(each.credit_before)} -> {_points(each.credit_after)}"
-        again = " (judged again after a correction)" if each.corrected else ""
+        change = f"{format_points(Points(each.before))} -> {format_points(Points(each.after))}"
+        if each.corrected is not None:
+            change += f" (judged again after a correction, which made it {format_points(Points(each.corrected))})"
         if not each.promised:
-            lines.append(f"{moment}: nothing promised in tested intervals, {change}{again}")
+            lines.append(f"{moment}: nothing promised in tested intervals, {change}")
         elif each.defaulted:
-            lines.append(f"{moment}: {kept}, a default; C * delivered / promised: {change}{again}")
+            lines.append(f"{moment}: {kept}, a default; C * delivered / promised: {change}")
         else:
-            lines.append(f"{moment}: {kept}, kept; {_share(history, each)}: {change}{again}")
+            lines.append(f"{moment}: {kept}, kept; {_share(history, each, weighed.side)}: {change}")
     return lines or ["no day judged"]
 
 
-def _share(history: History, each: MemberJudged) -> str:
+def _share(history: History, each: Judgement, side: Side) -> str:
     """The share of what is missing to 100 by which a kept day raises credit (L-5)."""
-    parameters = history.parameters[history.versions[each.day]]
-    side = [other for (_, its), other in history.judged[each.day].items() if its is each.side and other.promised]
-    total = sum(other.promised for other in side)
+    parameters = history.parameters(each.day)
+    promised = [own.promised for (_, its), own in history.judged[each.day].items() if its is side and own.promised]
     most = format_share(Ppm(parameters.max_share))
-    return f"C + (100 - C) * min({each.promised} * {len(side)} / ({parameters.reference_side} * {total}), {most})"
+    divisor = f"({parameters.reference_side} * {sum(promised)})"
+    return f"C + (100 - C) * min({each.promised} * {len(promised)} / {divisor}, {most})"
 
 
-def _volume(history: History, weighed: SideWeighed, parameters: Parameters) -> str:
-    judged = history.judged.get(weighed.day, {})
+def _volume(history: History, weighed: Weighed) -> str:
+    if history.closed is None:
+        return f"the last closed day's promises are missing: {said_of(history.untold)}"
+    judged = history.judged.get(history.closed, {})
     own = judged.get((weighed.member, weighed.side))
     if own is None or not own.promised:
         return "nothing was promised on the last closed day"
     promised = [Energy(each.promised) for (_, side), each in judged.items() if side is weighed.side and each.promised]
     scale = volume_scale(promised)
-    factor = format_share(Ppm(parameters.volume_factor))
+    factor = format_share(Ppm(history.parameters(history.closed).volume_factor))
     return (
         f"{factor} of 100 * (delivered {own.delivered} - low {scale.low}) / (high {scale.high} - low {scale.low}) Wh, "
         f"low and high being the 5th and 95th percentile of {len(promised)} promises"
@@ -323,17 +335,22 @@ def _volume(history: History, weighed: SideWeighed, parameters: Parameters) -> s
 
 
 def _power(history: History, votes: Votes, address: bytes) -> list[str]:
-    place = votes.addresses.index(address)
-    raised = [weight + FLOOR for weight in votes.weights]
+    account = history.account(address)
+    place = next(i for i, each in enumerate(votes.voters) if each.owner == account.legal_owner)
+    voter = votes.voters[place]
+    raised = [each.weight + FLOOR for each in votes.voters]
     top = sum(sorted(raised, reverse=True)[: votes.tolerance])
     count, whole = len(raised), sum(raised)
     blended = 4 * count * top > (2 * count - 1) * whole
-    rank = ranked(votes.powers, votes.addresses).index(place) + 1
+    rank = votes.ranked().index(place) + 1
     says = "blended toward equality until they do not" if blended else "which is less than half, so powers follow u"
+    carrier = history.account(voter.address).name
+    none = [f"{account.name} carries no vote: {carrier} carries its owner's."] if voter.address != address else []
     return [
-        f"Voting power of {history.names[address]} among {count} members",
-        f"  u = weight + 1 = {_points(raised[place])}; all u together {_points(whole)}",
-        f"  the {votes.tolerance} largest u together {_points(top)}, {says}",
+        *none,
+        f"Voting power of {account.owner} among {count} legal owners, carried by its account {carrier} (L-17)",
+        f"  u = weight + 1 = {format_points(Points(raised[place]))}; all u together {format_points(Points(whole))}",
+        f"  the {votes.tolerance} largest u together {format_points(Points(top))}, {says}",
         f"  power {votes.powers[place]} of {sum(votes.powers)}, rank {rank}",
         f"  {_quorums(votes)}",
     ]
@@ -342,36 +359,21 @@ def _power(history: History, votes: Votes, address: bytes) -> list[str]:
 @app.command("groups")
 def groups(
     chain: ChainOption = Path("out/week/chain"),
-    count: Annotated[int, typer.Option(help="How many groups.", min=GROUPS_MIN)] = 5,
+    count: Annotated[int, typer.Option(help="How many groups.", min=GROUPS_MIN)] = GROUPS_DEFAULT,
 ) -> None:
-    """Divide all members into groups of equal traded energy N and equal trust T, as a committee's election would."""
+    """Divide all voters into groups of equal traded energy N and equal trust T, as a committee's election would."""
     history = _history(chain)
-    members = sorted({member for member, _ in history.weighed})
-    candidates = []
-    for member in members:
-        own = [judged for side in Side if (judged := _last_judged(history, member, side)) is not None]
-        traded = Energy(sum(each.traded for each in own))
-        trust = Points(sum(each.trust_now for each in own) // len(own)) if own else history.initial_trust
-        candidates.append(Candidate(traded, trust, tie(history.chain_id, 0, member)))
-    found = grouped(candidates, group_count(count, len(members)), TAU, TAU)
+    division = divided(_voters(history), history.ledger.chain_id, 0, count)
     table = Table(title="Groups", title_justify="left")
-    for heading, justify in (("group", "right"), ("members", "left"), ("N", "right"), ("T", "right")):
-        table.add_column(heading, justify="left" if justify == "left" else "right")
-    for number, places in enumerate(found, 1):
-        names = ", ".join(history.names[members[place]] for place in places)
-        traded = Energy(sum(candidates[place].traded for place in places))
-        table.add_row(str(number), names, format_energy(traded), _points(sum(candidates[i].trust for i in places)))
-    differ = spread(candidates, found)
-    shares = [
-        format_share(Ppm(most * len(found) * MILLION // max(total, 1)))
-        for most, total in (
-            (differ.traded, sum(each.traded for each in candidates)),
-            (differ.trust, sum(each.trust for each in candidates)),
-        )
-    ]
+    for heading in ("group", "voters", "N", "T"):
+        table.add_column(heading, justify="left" if heading == "voters" else "right")
+    for number, group in enumerate(division.groups, 1):
+        names = ", ".join(history.account(each.address).name for each in group.members)
+        table.add_row(str(number), names, format_energy(group.traded), format_points(group.trust))
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"Sums differ by at most {shares[0]} of their mean in N and {shares[1]} in T (B-3).")
+    traded, trust = format_share(division.traded_differ), format_share(division.trust_differ)
+    console.print(f"{ONE_VOTE}\nSums differ by at most {traded} of their mean in N and {trust} in T (B-3).")
 
 
 @app.command("wash")
@@ -391,5 +393,5 @@ def wash(tolerance: ToleranceOption = None) -> None:
     console.print(
         f"No attempt may gain its owners more than {format_share(BOUND)} of their honest share. What anybody else "
         "gains from it is in the last column: who has accomplices that sacrifice their own standing can gain so.\n"
-        "Powers are those of a committee with one vote for each legal owner (L-17); `standing list` counts accounts."
+        "Powers are those of a committee with one vote for each legal owner (L-17), as in `standing list`."
     )

@@ -17,7 +17,7 @@ accounts, but owners (L-5). So nothing is gained at all, but for the share of po
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
@@ -51,9 +51,10 @@ from wattquorum.ledger.transactions import (
     SealDay,
     identifier,
 )
-from wattquorum.ledger.weighing import weights
+from wattquorum.ledger.weighing import members
 from wattquorum.simulation.demo_keys import DemoSecrets
 from wattquorum.standing.power import project, tolerance_default
+from wattquorum.standing.voters import voters
 
 PAIRS: Final = 15  # of a generator and a consumer
 DAYS: Final = 14
@@ -205,11 +206,7 @@ def _best_weights(players: tuple[Player, ...], days: tuple[tuple[Deal, ...], ...
     market = _Market(players)
     for number, deals in enumerate(days):
         market.trade(START + number * MS_PER_DAY, deals)
-    best: dict[str, Points] = {}
-    weights_ = market.weights()
-    for player in players:
-        best[player.owner] = max(best.get(player.owner, Points(0)), weights_[player.name])
-    return best
+    return {each.owner: each.weight for each in voters(members(market.ledger.state, market.ledger.parameters))}
 
 
 class _Market:
@@ -288,11 +285,6 @@ class _Market:
         if wrong:
             raise AssertionError(f"a scenario's transactions are all done, but {wrong}")
         return [receipt.transaction for receipt in receipts]
-
-    def weights(self) -> Mapping[str, Points]:
-        """Each account's weight by its name."""
-        names = {self.signer.addresses[name]: name for name in self.players}
-        return {names[each.member]: each.weight for each in weights(self.ledger.state, self.ledger.parameters)}
 
 
 def _member(player: Player) -> Member:

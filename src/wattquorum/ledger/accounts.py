@@ -50,6 +50,11 @@ class Side(IntEnum):
     BUY = 2  # withdrawal, consumer
 
 
+def legal_owner(name: str) -> str:
+    """An owner's name as it is compared: names that differ in capital letters alone are one, as accounts' are."""
+    return name.lower()
+
+
 class Account(Record, frozen=True):
     """<address, status, balance> of A-1 and what the ledger needs beside; the address is its key."""
 
@@ -66,8 +71,8 @@ class Account(Record, frozen=True):
 
     @property
     def legal_owner(self) -> str:
-        """The owner as it is compared: names that differ in capital letters alone are one, as accounts' are."""
-        return self.owner.lower()
+        """The owner as it is compared."""
+        return legal_owner(self.owner)
 
     def has(self, role: Role) -> bool:
         """Whether the account holds a role."""

@@ -71,18 +71,20 @@ def audit(
     verify: Verifier,
     on_block: Callable[[Executed], None] | None = None,
     signed: int = 0,
+    on_begin: Callable[[Ledger], None] | None = None,
 ) -> Audited:
     """Audits a chain of encoded blocks, in order.
 
     `rows` gives the attachment of a root, or None when it was deleted; `taken` are snapshots by height; at height
     `signed` a signed tip names the block. Raises AuditFault at the first thing that is wrong. `on_block` is told of
-    every block that was executed, for progress and for readers.
+    every block that was executed, for progress and for readers; `on_begin` of the ledger that executes from then on:
+    the genesis's, and that of each snapshot where the replay goes on after deleted rows.
     """
     try:
         ledger = Ledger(genesis_bytes)
     except Refused as refused:
         raise AuditFault("genesis", refused) from None
-    return _Replay(ledger, rows, dict(taken), verify, on_block, signed).run(blocks)
+    return _Replay(ledger, rows, dict(taken), verify, on_block, signed, on_begin).run(blocks)
 
 
 class _Replay:
@@ -95,6 +97,7 @@ class _Replay:
         "hashes",
         "ledger",
         "missing",
+        "on_begin",
         "on_block",
         "roots",
         "rows",
@@ -115,12 +118,14 @@ class _Replay:
         verify: Verifier,
         on_block: Callable[[Executed], None] | None,
         signed: int,
+        on_begin: Callable[[Ledger], None] | None,
     ) -> None:
         self.ledger: Ledger = ledger
         self.rows = rows
         self.taken = taken
         self.verify = verify
         self.on_block = on_block
+        self.on_begin = on_begin
         self.special = reserved(ledger.chain_id)
         self.books = Books()
         self.books.enter(ledger.founding_facts, b"", ledger.genesis.created_ms)
@@ -137,6 +142,7 @@ class _Replay:
     def run(self, blocks: Iterable[bytes]) -> Audited:
         """All blocks, then the snapshots that no block has accounted for."""
         skipping = False
+        self._begin()
         for prepared, verdicts in checked_ahead(self._prepare, self._ordered(blocks), self.verify):
             block, data = self.ahead.popleft()
             height = self.tip.height + 1 if self.tip else 1
@@ -283,7 +289,12 @@ class _Replay:
         self.books = Books()
         self.books.adopt(ledger.state, ledger.shelf)
         self.from_height = height + 1
+        self._begin()
         return False
+
+    def _begin(self) -> None:
+        if self.on_begin:
+            self.on_begin(self.ledger)
 
 
 def _difference(recomputed: Block, stored: Block) -> Refused:

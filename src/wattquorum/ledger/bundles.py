@@ -18,7 +18,7 @@ from wattquorum.ledger.context import Context
 from wattquorum.ledger.entities import Meter
 from wattquorum.ledger.facts import BundleEnded, BundleMade, BundleMoved
 from wattquorum.ledger.holdings import Bundle, BundleStatus, Ending, Holding
-from wattquorum.ledger.state import Table
+from wattquorum.ledger.state import State, Table
 from wattquorum.ledger.transactions import identifier
 
 GRANULAR: Final = 1  # what a granular certificate stands for [Wh]
@@ -53,21 +53,24 @@ def owned(context: Context, owner: bytes, bundle_id: bytes, wanted: int | None =
 def make(context: Context, owner: bytes, bundle_id: bytes, bundle: Bundle, parents: tuple[bytes, ...] = ()) -> None:
     """Puts a new bundle into the state and tells where it comes from."""
     context.state.put(Table.BUNDLE, owner + bundle_id, bundle)
-    meter: Meter = context.state.get(Table.METER, bundle.meter.encode("ascii"))
-    context.tell(
-        BundleMade(
-            bundle_id,
-            parents,
-            owner,
-            bundle.meter,
-            source_of(meter.point.technology),
-            bundle.unit,
-            bundle.first,
-            bundle.end,
-            bundle.start_ms,
-            bundle.end_ms,
-            bundle.expires_ms,
-        )
+    context.tell(told(context.state, owner, bundle_id, bundle, parents))
+
+
+def told(state: State, owner: bytes, bundle_id: bytes, bundle: Bundle, parents: tuple[bytes, ...] = ()) -> BundleMade:
+    """A bundle of the state as it is told to readers; what it was made of, the state does not know."""
+    meter: Meter = state.get(Table.METER, bundle.meter.encode("ascii"))
+    return BundleMade(
+        bundle_id,
+        parents,
+        owner,
+        bundle.meter,
+        source_of(meter.point.technology),
+        bundle.unit,
+        bundle.first,
+        bundle.end,
+        bundle.start_ms,
+        bundle.end_ms,
+        bundle.expires_ms,
     )
 
 

@@ -15,13 +15,14 @@ import numpy as np
 
 from wattquorum.foundation.codec import changed
 from wattquorum.foundation.quantities import Carbon, Energy, Points, Ppm
-from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.accounts import Account, Side
 from wattquorum.ledger.context import Context, promised_to
 from wattquorum.ledger.entities import Day, MemberDay, MemberSide
 from wattquorum.ledger.facts import SideWeighed
 from wattquorum.ledger.metering import MemberKey, counting, faults_at
 from wattquorum.ledger.parameters import Parameters
-from wattquorum.ledger.state import State, Table
+from wattquorum.ledger.state import State, Table, side_key
+from wattquorum.standing.voters import Member, OneSide, member_of
 from wattquorum.standing.weight import (
     NEUTRAL,
     NOTHING,
@@ -116,6 +117,20 @@ def weights(state: State, parameters: Parameters) -> list[Weighed]:
             of_line,
         )
         found.append(Weighed(address, side, components, weight(components, coefficients)))
+    return found
+
+
+def members(state: State, parameters: Parameters) -> list[Member]:
+    """Every account with a side as the state has it, by ascending address: weight, N, T and whose it is."""
+    sides: dict[bytes, dict[Side, OneSide]] = {}
+    for weighed in weights(state, parameters):
+        own: MemberSide = state.get(Table.SIDE, side_key(weighed.member, weighed.side))
+        one = OneSide(weighed.weight, Energy(own.traded), Points(own.trust))
+        sides.setdefault(weighed.member, {})[weighed.side] = one
+    found = []
+    for address, of in sides.items():
+        account: Account = state.get(Table.ACCOUNT, address)
+        found.append(member_of(address, account.legal_owner, of.get(Side.SELL), of.get(Side.BUY)))
     return found
 
 

@@ -86,4 +86,9 @@ def retired(included: Included) -> dict[str, str]:
     payload, receipt = included.received.body.payload, included.receipt
     if not isinstance(payload, RetireCertificates) or receipt.field != "retired":
         raise Refused("proof_wrong", "transaction", type(payload).__name__, "Prove a retirement that was done.")
-    return dict(part.split("=", 1) for part in receipt.value.split(" "))
+    return described(receipt.value)
+
+
+def described(value: str) -> dict[str, str]:
+    """What a retirement's receipt says of the certificates, by name: device, numbers, unit, source, production."""
+    return dict(part.split("=", 1) for part in value.split(" "))

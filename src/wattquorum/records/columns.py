@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import BigInteger, Column, MetaData, String, Table
+from sqlalchemy.util import OrderedSet
 
 metadata: Final = MetaData()
 
@@ -41,7 +42,9 @@ def word(name: str, says: str, *, key: bool = False, maybe: bool = False) -> Col
 
 def table(name: str, says: str, *columns: Column[int] | Column[str]) -> Table:
     """A table of the records."""
-    return Table(name, metadata, *columns, comment=says, sqlite_with_rowid=False)
+    made = Table(name, metadata, *columns, comment=says, sqlite_with_rowid=False)
+    made.indexes = OrderedSet()  # created as declared: in the order of a plain set, a file's bytes would differ by run
+    return made
 
 
 SUPERSEDED: Final = "superseded_height"

@@ -19,7 +19,11 @@ import numpy.typing as npt
 from wattquorum.foundation.quantities import MILLION, Energy, Points, Ppm
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s
+from wattquorum.standing.election import tie
+from wattquorum.standing.voters import Member
 
+GROUPS_DEFAULT: Final = 5  # of a community as large as the shipped one
+TAU: Final = Ppm(20_000)  # tau_N and tau_T: by how much sums may differ, of their mean
 GROUPS_MIN: Final = 4  # agents that agree although one of them is bad (PBFT with f = 1)
 EXCHANGES_MAX: Final = 20  # per group: far more than balance ever took
 SUM_MAX: Final = 2**61  # of N over all members: every sum and difference of an exchange stays inside 64 bits
@@ -67,6 +71,43 @@ def grouped(candidates: Sequence[Candidate], count: int, tau_traded: Ppm, tau_tr
     groups = _Groups(traded, trust, _dealt(traded.tolist(), count))
     groups.balance(allowed(sum(traded.tolist()), count, tau_traded), allowed(sum(trust.tolist()), count, tau_trust))
     return sorted(sorted(order[place] for place in members.tolist()) for members in groups.members)
+
+
+class Group(NamedTuple):
+    """Members of one group, and their sums of N [Wh] and T."""
+
+    members: tuple[Member, ...]
+    traded: Energy
+    trust: Points
+
+
+class Division(NamedTuple):
+    """Groups, and by how much their sums of N and T differ at most, of their mean [ppm]."""
+
+    groups: tuple[Group, ...]
+    traded_differ: Ppm
+    trust_differ: Ppm
+
+
+def divided(voters: Sequence[Member], chain_id: bytes, epoch: int, configured: int) -> Division:
+    """The voters of an epoch by group, with what B-3 looks at; Refused("out_of_range") for fewer than four."""
+    candidates = [Candidate(each.traded, each.trust, tie(chain_id, epoch, each.address)) for each in voters]
+    count = group_count(configured, len(voters))
+    places = grouped(candidates, count, TAU, TAU)
+    groups = []
+    for own in places:
+        traded, trust = sum(candidates[i].traded for i in own), sum(candidates[i].trust for i in own)
+        groups.append(Group(tuple(voters[i] for i in own), Energy(traded), Points(trust)))
+    differ = spread(candidates, places)
+    return Division(
+        tuple(groups),
+        _of_mean(differ.traded, count, sum(each.traded for each in groups)),
+        _of_mean(differ.trust, count, sum(each.trust for each in groups)),
+    )
+
+
+def _of_mean(differ: int, count: int, total: int) -> Ppm:
+    return Ppm(differ * count * MILLION // max(total, 1))
 
 
 def allowed(total: int, count: int, tau: Ppm) -> int:

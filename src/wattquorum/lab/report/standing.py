@@ -1,36 +1,23 @@
 """Standing: what every member's weight is made of, and what it would be worth in a vote (A-7, A-8, L-12).
 
-There is no quorum yet, so participation is 0; the page says so. Voting powers are those that a committee of all members
-would have, at every tolerance.
+There is no quorum yet, so participation is 0; the page says so. Voting powers are those that a committee of all legal
+owners would have, each with its best account (L-17), at every tolerance.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from sqlalchemy import func, select
 
-from wattquorum.foundation.quantities import MILLION, Energy, Points, Ppm, format_energy, format_points, format_share
+from wattquorum.foundation.quantities import Energy, Points, format_energy, format_points, format_share
 from wattquorum.lab.report.markup import Section, behind, chart, chooser, paragraph, table
 from wattquorum.lab.report.week import SIDES, Week
+from wattquorum.ledger.accounts import legal_owner
 from wattquorum.records import tables as t
-from wattquorum.records.database import AnyRow
-from wattquorum.standing.election import tie
-from wattquorum.standing.groups import GROUPS_MIN, Candidate, group_count, grouped, spread
+from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, divided
 from wattquorum.standing.power import project, quorum_sizes, tolerance_default, tolerance_max
-from wattquorum.standing.weight import prosumer_weight
+from wattquorum.standing.voters import Member, OneSide, member_of, voters
 
-GROUPS = 5  # of a community of this size
-TAU = Ppm(20_000)  # by how much groups may differ of their mean (B-3)
 COMPONENTS = ("credit", "volume", "participation", "certificates", "carbon", "line")
-
-
-class Standing(NamedTuple):
-    """A member's weight after the last closed day."""
-
-    member: int
-    address: bytes
-    weight: Points
 
 
 def standing(week: Week) -> Section:
@@ -45,8 +32,8 @@ def standing(week: Week) -> Section:
         + chooser("standing-member", "Over the days", [(member.number, member.name) for member in week.members])
         + "</div>"
         + chart("standing-time", "A member's weight by component over the days", height=340)
-        + chart("standing-power", "Voting power of every member at each tolerance", height=420)
-        + table("How many members decide, by tolerance", POWER_HEADINGS, _sizes(week), sides="rrrrl")
+        + chart("standing-power", "Voting power of every owner's vote at each tolerance", height=420)
+        + table("How many voters decide, by tolerance", POWER_HEADINGS, _sizes(week), sides="rrrrl")
         + behind("Components and weight of every side", _table(week))
         + "<h3>Groups</h3>"
         + _groups(week)
@@ -56,7 +43,7 @@ def standing(week: Week) -> Section:
         "generators, faults of its line, 0 to 100 points each, times coefficients that add up to one. There is no "
         "quorum yet, so participation is 0 for all. Whole certificates count as a share of all, by the time that each "
         "was held; carbon is a neutral 50 for members without a closed period. Voting power is a projection of weights "
-        "that keeps any few members from deciding or from stopping everything."
+        "that keeps any few voters from deciding or from stopping everything. " + _one_vote(week)
     )
     data = {"weights": _weights(week), "coefficients": _coefficients(week), "power": _power(week)}
     return Section("standing", "Standing", "Who would carry which vote", lead, body, data)
@@ -92,87 +79,84 @@ def _coefficients(week: Week) -> list[list[list[int]]]:
     ]
 
 
-def standings(week: Week) -> list[Standing]:
-    """Each member's weight after the last closed day, both sides of a prosumer averaged by what they traded (L-12)."""
-    columns = t.weights.c
+def members(week: Week) -> list[Member]:
+    """Each account with a side after the last closed day, by address: weight, N, T and whose it is."""
+    columns, credit = t.weights.c, t.credit.c
     last = week.rows(select(func.max(columns.day_start_ms)))[0][0]
-    if last is None:
-        return []
-    traded: dict[tuple[str, str], int] = {}
-    credit = t.credit.c
-    for row in week.rows(select(credit.member, credit.side, credit.traded_wh).order_by(credit.height, credit.sequence)):
-        traded[row.member, row.side] = row.traded_wh
-    sides: dict[str, dict[str, int]] = {}
-    for row in week.rows(select(t.weights).where(columns.day_start_ms == last)):
-        sides.setdefault(row.member, {})[row.side] = row.weight_points_millionths
-    found = []
-    for address in sorted(sides):
-        own = sides[address]
-        if len(own) == 1:
-            (points,) = own.values()
-        else:
-            sold, bought = (Energy(traded.get((address, side), 0)) for side in ("sell", "buy"))
-            points = prosumer_weight(Points(own["sell"]), sold, Points(own["buy"]), bought)
-        found.append(Standing(week.number_of[address], bytes.fromhex(address), Points(points)))
-    return found
+    query = select(credit.member, credit.side, credit.traded_wh, credit.trust_now_points_millionths)
+    judged = {(row[0], row[1]): (row[2], row[3]) for row in week.rows(query.order_by(credit.height, credit.sequence))}
+    initial = select(t.parameters.c.value).where(t.parameters.c.name == "initial_trust")
+    unjudged = 0, week.rows(initial.order_by(t.parameters.c.version.desc()))[0][0]
+    sides: dict[str, dict[str, OneSide]] = {}
+    for row in week.rows(select(t.weights).where(columns.day_start_ms == last).order_by(columns.member)):
+        traded, trust = judged.get((row.member, row.side), unjudged)
+        one = OneSide(Points(row.weight_points_millionths), Energy(traded), Points(trust))
+        sides.setdefault(row.member, {})[row.side] = one
+    owners = {member.address: legal_owner(member.owner) for member in week.members}
+    return [
+        member_of(bytes.fromhex(address), owners[address], own.get("sell"), own.get("buy"))
+        for address, own in sides.items()
+    ]
+
+
+def _one_vote(week: Week) -> str:
+    """Who carries whose vote, where that is not plain (L-17)."""
+    every = members(week)
+    carriers = {voter.owner: voter.address for voter in voters(every)}
+    spare = [
+        f"{week.name_of[each.address.hex()]} ({week.name_of[carriers[each.owner].hex()]} carries its owner's)"
+        for each in every
+        if each.address != carriers[each.owner]
+    ]
+    says = "Each legal owner has one vote, which its account of most weight carries, under that account's name."
+    return f"{says} Without a vote: {', '.join(spare)}." if spare else says
 
 
 def _power(week: Week) -> list[list[int]]:
-    """[member, weight, power at tolerance 0, 1, ...] after the last closed day, by falling weight."""
-    members = standings(week)
-    weights, addresses = [each.weight for each in members], [each.address for each in members]
-    powers = [project(weights, addresses, tolerance) for tolerance in range(tolerance_max(len(members)) + 1)]
-    rows = [[each.member, each.weight, *(at_tolerance[i] for at_tolerance in powers)] for i, each in enumerate(members)]
+    """[member, weight, power at tolerance 0, 1, ...] of who carries a vote after the last closed day, by weight."""
+    own = voters(members(week))
+    weights, addresses = [each.weight for each in own], [each.address for each in own]
+    powers = [project(weights, addresses, tolerance) for tolerance in range(tolerance_max(len(own)) + 1)]
+    rows = [
+        [week.number_of[each.address.hex()], each.weight, *(at_tolerance[i] for at_tolerance in powers)]
+        for i, each in enumerate(own)
+    ]
     return sorted(rows, key=lambda row: (-row[1], row[0]))
 
 
 def _sizes(week: Week) -> list[list[str | int]]:
-    members = standings(week)
-    weights, addresses = [each.weight for each in members], [each.address for each in members]
+    own = voters(members(week))
+    weights, addresses = [each.weight for each in own], [each.address for each in own]
     rows: list[list[str | int]] = []
-    for tolerance in range(tolerance_max(len(members)) + 1 if members else 0):
+    for tolerance in range(tolerance_max(len(own)) + 1 if own else 0):
         sizes = quorum_sizes(project(weights, addresses, tolerance))
-        says = "the default" if tolerance == tolerance_default(len(members)) else ""
-        rows.append([tolerance, f"any {tolerance} of {len(members)}", sizes.fewest, sizes.most, says])
+        says = "the default" if tolerance == tolerance_default(len(own)) else ""
+        rows.append([tolerance, f"any {tolerance} of {len(own)}", sizes.fewest, sizes.most, says])
     return rows
 
 
 def _groups(week: Week) -> str:
-    """Into which groups B-3 would divide the members by traded energy N and trust T, and how even they are."""
-    latest: dict[str, dict[str, AnyRow]] = {}
-    for row in week.rows(select(t.credit).order_by(t.credit.c.height, t.credit.c.sequence)):
-        latest.setdefault(row.member, {})[row.side] = row
-    if len(latest) < GROUPS_MIN:
-        return paragraph(f"There are too few members for groups, which needs {GROUPS_MIN}.")
-    addresses = sorted(latest)
-    chain_id = bytes.fromhex(week.chain.chain_id)
-    candidates = [
-        Candidate(
-            Energy(sum(row.traded_wh for row in latest[each].values())),
-            Points(sum(row.trust_now_points_millionths for row in latest[each].values()) // len(latest[each])),
-            tie(chain_id, 0, bytes.fromhex(each)),
-        )
-        for each in addresses
-    ]
-    groups = grouped(candidates, group_count(GROUPS, len(candidates)), TAU, TAU)
-    differ = spread(candidates, groups)
-    traded, trust = (sum(each.traded for each in candidates), sum(each.trust for each in candidates))
+    """Into which groups B-3 would divide the voters by traded energy N and trust T, and how even they are."""
+    own = voters(members(week))
+    if len(own) < GROUPS_MIN:
+        return paragraph(f"There are too few voters for groups, which needs {GROUPS_MIN}.")
+    division = divided(own, bytes.fromhex(week.chain.chain_id), 0, GROUPS_DEFAULT)
+    traded, trust = format_share(division.traded_differ), format_share(division.trust_differ)
     says = (
-        f"{len(groups)} groups of members with equal traded energy N and equal trust T (B-3). Sums differ by at most "
-        f"{format_share(Ppm(differ.traded * len(groups) * MILLION // max(traded, 1)))} of their mean in N and "
-        f"{format_share(Ppm(differ.trust * len(groups) * MILLION // max(trust, 1)))} in T. Agents are "
-        "elected inside groups when there is a committee."
+        f"{len(division.groups)} groups of voters with equal traded energy N and equal trust T (B-3). Sums differ by "
+        f"at most {traded} of their mean in N and {trust} in T. Agents are elected inside groups when there is a "
+        "committee."
     )
     rows: list[list[str | int]] = [
         [
             number,
-            ", ".join(week.name_of[addresses[place]] for place in members),
-            format_energy(Energy(sum(candidates[place].traded for place in members))),
-            format_points(Points(sum(candidates[place].trust for place in members))),
+            ", ".join(week.name_of[each.address.hex()] for each in group.members),
+            format_energy(group.traded),
+            format_points(group.trust),
         ]
-        for number, members in enumerate(groups, 1)
+        for number, group in enumerate(division.groups, 1)
     ]
-    return paragraph(says) + table("Groups", ("group", "members", "N", "T [points]"), rows, sides="rtrr")
+    return paragraph(says) + table("Groups", ("group", "voters", "N", "T [points]"), rows, sides="rtrr")
 
 
 def _table(week: Week) -> str:

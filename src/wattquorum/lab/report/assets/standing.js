@@ -40,7 +40,7 @@ function drawPower() {
     line: { shape: "hvh", width: 1.6, color: memberColour(row[0]) }, showlegend: false,
     hovertemplate: `${week.names[row[0]]}, weight ${pointsText(row[1])}: %{y:.2f} % at tolerance %{x}<extra></extra>`,
   }));
-  draw("standing-power", traces, { xaxis: axis("tolerance: members that may be lost", { dtick: 1 }), yaxis: axis("voting power [%]", { rangemode: "tozero" }), hovermode: "closest" });
+  draw("standing-power", traces, { xaxis: axis("tolerance: voters that may be lost", { dtick: 1 }), yaxis: axis("voting power [%]", { rangemode: "tozero" }), hovermode: "closest" });
 }
 
 drawing(["standing-weights"], ["standing-day"], drawWeights);
