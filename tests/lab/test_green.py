@@ -6,20 +6,27 @@ import json
 import re
 import sqlite3
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.lab.runs import plan, run
+from wattquorum.foundation.vectors import energies
 from wattquorum.green.certificates import SOURCES, WHOLE
 from wattquorum.lab.green import BENCHMARK_G_PER_KWH, FREE_PART, INTENSITY_G_PER_KWH, OBLIGED
 from wattquorum.lab.shipped import shipped_week
+from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.facts import (
     AllowancesMoved,
     CarbonChanged,
     CarbonSettled,
+    EnergyCertified,
     Fact,
+    MeterAdded,
+    ReadingTaken,
 )
+from wattquorum.ledger.readings import Quality
 
 
 @pytest.fixture
@@ -131,6 +138,30 @@ def test_in_the_shipped_week_allowances_move_from_the_long_to_the_short_and_none
         == sum(own.sold for own in last.values())
         == -sum(alone[member] for member in short)
     )
+
+
+def test_what_arrives_late_is_certified_the_same_evening_and_nothing_else_twice(week: list[Fact]) -> None:
+    sources = {
+        fact.point.meter
+        for fact in week
+        if isinstance(fact, MeterAdded) and fact.point.side is Side.SELL and fact.point.technology in SOURCES
+    }
+    measured: dict[tuple[str, int], list[int]] = {}  # of every version of a reading [Wh]
+    certified: dict[tuple[str, int], list[int]] = {}
+    for fact in week:
+        if isinstance(fact, ReadingTaken) and fact.meter in sources:
+            counted = zip(energies(fact.energy).tolist(), fact.quality, strict=True)
+            wh = sum(energy for energy, quality in counted if quality == Quality.MEASURED)
+            measured.setdefault((fact.meter, fact.day), []).append(wh)
+        elif isinstance(fact, EnergyCertified):
+            certified.setdefault((fact.meter, fact.day), []).append(int(energies(fact.energy).sum()))
+    late = {place: versions for place, versions in measured.items() if len(versions) > 1}
+    assert len(late) >= 2
+    assert all(versions[0] < versions[-1] for versions in late.values())
+    assert certified == {
+        place: [versions[0], *(after - before for before, after in pairwise(versions))]
+        for place, versions in measured.items()
+    }
 
 
 def test_the_report_has_every_bundle_and_account(traded: Path, day: sqlite3.Connection) -> None:
