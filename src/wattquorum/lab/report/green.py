@@ -33,7 +33,8 @@ def green(week: Week) -> Section:
     choices = [(number, _name(week, row)) for number, row in whole]
     body = (
         chart("green-certified", "Energy certified by source and day", height=300)
-        + chart("green-held", "Whole certificates held after each closed day", height=360)
+        + "<h3>Whole certificates held after each closed day</h3>"
+        + chart("green-held", "Whole certificates of every holder after each closed day", height=360)
         + '<div class="choosers">'
         + chooser("green-bundle", "What is it made of", choices)
         + "</div>"
