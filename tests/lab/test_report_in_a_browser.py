@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,8 @@ CHARTS = (
     "bill-waterfall",
     "default-flow",
     "credit-chart",
+    "green-held",
+    "standing-power",
     "bargain-days",
     "bargain-rounds",
     "strategy-chart",
@@ -274,6 +277,68 @@ def test_on_a_phone_titles_and_captions_are_whole(page: Page, report: Path) -> N
         assert frame is not None
         assert frame["x"] <= place["x"]
         assert place["x"] + place["width"] <= frame["x"] + frame["width"] <= 390
+
+
+def test_on_a_phone_tables_with_text_are_cards_that_need_no_scrolling(page: Page, report: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(report.as_uri())
+    see_everything(page)
+    frames = page.locator(".scroll:has(table.stacked):visible")
+    assert frames.count() > 2
+    for frame in frames.all():
+        assert frame.evaluate("element => element.scrollWidth <= element.clientWidth")
+    curtailed = page.get_by_role("region", name="Contracts that the grid operator curtailed")
+    says = "cell => getComputedStyle(cell, '::before').content + ' ' + cell.textContent"
+    assert (
+        curtailed.locator("tbody tr")
+        .first.locator("td")
+        .evaluate_all(f"cells => cells.map({says})")[-1]
+        .startswith('"reason" ')
+    )
+    deciding = page.get_by_role("region", name="How many members decide, by tolerance")
+    assert deciding.evaluate("element => element.scrollWidth <= element.clientWidth")
+
+
+def test_a_lineage_is_whole_on_a_desk(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    see_everything(page, ["green-held"])
+    page.wait_for_selector("#green-lineage table")
+    for frame in page.locator("#green-lineage .scroll").all():
+        assert frame.evaluate("element => element.scrollWidth <= element.clientWidth")
+
+
+def test_who_defaulted_is_named_where_its_line_of_credit_ends(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    see_everything(page, ["credit-chart"])
+    named = "byId('credit-chart').layout.annotations.map((note) => note.text)"
+    defaulted = "report.credit.events.filter((event) => event[5]).map((event) => week.names[event[0]])"
+    assert set(page.evaluate(named)) == set(page.evaluate(defaulted)) != set()
+    page.select_option("#credit-member", label="school")
+    assert page.evaluate(named) == ["school"]
+
+
+def test_names_at_the_ends_of_lines_never_touch_and_keep_their_order(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    ends = [{"at": at, "text": str(place), "shade": "#000"} for place, at in enumerate((50, 20, 51, 50, 90))]
+    places = page.evaluate(
+        "ends => endLabels(ends, [0, 100], 200).map((note) => [note.text, note.y * 2 + note.yshift])", ends
+    )
+    assert [name for name, _ in places] == ["1", "0", "3", "2", "4"]
+    heights = [height for _, height in places]
+    assert all(higher - lower >= 15 for lower, higher in pairwise(heights))
+    assert (heights[0], heights[4]) == (40, 180)  # where there is room they stand at their lines
+
+
+def test_every_members_voting_power_has_a_row_and_adds_up_at_each_tolerance(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    see_everything(page, ["standing-power"])
+    marks = page.evaluate(
+        "byId('standing-power').data.filter((trace) => trace.mode === 'markers').map(({ x, y }) => [x, y])"
+    )
+    names = page.evaluate("report.standing.power.map((row) => week.names[row[0]])")
+    for shares, rows in marks:
+        assert sorted(rows) == sorted(names)
+        assert sum(shares) == pytest.approx(100)
 
 
 def test_the_row_of_links_follows_the_reader(page: Page, report: Path) -> None:

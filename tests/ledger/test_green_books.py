@@ -209,6 +209,25 @@ def test_facts_that_lie_are_found(lived: GreenWorld, lie: str) -> None:
     assert refused.value.code == "conservation_broken"
 
 
+def test_a_wh_is_not_certified_twice_even_where_the_carry_has_room_for_it() -> None:
+    """What the second day's issue certified is told as the first day's again, with bundles to match."""
+    world = generating([300])
+    later = START + DAY
+    day = world.publish(later)
+    world.read({"g-sell": [300], "c-buy": [0], "d-buy": [0]}, day=day)
+    world.close(day=day)
+    world.issue("g-sell")
+    world.issue("g-sell", day=later)
+    before = more(-DAY)
+    bundle = told(is_a(BundleMade, start_ms=later), start_ms=before, end_ms=before, expires_ms=before)
+    again = told(is_a(EnergyCertified, day=later), day=START)
+    kept(world).check(world.ledger.state)
+    with pytest.raises(Refused) as refused:
+        kept(world, lambda facts: again(bundle(facts)))
+    assert (refused.value.code, refused.value.field) == ("conservation_broken", "certified")
+    assert "Of interval 0 it may be 0 Wh" in str(refused.value)
+
+
 # The state
 
 

@@ -312,10 +312,20 @@ def _credit(history: History, weighed: Weighed) -> list[str]:
 def _share(history: History, each: Judgement, side: Side) -> str:
     """The share of what is missing to 100 by which a kept day raises credit (L-5)."""
     parameters = history.parameters(each.day)
-    promised = [own.promised for (_, its), own in history.judged[each.day].items() if its is side and own.promised]
+    promised = _kept(history, each.day, side)
     most = format_share(Ppm(parameters.max_share))
     divisor = f"({parameters.reference_side} * {sum(promised)})"
     return f"C + (100 - C) * min({each.promised} * {len(promised)} / {divisor}, {most})"
+
+
+def _kept(history: History, day: int, side: Side) -> list[Energy]:
+    """What the legal owners of a side promised and kept on a day (L-5, L-18)."""
+    by_owner: dict[str, int] = {}
+    for (address, its), own in history.judged[day].items():
+        if its is side and own.promised and not own.defaulted:
+            owner = history.account(address).legal_owner
+            by_owner[owner] = by_owner.get(owner, 0) + own.promised
+    return [Energy(energy) for energy in by_owner.values()]
 
 
 def _volume(history: History, weighed: Weighed) -> str:
@@ -325,12 +335,12 @@ def _volume(history: History, weighed: Weighed) -> str:
     own = judged.get((weighed.member, weighed.side))
     if own is None or not own.promised:
         return "nothing was promised on the last closed day"
-    promised = [Energy(each.promised) for (_, side), each in judged.items() if side is weighed.side and each.promised]
+    promised = _kept(history, history.closed, weighed.side)
     scale = volume_scale(promised)
     factor = format_share(Ppm(history.parameters(history.closed).volume_factor))
     return (
         f"{factor} of 100 * (delivered {own.delivered} - low {scale.low}) / (high {scale.high} - low {scale.low}) Wh, "
-        f"low and high being the 5th and 95th percentile of {len(promised)} promises"
+        f"low and high being the 5th and 95th percentile of what {len(promised)} owners promised and kept"
     )
 
 
@@ -391,7 +401,7 @@ def wash(tolerance: ToleranceOption = None) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        f"No attempt may gain its owners more than {format_share(BOUND)} of their honest share. What anybody else "
-        "gains from it is in the last column: who has accomplices that sacrifice their own standing can gain so.\n"
+        f"No attempt may gain anybody, accomplices included, more than {format_share(BOUND)} of an honest share. What "
+        "others gain is what the attempt costs those who make it.\n"
         "Powers are those of a committee with one vote for each legal owner (L-17), as in `standing list`."
     )

@@ -2,9 +2,14 @@
 
 Certificates rest on the readings alone. What members do with them is a rule of the demo [chosen]: everybody rolls up
 what makes a whole certificate, the first and the third generator sell two fifths of theirs, as in document A, to the
-first and the tenth consumer, which retire half of what they buy for their own consumption. The carbon of the demo is
-an illustration and says so: the industrial customers are obliged, their quota is last week's use at the grid's mean
-intensity of the year before, and their emissions are what they took from the grid at the intensity of the year.
+first and the tenth consumer, which retire half of what they buy for their own consumption.
+
+The carbon of the demo is an illustration and says so: consumption of power is under no such scheme, here the
+industrial customers are obliged [chosen]. Their quota follows the European rule for the year of the data, as far as it
+goes: activity of a time before (use of the week before, at its daily mean) times a benchmark (the German mix of the
+year before) times the part of it that was free in 2016. Their emissions are what the grid supplied to them, beyond
+their promises and where their sellers fell short, at the mix of the year; what other members delivered counts nothing.
+Who buys much from other members is long, who buys little is short, and the long give to the short.
 """
 
 from __future__ import annotations
@@ -12,7 +17,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 from wattquorum.foundation.quantities import Carbon, Energy
+from wattquorum.foundation.vectors import energies
 from wattquorum.green.carbon import settlement, transferable
 from wattquorum.green.certificates import SOURCES, WHOLE
 from wattquorum.lab.members import Member
@@ -20,9 +28,9 @@ from wattquorum.lab.offices import ISSUER, REGISTRY
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.bundles import GRANULAR, is_whole
 from wattquorum.ledger.carbon import period_of
-from wattquorum.ledger.entities import Position
+from wattquorum.ledger.facts import ContractMade, ContractSettled, Fact, PositionSettled
 from wattquorum.ledger.holdings import Bundle, BundleStatus, CarbonAccount, Registry, Sale
-from wattquorum.ledger.state import State, Table, day_key, side_key
+from wattquorum.ledger.state import State, Table, day_key
 from wattquorum.ledger.transactions import (
     BuyCertificates,
     CloseCarbonPeriod,
@@ -39,6 +47,10 @@ from wattquorum.ledger.transactions import (
 OBLIGED: Final = "mv-customer"  # the technology of the grid's industrial customers
 BENCHMARK_G_PER_KWH: Final = 534  # German mix of 2015, Umweltbundesamt, 30 May 2017
 INTENSITY_G_PER_KWH: Final = 527  # German mix of 2016 (estimate), Umweltbundesamt, 30 May 2017
+# Free were 80 % of the benchmark in 2013, by equal amounts each year down to 30 % in 2020: in 2016 (80 - 3 * 50/7) %.
+# Directive 2003/87/EC as amended by 2009/29/EC, article 10a(11). The correction across sectors is left out.
+FREE_PART: Final = (41, 70)
+DAYS_BEFORE: Final = 7  # whose use the quota rests on
 WH_PER_KWH: Final = 1_000
 SOLD_PART: Final = (2, 5)
 CERTIFICATE_PRICE: Final = 30_000_000  # millionths for a whole certificate
@@ -48,9 +60,9 @@ Said = list[tuple[str, Payload]]
 
 
 class GreenOffices:
-    """Says what the issuer, the registry and the holders sign; looks at nothing but the ledger's state."""
+    """Says what the issuer, the registry and the holders sign; looks at nothing but the ledger's state and facts."""
 
-    __slots__ = ("_addresses", "_devices", "_generators", "_obliged", "_partners", "_residual")
+    __slots__ = ("_addresses", "_bought_by", "_devices", "_from_grid", "_generators", "_obliged", "_partners")
 
     def __init__(self, members: Sequence[Member], addresses: Mapping[str, bytes]) -> None:
         self._addresses = addresses
@@ -68,7 +80,8 @@ class GreenOffices:
             if seller < len(self._generators) and buyer < len(consumers)
         }
         self._obliged = [member.name for member in members for meter in member.meters if meter.technology == OBLIGED]
-        self._residual: dict[tuple[str, int], int] = {}
+        self._bought_by: dict[bytes, bytes] = {}  # obliged buyers by contract
+        self._from_grid: dict[bytes, dict[bytes, int]] = {addresses[name]: {} for name in self._obliged}
 
     # Certificates
 
@@ -138,45 +151,48 @@ class GreenOffices:
 
     # Carbon
 
-    def grant(self, used_last_week: Mapping[str, Energy]) -> Said:
-        """Every obliged member's quota."""
+    def grant(self, use: Mapping[str, Energy]) -> Said:
+        """Every obliged member's quota, from its use over as long a time before."""
+        part, whole = FREE_PART
         return [
             (REGISTRY, GrantQuota(self._addresses[name], grams))
             for name in self._obliged
-            if (grams := used_last_week[name] * BENCHMARK_G_PER_KWH // WH_PER_KWH)
+            if (grams := use[name] * BENCHMARK_G_PER_KWH * part // (WH_PER_KWH * whole))
         ]
 
-    def note_residual(self, state: State, day: int) -> None:
-        """Keeps what obliged members took from the grid on a settled day; a day that is settled again replaces it."""
-        for name in self._obliged:
-            place = day_key(day) + side_key(self._addresses[name], Side.BUY)
-            position: Position | None = state.get(Table.POSITION, place)
-            if position is not None:
-                self._residual[name, day] = position.residual
+    def hear(self, fact: Fact) -> None:
+        """Keeps what the grid supplied to obliged members; what is settled again takes the place of the earlier."""
+        if isinstance(fact, ContractMade) and fact.buyer in self._from_grid:
+            self._bought_by[fact.contract] = fact.buyer
+        elif isinstance(fact, ContractSettled) and fact.contract in self._bought_by:
+            short = np.maximum(energies(fact.consumed) - energies(fact.generated), 0)
+            self._from_grid[self._bought_by[fact.contract]][fact.contract] = int(short.sum())
+        elif isinstance(fact, PositionSettled) and fact.side is Side.BUY and fact.member in self._from_grid:
+            self._from_grid[fact.member][day_key(fact.day)] = int(energies(fact.residual).sum())
 
     def report(self, state: State) -> Said:
-        """Verified emissions so far: what every obliged member took from the grid."""
+        """Verified emissions so far: what the grid supplied to every obliged member."""
         period = _open_period(state)
         said: Said = []
         for name in self._obliged:
-            if state.get(Table.CARBON, self._addresses[name]) is None:
-                continue
-            taken = sum(energy for (member, _), energy in self._residual.items() if member == name)
-            grams = taken * INTENSITY_G_PER_KWH // WH_PER_KWH
-            said.append((REGISTRY, ReportEmissions(self._addresses[name], period, grams)))
+            address = self._addresses[name]
+            if state.get(Table.CARBON, address) is not None:
+                grams = sum(self._from_grid[address].values()) * INTENSITY_G_PER_KWH // WH_PER_KWH
+                said.append((REGISTRY, ReportEmissions(address, period, grams)))
         return said
 
     def balance(self, state: State) -> Said:
-        """Who has allowances left moves them to those that lack some, the greatest need first."""
+        """Who has allowances left moves them to those that lack some, greatest need and greatest surplus first."""
         accounts: dict[str, CarbonAccount] = {
             name: account for name in self._obliged if (account := state.get(Table.CARBON, self._addresses[name]))
         }
         periods = {name: period_of(account) for name, account in accounts.items()}
         free = {name: transferable(period) for name, period in periods.items()}
+        givers = sorted(periods, key=lambda name: (-free[name], name))
         said: Said = []
         for needy in sorted(periods, key=lambda name: (settlement(periods[name]), name)):
             missing = -settlement(periods[needy])
-            for giver in periods:
+            for giver in givers:
                 grams = min(missing, free[giver])
                 if grams > 0:
                     said.append((giver, MoveAllowances(self._addresses[needy], grams)))

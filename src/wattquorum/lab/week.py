@@ -25,7 +25,7 @@ from wattquorum.foundation.vectors import Int64s, energies, pack_energy, pack_pr
 from wattquorum.lab.calendar import TradingDay, days_from, local_date, moment, trading_day
 from wattquorum.lab.cast import SIDES, Signer, demo_genesis, registration
 from wattquorum.lab.funding import wanted_balance
-from wattquorum.lab.green import GreenOffices
+from wattquorum.lab.green import DAYS_BEFORE, GreenOffices
 from wattquorum.lab.grid_operator import Contracted, Grid, GridOperator
 from wattquorum.lab.members import Member
 from wattquorum.lab.offices import CASHIER, GOVERNORS, GRID_OPERATOR, METER_OPERATOR, REGISTRAR, ROLES
@@ -417,7 +417,6 @@ class Week:
                 break
             open_pages = [feeder for feeder in open_pages if feeder not in closed]
             at += SETTLE_MS
-        self._green.note_residual(self._node.ledger.state, start)
         if day is self._days[-1]:
             at = self._settle_carbon(at + SETTLE_MS)
         self._order(at, [(GRID_OPERATOR, CloseDay(start))])
@@ -438,7 +437,6 @@ class Week:
         at = self._say(at, self._green.offer(state, at + MS_PER_HOUR))
         at = self._say(at, self._green.buy(state, at))
         self._say(at, self._green.retire(state, f"consumption of {day.date.isoformat()}"))
-        self._green.note_residual(state, window.start_ms)
 
     def _say(self, at: int, said: Sequence[tuple[str, Payload]]) -> int:
         """Orders what was said, if anything; when the next thing can be said."""
@@ -448,12 +446,13 @@ class Week:
         return at + SETTLE_MS
 
     def _used_before(self) -> dict[str, Energy]:
-        """What each member used over the last seven days before the first traded one, or as many as there are."""
+        """What each member uses in as many days as are traded, by the mean of the last days before; 0 without any."""
         used: dict[str, Energy] = {}
         for trader in self._traders:
             if trader.side is Side.BUY:
-                days = [day for meter in trader.meters for day in list(self._readings[meter].values())[-7:]]
-                used[trader.member.name] = Energy(sum(int(day.sum()) for day in days))
+                known = [[int(day.sum()) for day in self._readings[meter].values()] for meter in trader.meters]
+                last = [days[-DAYS_BEFORE:] for days in known if days]
+                used[trader.member.name] = Energy(sum(sum(days) * self._plan.days // len(days) for days in last))
         return used
 
     def _seal(self, day: TradingDay, at: int) -> None:
@@ -478,9 +477,10 @@ class Week:
         return executed
 
     def _hear(self, executed: Executed) -> None:
-        """Members see their meters' readings as soon as they are on the ledger; the grid operator sees contracts."""
+        """Members see their meters' readings as soon as they are on the ledger; the offices see contracts and more."""
         for facts in executed.facts:
             for fact in facts:
+                self._green.hear(fact)
                 if isinstance(fact, ReadingTaken):
                     self._readings[fact.meter][fact.day] = energies(fact.energy)
                 elif isinstance(fact, ContractMade):

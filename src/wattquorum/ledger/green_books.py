@@ -234,9 +234,8 @@ class GreenBooks:
         withheld = 0
         for i in reversed(range(len(measured))):
             open_wh = max(0, measured[i] - before[i])
-            if added[i] > open_wh:
-                raise fault("certified", fact.meter, f"Some energy of interval {i} would be certified twice.")
-            must(added[i] == min(open_wh, room), "certified", fact.meter, "Its carry allows for something else.")
+            due = min(open_wh, room)
+            must(added[i] == due, "certified", fact.meter, f"Of interval {i} it may be {due} Wh.")
             room -= added[i]
             withheld += open_wh - added[i]
         day.certified[fact.meter] = [b + a for b, a in zip(before, added, strict=True)]

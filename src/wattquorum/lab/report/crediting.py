@@ -26,8 +26,8 @@ def crediting(week: Week) -> Section:
     )
     lead = (
         "Credit C runs from 0 to 100 points. A day that was kept raises it by a share of what is missing to 100; a "
-        "default lowers it in proportion to what was missed. Crosses mark defaults. It moves "
-        "when a day is closed or corrected."
+        "default lowers it in proportion to what was missed. Crosses mark defaults. It moves when a day is closed or "
+        "corrected. Named are those that defaulted; of all others, in grey, the list below brings one forward."
     )
     return Section("credit", "Credit", "Credit over the days", lead, body, {"events": _events(week)})
 

@@ -12,6 +12,14 @@ from wattquorum.records import green_tables as g
 from wattquorum.records.database import AnyRow
 
 TO_CHOOSE = ("retired", "active", "expired", "withdrawn", "split", "rolled_up")  # the most telling first
+CARBON_SAYS = (
+    "An illustration: obliged are the industrial customers. Their quota is what they use in as many days by the mean "
+    "of the week before, at the German mix of 2015 (534 g of CO2 per kWh), and of that 41/70, which is the part that "
+    "was free in 2016 in the European Union's scheme (Directive 2003/87/EC, article 10a(11)). Their emissions are what "
+    "the grid supplied to them at the mix of 2016 (527 g, estimated; both mixes: Umweltbundesamt, 30 May 2017); what "
+    "other members delivered counts nothing. Before the period is closed, those with allowances to spare move them to "
+    "those that lack some, without a price."
+)
 STATUSES = ("active", "split", "rolled_up", "retired", "withdrawn", "expired")
 
 
@@ -25,7 +33,8 @@ def green(week: Week) -> Section:
     choices = [(number, _name(week, row)) for number, row in whole]
     body = (
         chart("green-certified", "Energy certified by source and day", height=300)
-        + chart("green-held", "Whole certificates held after each closed day", height=360)
+        + "<h3>Whole certificates held after each closed day</h3>"
+        + chart("green-held", "Whole certificates of every holder after each closed day", height=360)
         + '<div class="choosers">'
         + chooser("green-bundle", "What is it made of", choices)
         + "</div>"
@@ -33,13 +42,12 @@ def green(week: Week) -> Section:
         + behind("What every device certified", _devices(week))
         + "<h3>Carbon allowances</h3>"
         + paragraph(
-            "An illustration: obliged are the industrial customers; their quota is last week's use at the German mix "
-            "of 2015 (534 g of CO2 per kWh), their emissions are what they took from the grid at that of 2016 (527 g, "
-            "estimated; both: Umweltbundesamt, 30 May 2017)."
+            CARBON_SAYS
             if week.rows(select(g.carbon_accounts.c.account).limit(1))
             else "Nobody is obliged on this chain."
         )
         + table("Accounts by period", CARBON_HEADINGS, _carbon(week), sides="lrrrrrrr")
+        + table("Allowances that changed hands", ("block", "from", "to", "allowances"), _moved(week), sides="rllr")
     )
     lead = (
         "Each metered Wh from wind, sun or biomass backs one certificate and no more; hydro earns none. Energy is "
@@ -144,3 +152,11 @@ def _carbon(week: Week) -> list[list[str | int]]:
         said = "open" if result is None else format_carbon(Carbon(result.settled_g))
         rows.append([week.name_of[row.account], row.period, *texts, said])
     return sorted(rows, key=lambda row: (row[1], row[0]))
+
+
+def _moved(week: Week) -> list[list[str | int]]:
+    moves = g.allowance_moves.c
+    return [
+        [row.height, week.name_of[row.giver], week.name_of[row.taker], format_carbon(Carbon(row.moved_g))]
+        for row in week.rows(select(g.allowance_moves).order_by(moves.height, moves.sequence))
+    ]

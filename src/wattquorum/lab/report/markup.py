@@ -34,21 +34,30 @@ def chooser(name: str, label: str, options: Iterable[tuple[Cell, str]]) -> str:
 
 
 def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]], *, sides: str = "") -> str:
-    """A table; `sides` names how each column is set: l left, r right, t as text that may wrap; left by default."""
+    """A table; `sides` names how each column is set: l left, r right, t as text that may wrap; left by default.
+
+    On a narrow screen a table with text becomes a stack of cards, whose cells say their headings themselves.
+    """
     sides = sides.ljust(len(headings), "l")
+    stacked = "t" in sides
+    kind = ' class="stacked"' if stacked else ""
+    labels = [f' data-label="{escape(text)}"' if stacked else "" for text in headings]
     head = "".join(
         f'<th scope="col" class="{side}">{escape(text)}</th>' for side, text in zip(sides, headings, strict=True)
     )
     body = "".join(
         "<tr>"
-        + "".join(f'<td class="{side}">{escape(str(cell))}</td>' for side, cell in zip(sides, row, strict=True))
+        + "".join(
+            f'<td class="{side}"{label}>{escape(str(cell))}</td>'
+            for side, label, cell in zip(sides, labels, row, strict=True)
+        )
         + "</tr>"
         for row in rows
     )
     if not body:
         body = f'<tr><td class="none" colspan="{len(headings)}">none</td></tr>'
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table{kind}>'
         f"<caption><span>{escape(caption)}</span></caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

@@ -32,7 +32,8 @@ def standing(week: Week) -> Section:
         + chooser("standing-member", "Over the days", [(member.number, member.name) for member in week.members])
         + "</div>"
         + chart("standing-time", "A member's weight by component over the days", height=340)
-        + chart("standing-power", "Voting power of every owner's vote at each tolerance", height=420)
+        + "<h3>Voting power, by how many voters may be lost</h3>"
+        + chart("standing-power", "Voting power of every owner's vote at lowest, default and highest tolerance", height=620)
         + table("How many voters decide, by tolerance", POWER_HEADINGS, _sizes(week), sides="rrrrl")
         + behind("Components and weight of every side", _table(week))
         + "<h3>Groups</h3>"
@@ -45,7 +46,13 @@ def standing(week: Week) -> Section:
         "was held; carbon is a neutral 50 for members without a closed period. Voting power is a projection of weights "
         "that keeps any few voters from deciding or from stopping everything. " + _one_vote(week)
     )
-    data = {"weights": _weights(week), "coefficients": _coefficients(week), "power": _power(week)}
+    power = _power(week)
+    data = {
+        "weights": _weights(week),
+        "coefficients": _coefficients(week),
+        "power": power,
+        "tolerance": tolerance_default(len(power)),
+    }
     return Section("standing", "Standing", "Who would carry which vote", lead, body, data)
 
 

@@ -45,16 +45,17 @@ function fill(id, ...content) {
   byId(id).replaceChildren(...content);
 }
 
-// `columns` are [heading, l or r]; a cell is text or an element; the last row is a total if `total` says so.
+// `columns` are [heading, l, r or t as in markup.table]; a cell is text or an element; the last row is a total if `total` says so.
 function tableOf(caption, columns, rows, { total = false, marked = -1 } = {}) {
   const side = (i) => columns[i][1] + (i === marked ? " marked" : "");
   const head = element("tr", columns.map(([text], i) => element("th", text, { scope: "col", class: side(i) })));
+  const stacked = columns.some(([, kind]) => kind === "t");
   const body = rows.map((row, place) => element(
     "tr",
-    row.map((cell, i) => element("td", cell, { class: side(i) })),
+    row.map((cell, i) => element("td", cell, { class: side(i), ...(stacked && { "data-label": columns[i][0] }) })),
     total && place === rows.length - 1 ? { class: "total" } : {},
   ));
-  return element("table", [element("caption", element("span", caption)), element("thead", head), element("tbody", body)]);
+  return element("table", [element("caption", element("span", caption)), element("thead", head), element("tbody", body)], stacked ? { class: "stacked" } : {});
 }
 
 // Look --------------------------------------------------------------------------------------------------------------
@@ -74,6 +75,20 @@ function axis(title, more = {}) {
     gridcolor: colour("line"), linecolor: colour("line"), zerolinecolor: colour("plain"), tickcolor: colour("line"),
     tickfont: { color: colour("soft"), size: 12 }, automargin: true, ...more,
   };
+}
+
+// Labels at the right ends of lines; `ends` are { at, text, shade }. Where they would touch they move apart, to both sides alike:
+// half way between the places that they get from below and from above.
+function endLabels(ends, [low, high], heightPx, gapPx = 15) {
+  const sorted = [...ends].sort((one, other) => one.at - other.at);
+  const wanted = sorted.map((end) => ((end.at - low) / (high - low)) * heightPx);
+  const up = [...wanted], down = [...wanted];
+  for (let i = 1; i < up.length; i += 1) up[i] = Math.max(up[i], up[i - 1] + gapPx);
+  for (let i = down.length - 2; i >= 0; i -= 1) down[i] = Math.min(down[i], down[i + 1] - gapPx);
+  return sorted.map(({ at, text, shade }, i) => ({
+    xref: "paper", x: 1, xanchor: "left", xshift: 7, y: at, yanchor: "middle", yshift: (up[i] + down[i]) / 2 - wanted[i],
+    text, showarrow: false, font: { size: 12, color: shade },
+  }));
 }
 
 function draw(id, traces, layout = {}) {

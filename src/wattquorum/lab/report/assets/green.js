@@ -16,18 +16,20 @@ function drawCertified() {
   draw("green-certified", traces, { barmode: "stack", yaxis: axis("certified [MWh]") });
 }
 
+// A row for every holder, who holds most on top, with the number in each cell.
 function drawHeld() {
   const rows = report.green.held;
-  const holders = [...new Set(rows.map((row) => row[1]))].sort((one, other) => one - other);
   const days = week.days.map((day) => day.label);
-  const traces = holders.map((holder) => {
-    const held = days.map((_, day) => rows.find((row) => row[0] === day && row[1] === holder)?.[2] ?? null);
-    return {
-      type: "scatter", mode: "lines+markers", name: week.names[holder], x: days, y: held, line: { width: 1.8, color: holder < week.members.length ? memberColour(holder) : colour("plain") },
-      showlegend: false, hovertemplate: `${week.names[holder]}, %{x}: %{y} whole certificates<extra></extra>`,
-    };
-  });
-  draw("green-held", traces, { yaxis: axis("whole certificates held", { rangemode: "tozero" }), xaxis: axis("day that was closed", { showgrid: false }), hovermode: "closest" });
+  const holders = [...new Set(rows.map((row) => row[1]))].map((holder) => ({
+    name: week.names[holder], held: days.map((_, day) => rows.find((row) => row[0] === day && row[1] === holder)?.[2] ?? 0),
+  }));
+  holders.sort((one, other) => one.held.at(-1) - other.held.at(-1) || other.name.localeCompare(one.name, "en", { numeric: true }));
+  byId("green-held").style.minHeight = `${60 + 24 * Math.max(holders.length, 2)}px`;
+  draw("green-held", [{
+    type: "heatmap", x: days, y: holders.map((holder) => holder.name), z: holders.map((holder) => holder.held), showscale: false, xgap: 2, ygap: 2,
+    text: holders.map((holder) => holder.held.map((count) => (count ? String(count) : ""))), texttemplate: "%{text}",
+    colorscale: [[0, colour("wash")], [1, colour("c1")]], hovertemplate: "%{y}, %{x}: %{z} whole certificates<extra></extra>",
+  }], { yaxis: axis("", { showgrid: false, ticks: "", dtick: 1 }), xaxis: axis("", { showgrid: false, side: "top" }), margin: { l: 90, r: 8, t: 34, b: 8 } });
 }
 
 const productionTime = () => new Intl.DateTimeFormat("en-GB", { timeZone: week.zone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -54,17 +56,17 @@ function drawLineage() {
   const found = lineageOf(Number(at));
   const issued = found.filter(([place]) => !report.green.lineage.some(([child]) => child === place));
   const rows = found.map(([place, depth]) => {
-    const [id, owner, meter, unit, first, end, start, stop, status, beneficiary, said, made, ended] = report.green.bundles[place];
+    const [id, owner, , unit, first, end, start, stop, status, beneficiary, said, made, ended] = report.green.bundles[place];
     const size = energyText((end - first) * unit);
     const about = [report.green.statuses[status].replace("_", " "), ended >= 0 ? `in block ${ended}` : "", beneficiary && `for ${beneficiary}`, said].filter(Boolean).join(", ");
-    return [`${"\u2003".repeat(depth)}${id.slice(0, 8)}`, unit === 1 ? "granular" : "whole", size, week.meters[meter], `${time.format(start)} to ${time.format(stop)}`, String(made), week.names[owner], about];
+    return [`${"\u2003".repeat(depth)}${id.slice(0, 8)}`, unit === 1 ? "granular" : "whole", size, time.formatRange(start, stop), String(made), week.names[owner], about];
   });
   const moves = report.green.moves.filter(([bundle]) => found.some(([place]) => place === bundle)).map(([bundle, height, giver, taker, amount]) => [
     report.green.bundles[bundle][0].slice(0, 8), String(height), week.names[giver], week.names[taker], amount ? moneyText(amount) : "given",
   ]);
   const parts = [
-    element("p", `Goes back to ${issued.length} bundle${issued.length === 1 ? "" : "s"} that an issuer certified. Each line is what the one above it was made of.`),
-    element("div", tableOf("Lineage, the youngest first", [["bundle", "l"], ["kind", "l"], ["size", "r"], ["device", "l"], ["produced", "l"], ["block", "r"], ["holder", "l"], ["stands", "l"]], rows), { class: "scroll", tabindex: "0" }),
+    element("p", `Goes back to ${issued.length} bundle${issued.length === 1 ? "" : "s"} of ${week.meters[report.green.bundles[at][2]]} that an issuer certified. Each line is what the one above it was made of.`),
+    element("div", tableOf("Lineage, the youngest first", [["bundle", "l"], ["kind", "l"], ["size", "r"], ["produced", "l"], ["block", "r"], ["holder", "l"], ["stands", "t"]], rows), { class: "scroll", tabindex: "0" }),
   ];
   if (moves.length) parts.push(element("div", tableOf("Changed hands", [["bundle", "l"], ["block", "r"], ["from", "l"], ["to", "l"], ["paid", "r"]], moves), { class: "scroll", tabindex: "0" }));
   fill("green-lineage", ...parts);
