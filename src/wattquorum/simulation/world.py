@@ -2,8 +2,9 @@
 
 Events stand in one heap, ordered by time and then by when they were put there. Every event goes into a hash, so that
 two runs are the same exactly if their hashes are. First comes the safety phase, in which anything may fail at any
-time; then faults freeze: some hosts, as many as the voting powers let be lost, are dead for good, all others are repaired
-and stay so, and within a bounded time every client must be answered again and all living ledgers agree (I13). Liveness is asked of a frozen world, because a world that heals by itself hides livelocks.
+time; then faults freeze: some hosts, as many as the voting powers let be lost, are dead for good, all others are
+repaired and stay so, and within a bounded time every client must be answered again and all living ledgers agree (I13).
+Liveness is asked of a frozen world, because a world that heals by itself hides livelocks.
 """
 
 from __future__ import annotations

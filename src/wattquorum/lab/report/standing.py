@@ -33,7 +33,9 @@ def standing(week: Week) -> Section:
         + "</div>"
         + chart("standing-time", "A member's weight by component over the days", height=340)
         + "<h3>Voting power, by how many voters may be lost</h3>"
-        + chart("standing-power", "Voting power of every owner's vote at lowest, default and highest tolerance", height=620)
+        + chart(
+            "standing-power", "Voting power of every owner's vote at lowest, default and highest tolerance", height=620
+        )
         + table("How many voters decide, by tolerance", POWER_HEADINGS, _sizes(week), sides="rrrrl")
         + behind("Components and weight of every side", _table(week))
         + "<h3>Groups</h3>"
