@@ -295,7 +295,7 @@ def test_on_a_phone_tables_with_text_are_cards_that_need_no_scrolling(page: Page
         .evaluate_all(f"cells => cells.map({says})")[-1]
         .startswith('"reason" ')
     )
-    deciding = page.get_by_role("region", name="How many members decide, by tolerance")
+    deciding = page.get_by_role("region", name="How many voters decide, by tolerance")
     assert deciding.evaluate("element => element.scrollWidth <= element.clientWidth")
 
 

@@ -7,6 +7,7 @@ what was found; the world adds when, and the seed.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,6 @@ from wattquorum.consensus.raft.engine import Raft, Role
 from wattquorum.consensus.raft.entries import Entry, Kind, configuration_of
 from wattquorum.consensus.raft.records import Appended, Ballot, Base, decode_record
 from wattquorum.foundation.codec import encode
-from wattquorum.foundation.identities import tagged_hash
 from wattquorum.ledger.accounts import reserved
 from wattquorum.ledger.blocks import Outcome, header_hash
 from wattquorum.ledger.conservation import Books
@@ -290,4 +290,4 @@ class Checkers:
 
 
 def _digest(entry: Entry) -> bytes:
-    return tagged_hash("entry", encode(entry))
+    return hashlib.sha256(encode(entry)).digest()

@@ -128,11 +128,14 @@ def test_6_4_whoever_leads_next_is_asked_again() -> None:
     assert bench.said(AskRead, to=C) == [AskRead(2, 7)]
 
 
-def test_6_4_what_may_have_been_lost_is_asked_again_with_a_heartbeat() -> None:
+def test_6_4_what_may_have_been_lost_is_asked_again_after_an_election_timeout_and_not_with_each_heartbeat() -> None:
     bench = Bench(THREE)
     bench.follow(B, 1)
     read(bench, 7)
     bench.told()
+    bench.follow(B, 1)
+    assert bench.said(AskRead, to=B) == []
+    bench.wait(Settings().election_ms)
     bench.follow(B, 1)
     assert bench.said(AskRead, to=B) == [AskRead(1, 7)]
 
