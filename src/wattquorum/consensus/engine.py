@@ -107,6 +107,14 @@ class Engine(Protocol):
     def configuration(self) -> Configuration:
         """The effective configuration: the last that was recorded, decided or not."""
 
+    @property
+    def term(self) -> int:
+        """The term or view it is in; 0 where there are none."""
+
+    @property
+    def leader(self) -> bytes:
+        """Who orders in it as far as is known: payloads that wait elsewhere are best sent there. Empty: nobody."""
+
     def receive(self, sender: bytes, frame: bytes, now: Millis, /) -> None:
         """A frame arrived from a replica whose identity the driver has checked."""
 

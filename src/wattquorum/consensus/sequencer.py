@@ -72,6 +72,16 @@ class Sequencer:
         """The effective configuration."""
         return self._configuration
 
+    @property
+    def term(self) -> int:
+        """0: it never changes."""
+        return 0
+
+    @property
+    def leader(self) -> bytes:
+        """Itself."""
+        return self._configuration.new[0].replica
+
     def receive(self, sender: bytes, _frame: bytes, _now: Millis, /) -> None:
         """Refused("orders_alone"): there is no other replica, so whoever sent this is a stranger."""
         raise Refused("orders_alone", "sender", sender)

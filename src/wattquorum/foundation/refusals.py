@@ -91,6 +91,9 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "role_unknown": ("is not a role", "See the table of roles."),
     "role_missing": ("does not have the role that this needs", "Ask a governor to grant the role."),
     "governors_too_few": ("would leave fewer governors than must agree", "Grant the role to another account first."),
+    "validator_exists": ("has a replica already", "A legal owner runs one replica, with a key of its own."),
+    "validator_unknown": ("is no replica that this concerns", "Check its address, and who runs it."),
+    "validators_too_few": ("would leave nobody who votes", "Admit another replica first."),
     # delivery days and trading
     "band_violated": ("lies outside the price band", "Choose a price inside the band."),
     "collateral_short": ("is less than the collateral that this needs", "Deposit more or promise less."),

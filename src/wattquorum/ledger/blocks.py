@@ -28,6 +28,20 @@ class Applied(Record, frozen=True):
     hash: Digest
 
 
+class Round(Record, frozen=True):
+    """Under which votes a block is ordered: the term that its proposer leads, and the versions in force.
+
+    Both are one but while a change of power is joint. Whoever orders alone has 0 for all.
+    """
+
+    term: Unsigned
+    old: Unsigned
+    new: Unsigned
+
+
+ALONE: Final = Round(0, 0, 0)
+
+
 class Ordered(Record, frozen=True):
     """What a proposer orders: the entry that a consensus engine carries as opaque bytes."""
 
@@ -35,7 +49,8 @@ class Ordered(Record, frozen=True):
     applied: Applied
     proposer: Key
     signature: Signature
-    evidence: bytes
+    round: Round
+    evidence: bytes  # of who completed the quorum for an earlier block (`ledger.rounds`)
     transactions: tuple[bytes, ...]
     attachments: tuple[bytes, ...]  # rows of readings; they stand beside the block, never in it
 
@@ -80,6 +95,7 @@ class Header(Record, frozen=True):
     epoch: Unsigned
     proposer: Key
     proposal_signature: Signature
+    round: Round
     evidence: bytes
     transactions_root: Digest
     receipts_root: Digest
@@ -131,6 +147,7 @@ class Proposed(Record, frozen=True):
     chain: bytes
     time_ms: Unsigned
     applied: Applied
+    round: Round
     evidence: bytes
     transactions_root: bytes
 
@@ -147,6 +164,7 @@ def ordered_of(block: Block, attachments: Iterable[bytes]) -> Ordered:
         header.applied,
         header.proposer,
         header.proposal_signature,
+        header.round,
         header.evidence,
         block.transactions,
         tuple(attachments),
@@ -160,9 +178,10 @@ def order(
     applied: Applied,
     transactions: tuple[bytes, ...],
     attachments: tuple[bytes, ...] = (),
+    round_: Round = ALONE,
     evidence: bytes = b"",
 ) -> bytes:
     """A signed entry for the consensus engine."""
-    proposed = Proposed(chain_id, time_ms, applied, evidence, transactions_root(transactions))
+    proposed = Proposed(chain_id, time_ms, applied, round_, evidence, transactions_root(transactions))
     signature = key.sign(PROPOSAL_PURPOSE, encode(proposed))
-    return encode(Ordered(time_ms, applied, key.public, signature, evidence, transactions, attachments))
+    return encode(Ordered(time_ms, applied, key.public, signature, round_, evidence, transactions, attachments))

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from wattquorum.consensus.configuration import Configuration
 from wattquorum.foundation.codec import changed, encode
-from wattquorum.foundation.identities import Signed, Verifier, is_signed, tagged_hash
+from wattquorum.foundation.identities import Signed, Verifier, address_of, is_signed, tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import (
@@ -35,6 +36,7 @@ from wattquorum.ledger.blocks import (
     Outcome,
     Proposed,
     Receipt,
+    Round,
     decode_ordered,
     header_hash,
     receipts_root,
@@ -47,6 +49,7 @@ from wattquorum.ledger.genesis import Genesis, chain_id_of, decode_genesis, firs
 from wattquorum.ledger.metering import rows_in_use
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import Shelf
+from wattquorum.ledger.rounds import check_round, end_epoch, note_round
 from wattquorum.ledger.state import State, Table, next_digest
 from wattquorum.ledger.transactions import (
     Accept,
@@ -72,6 +75,7 @@ from wattquorum.ledger.transactions import (
     Payload,
     PayOut,
     Propose,
+    ReadyValidator,
     Received,
     Register,
     ReportEmissions,
@@ -91,6 +95,7 @@ from wattquorum.ledger.transactions import (
     WithdrawSale,
     transaction_hash,
 )
+from wattquorum.ledger.validators import configuration_of, ready_validator, seat_voters, seats_of, vector_of
 
 BLOCK_TRANSACTIONS_MAX: Final = 20_000
 APPLIED_LAG_MAX: Final = 1_024  # blocks that a proposer may have ordered beyond the last one it executed
@@ -134,6 +139,7 @@ RULES: Final[dict[type, Callable[[Context, Any], None]]] = {
     MoveAllowances: carbon.move_allowances,
     ReportEmissions: carbon.report_emissions,
     CloseCarbonPeriod: carbon.close_carbon_period,
+    ReadyValidator: ready_validator,
 }
 
 
@@ -167,7 +173,6 @@ class Ledger:
         "founding_facts",
         "genesis",
         "genesis_bytes",
-        "proposers",
         "shelf",
         "state",
         "tip",
@@ -178,7 +183,6 @@ class Ledger:
         self.genesis: Genesis = decode_genesis(genesis_bytes)
         self.genesis_bytes = genesis_bytes
         self.chain_id = chain_id_of(genesis_bytes)
-        self.proposers = frozenset(bytes.fromhex(key) for key in self.genesis.proposers)
         self.state: State
         self.state, self.founding_facts = first_state(self.genesis, self.chain_id)
         self.shelf = Shelf()
@@ -225,6 +229,24 @@ class Ledger:
         found: Account | None = self.state.get(Table.ACCOUNT, address)
         return found
 
+    @property
+    def configuration(self) -> Configuration:
+        """Who votes by the newest vector, as an engine is told it; whether it is in force the engine knows."""
+        return configuration_of(self.state, seats_of(self.state).newest)
+
+    def round_of(self, configuration: Configuration, term: int) -> Round:
+        """What a proposal says of an engine's effective configuration, whose old half names no version."""
+        if configuration.old is None:
+            return Round(term, configuration.version, configuration.version)
+        old = configuration.version - 1
+        while (vector := vector_of(self.state, old)) is not None and vector.voters != configuration.old:
+            old -= 1
+        return Round(term, old, configuration.version)
+
+    def votes(self, key: bytes) -> bool:
+        """Whether a replica's key was ever admitted here."""
+        return self.state.get(Table.VALIDATOR, address_of(self.chain_id, key)) is not None
+
     def execute(self, entry: bytes, verify: Verifier) -> Executed:
         """Executes an ordered entry and moves the tip.
 
@@ -247,7 +269,7 @@ class Ledger:
         received = tuple(_receive(data) for data in ordered.transactions)
         keys = tuple(self._key_of(each) for each in received)
         root = transactions_root(ordered.transactions)
-        proposed = Proposed(self.chain_id, ordered.time_ms, ordered.applied, ordered.evidence, root)
+        proposed = Proposed(self.chain_id, ordered.time_ms, ordered.applied, ordered.round, ordered.evidence, root)
         checks = [proposed.check(ordered.proposer, ordered.signature)]
         checks.extend(
             each.check(key) for each, key in zip(received, keys, strict=True) if isinstance(each, Received) and key
@@ -271,6 +293,7 @@ class Ledger:
         beside = {put: data for data in ordered.attachments if (put := _shelve(self.shelf, data))}
         context = Context(self.state, self.shelf, self._tariffs, self.chain_id, self._reserved)
         context.now, context.height, context.beside = Millis(ordered.time_ms), self.height + 1, dict.fromkeys(beside)
+        note_round(self.state, self.chain_id, context.height, ordered)
         receipts, facts, done = [], [], list[Payload]()
         for data, each, key in zip(ordered.transactions, received, signed, strict=True):
             context.facts, context.transfers, context.owing, context.done = [], [], {}, ("", "")
@@ -344,6 +367,8 @@ class Ledger:
         ends = ordered.time_ms >= chain.epoch_started_ms + parameters.epoch_ms
         if ends:
             self.state.put(Table.CHAIN, b"", changed(chain, epoch=chain.epoch + 1, epoch_started_ms=ordered.time_ms))
+            end_epoch(self.state, parameters)
+        seat_voters(self.state, parameters, self.height + 1, self.digest, epoch_ends=ends)
         header = Header(
             self.height + 1,
             self.tip_hash,
@@ -352,6 +377,7 @@ class Ledger:
             chain.epoch,
             ordered.proposer,
             ordered.signature,
+            ordered.round,
             ordered.evidence,
             root,
             receipts_root(receipts),
@@ -362,8 +388,7 @@ class Ledger:
         return Block(header, ordered.transactions, receipts)
 
     def _check_order(self, ordered: Ordered) -> None:
-        if ordered.proposer not in self.proposers:
-            raise Refused("role_missing", "proposer", ordered.proposer, "Only the genesis's proposers order blocks.")
+        check_round(self.state, self.chain_id, ordered)
         if len(ordered.transactions) > BLOCK_TRANSACTIONS_MAX:
             raise Refused(
                 "out_of_range", "transactions", len(ordered.transactions), f"At most {BLOCK_TRANSACTIONS_MAX}."

@@ -14,6 +14,7 @@ from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.holdings import Ending, SaleEnding
 from wattquorum.ledger.parameters import Parameters
+from wattquorum.ledger.seats import Seat
 from wattquorum.ledger.transactions import MeterPoint, ReportFlow
 
 
@@ -439,6 +440,14 @@ class DisputeFiled(Record, frozen=True):
     statement: str
 
 
+class ValidatorChanged(Record, frozen=True):
+    """A replica was admitted, got its vote, was given to a member, or was removed."""
+
+    replica: bytes
+    member: bytes
+    seat: Seat
+
+
 Fact = (
     AccountOpened
     | MeterAdded
@@ -481,4 +490,5 @@ Fact = (
     | DayClosed
     | DaySealed
     | DisputeFiled
+    | ValidatorChanged
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from wattquorum.consensus.configuration import Voter
 from wattquorum.foundation.codec import Name, Named, Unsigned, from_json, to_named_json
 from wattquorum.foundation.identities import CHAIN_ID_BYTES, KEY_BYTES, address_of, tagged_hash
 from wattquorum.foundation.refusals import Refused
@@ -16,6 +17,7 @@ from wattquorum.ledger.accounts import GRANTABLE, Account, Reserved, Role, Statu
 from wattquorum.ledger.entities import Chain
 from wattquorum.ledger.facts import AccountOpened, Fact, ParametersChanged, RoleChanged
 from wattquorum.ledger.parameters import DEFAULTS, Parameters, check, with_changes
+from wattquorum.ledger.seats import VERSION_KEY_BYTES, Seat, Seats, Validator, Vector
 from wattquorum.ledger.state import State, Table
 
 FORMAT: Final = 1
@@ -67,6 +69,8 @@ def decode_genesis(data: bytes) -> Genesis:
     governors = sum("GOVERNOR" in founder.roles for founder in genesis.founders)
     if not 1 <= genesis.approvals_needed <= governors:
         raise Refused("out_of_range", "genesis.approvals_needed", genesis.approvals_needed, f"Choose 1..{governors}.")
+    if len(set(genesis.proposers)) != len(genesis.proposers):
+        raise Refused("validator_exists", "genesis.proposers", "twice the same", "Name every proposer's key once.")
     if not genesis.proposers:
         raise Refused("out_of_range", "genesis.proposers", "none", "Name at least one proposer's key.")
     for proposer in genesis.proposers:
@@ -123,6 +127,12 @@ def first_state(genesis: Genesis, chain_id: bytes) -> tuple[State, list[Fact]]:
         address = getattr(special, name)
         state.put(Table.ACCOUNT, address, Account(b"", Status.ACTIVE, 0, 0, 0, 0, name, name, genesis.created_ms, 0))
         facts.append(AccountOpened(address, name, name))
+    voters = []
+    for replica, key in sorted((address_of(chain_id, key), key) for key in map(bytes.fromhex, genesis.proposers)):
+        state.put(Table.VALIDATOR, replica, Validator(key, b"", Seat.VOTER, 0, 0, 0))
+        voters.append(Voter(replica, 1))
+    state.put(Table.VECTOR, bytes(VERSION_KEY_BYTES), Vector(tuple(voters), (), 0, b""))
+    state.put(Table.SEATS, b"", Seats(0, 0, 0, 0, 0, 0))
     for founder in genesis.founders:
         key = bytes.fromhex(founder.key)
         roles = Role(0)

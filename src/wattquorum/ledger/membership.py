@@ -34,6 +34,7 @@ from wattquorum.ledger.state import Table, day_key, side_key
 from wattquorum.ledger.transactions import (
     Action,
     AddMeter,
+    AddValidator,
     Approve,
     GrantRole,
     Leave,
@@ -42,6 +43,7 @@ from wattquorum.ledger.transactions import (
     PublishDay,
     RecoverKey,
     Register,
+    RemoveValidator,
     RevokeRole,
     RotateKey,
     SetParameters,
@@ -49,6 +51,7 @@ from wattquorum.ledger.transactions import (
     identifier,
     rotation_message,
 )
+from wattquorum.ledger.validators import add_validator, dismiss, remove_validator
 
 ROTATION_PURPOSE = "rotation"
 METERS_MAX = 64
@@ -152,6 +155,7 @@ def leave(context: Context, _: Leave) -> None:
         raise Refused("role_held", "sender", account.name, "Governors take its roles back first.")
     context.change_account(context.sender, status=Status.LEAVING, left_ms=context.now)
     context.tell(StatusChanged(context.sender, Status.LEAVING, "the member leaves"))
+    dismiss(context, context.sender)
 
 
 # Governance
@@ -213,6 +217,10 @@ def _execute(context: Context, action: Action) -> None:
                 raise Refused("out_of_range", "account", action.account, "Reserved accounts have no key.")
             context.change_account(action.account, key=action.key)
             context.tell(KeyChanged(action.account, action.key, True))
+        case AddValidator():
+            add_validator(context, action)
+        case RemoveValidator():
+            remove_validator(context, action)
 
 
 def _set_parameters(context: Context, action: SetParameters) -> None:

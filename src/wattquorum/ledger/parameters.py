@@ -23,6 +23,13 @@ class Silence(IntEnum):
     LAPSE = 2
 
 
+class Voting(IntEnum):
+    """What a validator's vote is worth."""
+
+    WEIGHTED = 1  # by its member's standing
+    EQUAL = 2
+
+
 class Parameters(Record, frozen=True):
     """One version of all parameters; `RANGES` gives unit, range, default and meaning of each."""
 
@@ -65,6 +72,12 @@ class Parameters(Record, frozen=True):
     b_participation: int
     b_certificates: int
     b_carbon: int
+    rho: int
+    participation_epochs: int
+    voting: int
+    voters_lost: int
+    hysteresis: int
+    probation_days: int
 
     @property
     def generator_coefficients(self) -> Coefficients:
@@ -160,6 +173,12 @@ RANGES: Final = (
     Range("b_participation", "ppm", 0, MILLION, 200_000, "of participation"),
     Range("b_certificates", "ppm", 0, MILLION, 150_000, "of certificates"),
     Range("b_carbon", "ppm", 0, MILLION, 150_000, "of carbon; all five add up to 1,000,000"),
+    Range("rho", "millionths of a point", 0, POINTS_MAX, MILLION, "what replies in all rounds of an epoch earn (A-12)"),
+    Range("participation_epochs", "epochs", 1, 10_000, 10, "between two decays of participation (A-16, L-16)"),
+    Range("voting", "1 weighted, 2 equal", 1, 2, 1, "whether standing carries a validator's vote (A-7, A-8)"),
+    Range("voters_lost", "voters", 0, 1_000, 0, "that may fail at once; 0: a third of all but one, at least one"),
+    Range("hysteresis", "ppm of all power", 0, MILLION, 10_000, "change below which powers stay as they are"),
+    Range("probation_days", "closed days", 0, 3_650, 7, "before a new validator's standing counts (L-17)"),
 )
 
 BY_NAME: Final = {each.name: each for each in RANGES}

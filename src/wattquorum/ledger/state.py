@@ -41,6 +41,7 @@ from wattquorum.ledger.entities import (
 from wattquorum.ledger.holdings import Bundle, CarbonAccount, Certified, Device, Holding, Registry, Sale
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.proofs import leaf_hash, root_of_hashes
+from wattquorum.ledger.seats import KeptRound, Seats, Validator, Vector
 
 
 class Table(IntEnum):
@@ -73,6 +74,10 @@ class Table(IntEnum):
     REGISTRY = 25
     CARBON = 26
     FLOW = 30
+    VALIDATOR = 40
+    VECTOR = 41
+    SEATS = 42
+    ROUND = 43
 
 
 KINDS: Final[dict[Table, Any]] = {
@@ -103,6 +108,10 @@ KINDS: Final[dict[Table, Any]] = {
     Table.REGISTRY: Registry,
     Table.CARBON: CarbonAccount,
     Table.FLOW: FlowVersion,
+    Table.VALIDATOR: Validator,
+    Table.VECTOR: Vector,
+    Table.SEATS: Seats,
+    Table.ROUND: KeptRound,
 }
 
 DAY_KEY_BYTES: Final = 8

@@ -125,7 +125,20 @@ class RecoverKey(Record, frozen=True, tag=5):
     key: Key
 
 
-Action = SetParameters | PublishDay | GrantRole | RevokeRole | RecoverKey
+class AddValidator(Record, frozen=True, tag=46):
+    """A replica of a member is admitted: as a learner, or a founding one that is given to its member (L-17)."""
+
+    member: Address
+    key: Key
+
+
+class RemoveValidator(Record, frozen=True, tag=47):
+    """A replica loses its vote."""
+
+    replica: Address
+
+
+Action = SetParameters | PublishDay | GrantRole | RevokeRole | RecoverKey | AddValidator | RemoveValidator
 
 
 class Propose(Record, frozen=True, tag=6):
@@ -138,6 +151,12 @@ class Approve(Record, frozen=True, tag=7):
     """A governor approves a proposal; the approval that completes the quorum executes it."""
 
     proposal: Identifier
+
+
+class ReadyValidator(Record, frozen=True, tag=48):
+    """A member's replica has caught up and asks for its vote."""
+
+    replica: Address
 
 
 # Negotiation
@@ -454,6 +473,7 @@ Payload = (
     | ReportEmissions
     | CloseCarbonPeriod
     | WithdrawSale
+    | ReadyValidator
 )
 
 

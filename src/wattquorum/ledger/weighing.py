@@ -2,7 +2,7 @@
 
 Credit is updated with the day's judgement; here volume and line follow from the same day, and all components are put
 together. Weights are told and not stored: they are a function of the state, and whoever needs them computes them. What
-the ledger does not know yet counts as the rules say of one that has nothing: participation 0 without a quorum,
+the ledger does not know yet counts as the rules say of one that has nothing: participation 0 without a replica,
 carbon neutral for members that are not obliged or whose first period is not closed (L-19).
 """
 
@@ -100,6 +100,7 @@ def weights(state: State, parameters: Parameters) -> list[Weighed]:
     """The weight of every member's side as the state has it, by ascending address, sell before buy."""
     found = []
     held, emitted = certificate_points(state, Scale(parameters.certificate_scale)), carbon_points(state)
+    taking_part = participation_points(state)
     generator, consumer = parameters.generator_coefficients, parameters.consumer_coefficients
     for key, each in state.items(Table.SIDE):
         own: MemberSide = each
@@ -111,7 +112,7 @@ def weights(state: State, parameters: Parameters) -> list[Weighed]:
         components = Components(
             Points(own.credit),
             Points(own.volume),
-            NOTHING,
+            taking_part.get(address, NOTHING),
             held.get(address, NOTHING),
             emitted.get(address, NEUTRAL),
             of_line,
@@ -132,6 +133,11 @@ def members(state: State, parameters: Parameters) -> list[Member]:
         account: Account = state.get(Table.ACCOUNT, address)
         found.append(member_of(address, account.legal_owner, of.get(Side.SELL), of.get(Side.BUY)))
     return found
+
+
+def participation_points(state: State) -> dict[bytes, Points]:
+    """A-12 for every member whose replica votes or learns."""
+    return {each.member: Points(each.participation) for _, each in state.items(Table.VALIDATOR) if each.member}
 
 
 def certificate_points(state: State, scale: Scale) -> dict[bytes, Points]:

@@ -168,6 +168,20 @@ class Pool:
             del self._waiting[hash_]
         return tuple(taken)
 
+    def release(self) -> None:
+        """Lets what was reserved wait again, in its old place: its block may never come."""
+        self._waiting = dict(self._known)
+
+    def waiting(self) -> tuple[Pending, ...]:
+        """What waits and is not reserved, in the order in which it came."""
+        return tuple(self._waiting.values())
+
+    def move_to(self, ledger: Ledger) -> None:
+        """Goes on over another ledger of the chain, which is further; drops what it has executed already."""
+        self._ledger = ledger
+        self.release()
+        self._realign(list(self._senders))
+
     def _no_longer(self, pending: Pending, now: Millis) -> Refused | None:
         account = self._ledger.account(pending.received.body.sender)
         if account is None or account.key != pending.check.key:

@@ -2,22 +2,66 @@
 
 Transactions go into the pool, entries of them into the engine, committed entries through the ledger, and blocks with
 their facts come out. Whoever drives it, a node or a simulated world, makes records durable, carries messages and says
-what time it is. Whatever engine decides, this is the only place where its decisions meet the ledger. Engines that
-want proposals judged before they support them are not driven here.
+what time it is. Whatever engine decides, this is the only place where its decisions meet the ledger: here the ledger's
+voting powers go down to the engine, and who completed a quorum goes up into the next block. What waits at a replica
+that does not order is sent to the one that does. Engines that want proposals judged before they support them are not
+driven here.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Final, NamedTuple
 
-from wattquorum.consensus.engine import Committed, Durable, Engine, Message
-from wattquorum.foundation.identities import SigningKey, Verifier
+from wattquorum.consensus.engine import Committed, Durable, Engine, Message, Restore
+from wattquorum.foundation.codec import Decoder, Record, encode
+from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger import snapshots
 from wattquorum.ledger.blocks import order
 from wattquorum.ledger.execution import Executed, Ledger
-from wattquorum.replica.pool import Dropped, Limits, Pool
+from wattquorum.ledger.readings import encode_rows
+from wattquorum.ledger.rounds import evidence_of
+from wattquorum.replica.pool import Dropped, Limits, Pending, Pool
+
+FORWARD_BYTES_MAX: Final = 1 << 20  # in one frame; a single larger transaction still goes alone
+FORWARD_AGAIN_MS: Final = 1_000  # what was sent to the leader and is in no block by then is sent again
+
+
+class Kind(IntEnum):
+    """What a frame between replicas holds."""
+
+    ENGINE = 0
+    TRANSACTIONS = 1
+
+
+class Frame(Record, frozen=True):
+    """What replicas send each other."""
+
+    kind: Kind
+    data: bytes
+
+
+class Forwarded(Record, frozen=True):
+    """A transaction that came to a replica which does not order, and the rows beside it."""
+
+    data: bytes
+    attachment: bytes | None
+
+
+class StateCopy(Record, frozen=True):
+    """A snapshot of the ledger with the rows that its open days need."""
+
+    snapshot: bytes
+    rows: tuple[bytes, ...]
+
+
+_frames: Final = Decoder[Frame](Frame, "frame")
+_forwarded: Final = Decoder[tuple[Forwarded, ...]](tuple[Forwarded, ...], "forwarded transactions")
+_copies: Final = Decoder[StateCopy](StateCopy, "copy of a state")
 
 
 class Work(NamedTuple):
@@ -31,10 +75,30 @@ class Work(NamedTuple):
     deadline: int | None  # call `turn` then, if nothing happens before [ms]
 
 
+class Proven(NamedTuple):
+    """Who completed the quorum for a block of this replica's."""
+
+    term: int
+    height: int
+    followers: tuple[bytes, ...]
+
+
 class Replica:
     """A replica of the ledger that may propose blocks with its key."""
 
-    __slots__ = ("_ahead", "_engine", "_key", "_last_ms", "_pool", "ledger")
+    __slots__ = (
+        "_ahead",
+        "_engine",
+        "_forwarded",
+        "_forwarded_ms",
+        "_key",
+        "_last_ms",
+        "_me",
+        "_ordering",
+        "_pool",
+        "_proven",
+        "ledger",
+    )
 
     def __init__(
         self, engine: Engine, ledger: Ledger, key: SigningKey, verify: Verifier, limits: Limits | None = None
@@ -43,9 +107,14 @@ class Replica:
         self.ledger = ledger
         self._engine = engine
         self._key = key
+        self._me = address_of(ledger.chain_id, key.public)
         self._pool = Pool(ledger, verify, limits or Limits())
         self._last_ms = ledger.tip.time_ms if ledger.tip else ledger.genesis.created_ms
         self._ahead: deque[tuple[Durable, Executed]] = deque()
+        self._ordering = (engine.term, engine.leader)  # when it was drained last
+        self._proven: Proven | None = None  # what the next block may tell of an earlier one
+        self._forwarded: dict[bytes, None] = {}  # transactions that the leader was sent
+        self._forwarded_ms = 0
 
     def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Refused | None:
         """Takes a signed transaction and the rows beside it, if it commits to any; None, or why not."""
@@ -55,13 +124,27 @@ class Replica:
             return refused
         return None
 
-    def cut(self, now: Millis) -> bytes:
+    def receive(self, sender: bytes, frame: bytes, now: Millis) -> None:
+        """A frame from another replica, whose identity the driver has checked. One that cannot be read is dropped."""
+        try:
+            kind, data = read_frame(frame)
+            transactions = _forwarded.decode(data) if kind is Kind.TRANSACTIONS else ()
+        except Refused:
+            return
+        if kind is Kind.ENGINE:
+            self._engine.receive(sender, data, now)
+        for each in transactions:
+            self.accept(each.data, each.attachment, now)
+        if transactions:
+            self._engine.demand(self._pool.oldest_ms, now)
+
+    def cut(self, now: Millis, time_ms: Millis | None = None) -> bytes:
         """Proposes an entry with what waits, signed; an empty one when nothing does, so that time goes on (L-26).
 
-        The block's time is `now`, or 1 ms after the block before it where the clock has not gone on.
+        The block's time is `time_ms`, by default now, or 1 ms after the block before it where that has not gone on.
         """
-        taken = self._pool.take(now)
-        self._last_ms = max(self._last_ms + 1, now)
+        taken = self._pool.take(time_ms or now)
+        self._last_ms = max(self._last_ms + 1, time_ms or now)
         entry = order(
             self._key,
             self.ledger.chain_id,
@@ -69,9 +152,18 @@ class Replica:
             self.ledger.applied,
             tuple(pending.received.data for pending in taken),
             tuple(pending.attachment for pending in taken if pending.attachment is not None),
+            self.ledger.round_of(self._engine.configuration, self._engine.term),
+            self._evidence(),
         )
         self._engine.propose((entry,), now)
         return entry
+
+    def _evidence(self) -> bytes:
+        """What the next block tells of who completed a quorum, once and in the same term (A-12)."""
+        proven, self._proven = self._proven, None
+        if proven is None or proven.term != self._engine.term:
+            return b""
+        return evidence_of(proven.height, proven.followers)
 
     def turn(self, now: Millis) -> None:
         """Tells the engine what waits and what time it is; to be called after transactions came, and at a deadline."""
@@ -103,14 +195,44 @@ class Replica:
         return executed
 
     def _apply(self, committed: Committed, now: Millis) -> Executed:
+        """Executes what was committed. The engine learns of new voting powers before it hears that this is done."""
         if self._ahead:
             record, executed = self._ahead.popleft()
             if (record.position, record.data) != (committed.index, committed.payload):
                 raise Refused("diverged", "index", committed.index, "Another entry was executed in its place.")
-        else:
-            executed = self._execute(committed.payload)
-        self._engine.applied(committed.index, executed.block.header.state_digest, now)
+            self._engine.applied(committed.index, executed.block.header.state_digest, now)
+            return executed
+        executed = self._execute(committed.payload)
+        header = executed.block.header
+        if committed.evidence:
+            self._proven = Proven(committed.term, header.height, committed.evidence)
+        self._tell_powers(now)
+        self._engine.applied(committed.index, header.state_digest, now)
+        if header.state_root:
+            self._engine.snapshot(committed.index, self._copy(), now)
         return executed
+
+    def _tell_powers(self, now: Millis) -> None:
+        newest = self.ledger.configuration
+        if newest.version:
+            self._engine.reconfigure(newest, now)
+
+    def _copy(self) -> bytes:
+        rows = tuple(encode_rows(self.ledger.shelf.get(root)) for root in snapshots.rows_needed(self.ledger))
+        return encode(StateCopy(snapshots.take(self.ledger), rows))
+
+    def _restore(self, restore: Restore, now: Millis) -> None:
+        """Goes on from another replica's state. Refused when it does not prove itself."""
+        copy = _copies.decode(restore.state)
+        ledger = snapshots.restore(self.ledger.genesis_bytes, copy.snapshot)
+        for root, rows in zip(snapshots.rows_needed(ledger), copy.rows, strict=True):
+            ledger.shelf.load(rows, root)
+        self.ledger = ledger
+        self._pool.move_to(ledger)
+        self._last_ms = max(self._last_ms, ledger.tip.time_ms if ledger.tip else 0)
+        self._proven = None
+        self._tell_powers(now)
+        self._engine.applied(restore.index, ledger.digest, now)
 
     def drain(self, now: Millis) -> Work:
         """Executes what was committed, proposes what is wanted, and hands out what there is to do.
@@ -124,13 +246,59 @@ class Replica:
         while True:
             output = self._engine.drain()
             records += output.records
-            messages += output.messages
+            messages += [Message(each.to, _framed(Kind.ENGINE, each.data), each.after) for each in output.messages]
+            if output.restore is not None:
+                self._restore(output.restore, now)
             finished += [self._apply(committed, now) for committed in output.committed]
             reads += output.reads
             if output.wanted is not None and len(self._pool):
                 self.cut(now)
-            elif not output.committed:
+                self._engine.demand(self._pool.oldest_ms, now)
+            elif not output.committed and output.restore is None:
                 break
+        self._follow_leader(now)
+        messages += self._forward(now)
         return Work(
             tuple(records), tuple(messages), tuple(finished), self._pool.dropped(), tuple(reads), output.deadline
         )
+
+    def _follow_leader(self, now: Millis) -> None:
+        """Where another orders now, or in another term, what this replica had reserved may never be in a block."""
+        ordering = (self._engine.term, self._engine.leader)
+        if ordering != self._ordering:
+            self._ordering = ordering
+            self._forwarded.clear()
+            self._pool.release()
+            self._engine.demand(self._pool.oldest_ms, now)
+        elif now - self._forwarded_ms >= FORWARD_AGAIN_MS:
+            self._forwarded.clear()
+
+    def _forward(self, now: Millis) -> Iterator[Message]:
+        """What waits here and was not sent to the leader yet."""
+        leader = self._engine.leader
+        if leader in (b"", self._me):
+            return
+        batch: list[Pending] = []
+        size = 0
+        for pending in self._pool.waiting():
+            if pending.received.hash in self._forwarded:
+                continue
+            size += pending.size
+            if batch and size > FORWARD_BYTES_MAX:
+                break
+            batch.append(pending)
+        if batch:
+            self._forwarded.update((pending.received.hash, None) for pending in batch)
+            self._forwarded_ms = now
+            data = encode([Forwarded(pending.received.data, pending.attachment) for pending in batch])
+            yield Message(leader, _framed(Kind.TRANSACTIONS, data), 0)
+
+
+def _framed(kind: Kind, data: bytes) -> bytes:
+    return encode(Frame(kind, data))
+
+
+def read_frame(frame: bytes) -> tuple[Kind, bytes]:
+    """What kind of frame it is and what it holds; Refused for anything else."""
+    found = _frames.decode(frame)
+    return found.kind, found.data

@@ -74,7 +74,12 @@ def nature_of(seed: int, rules: Rules) -> Nature:
         LiteralRaft if rules.literal else Raft,
         settings,
         weather,
-        parameters={**ONLY_PARTICIPATION, "epoch_ms": chance.pick((1_000, 2_000))},
+        parameters={
+            **ONLY_PARTICIPATION,
+            "epoch_ms": chance.pick((1_000, 2_000)),
+            "rho": 40_000_000,
+            "probation_days": 0,
+        },
         clients=chance.between(1, 4),
         clock_ahead_ms=chance.pick((0, 50, 2_000)),
         clock_drift_ppm=chance.pick((0, 100, 10_000)),

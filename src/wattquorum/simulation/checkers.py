@@ -50,17 +50,24 @@ class Decided(NamedTuple):
 class Shadow:
     """What a host's disk is known to hold, entry by entry, read from its records alone."""
 
-    __slots__ = ("_unsynced", "ballots", "base", "terms")
+    __slots__ = ("_unsynced", "ballots", "base", "terms", "written_terms")
 
     def __init__(self) -> None:
         self.base = 0
         self.terms: dict[int, int] = {}  # by index, above the base
+        self.written_terms: dict[int, int] = {}  # the same, safe or not, and also below a base
         self.ballots: dict[int, bytes] = {}  # for whom it voted, by term
         self._unsynced: list[Durable] = []
 
-    def written(self, records: tuple[Durable, ...]) -> None:
-        """Records that are not safe yet."""
-        self._unsynced.extend(records)
+    def written(self, durable: Durable) -> None:
+        """A record that is not safe yet."""
+        self._unsynced.append(durable)
+        record = decode_record(durable.data)
+        if not isinstance(record, Ballot):
+            first = record.first if isinstance(record, Appended) else record.index + 1
+            if isinstance(record, Base) and self.written_terms.get(record.index) != record.term:
+                self.written_terms = {record.index: record.term}  # another's state in place of this log
+            self.written_terms.update((first + at, entry.term) for at, entry in enumerate(record.entries))
 
     def synced(self, position: int) -> None:
         """Everything up to this position is safe."""
@@ -71,8 +78,11 @@ class Shadow:
         """The disk turned out to hold this. Votes that were safe are there."""
         before = self.ballots
         self.base, self.terms, self.ballots, self._unsynced = 0, {}, dict(before), []
+        self.written_terms = {}
         for record in records:
+            self.written(record)
             self._take(record)
+        self._unsynced = []
 
     def _take(self, durable: Durable) -> None:
         match decode_record(durable.data):
@@ -110,6 +120,7 @@ class Checkers:
         "_effective_before",
         "_entries",
         "_hashes",
+        "_installs",
         "_leaders",
         "_led",
         "_nonces",
@@ -132,6 +143,7 @@ class Checkers:
         self._books.enter(ledger.founding_facts, b"", ledger.genesis.created_ms)
         self._nonces: dict[tuple[bytes, int], None] = {}
         self._versions: dict[int, None] = {}
+        self._installs: dict[tuple[int, int], int] = {}  # (index, term) of an entry: the version that it installs
         self._hashes: dict[bytes, int] = {}  # height by transaction
         self.acknowledged = 0  # the highest block that anybody was told of
         self.shadows = [Shadow() for _ in addresses]
@@ -162,7 +174,9 @@ class Checkers:
 
     def stepped(self, host: int, engine: Raft, address: bytes, records: tuple[Durable, ...]) -> None:
         """A host's engine took an input, and these records came out."""
-        self.shadows[host].written(records)
+        for durable in records:
+            self._entered(host, durable)
+            self.shadows[host].written(durable)
         self._commits(host, engine)
         self._recorded(engine, records)
         if engine.role is Role.LEADER:
@@ -185,21 +199,28 @@ class Checkers:
         held = last < engine.log.first or engine.log.term_at(last) == self._committed[last].term
         must(held, "I3", f"the leader of term {engine.term} lacks entry {last}, which is committed")
 
+    def _entered(self, host: int, durable: Durable) -> None:
+        """I2: an index and a term name one entry, and what comes before it."""
+        record = decode_record(durable.data)
+        if isinstance(record, Ballot):
+            return
+        first = record.first if isinstance(record, Appended) else record.index + 1
+        before = self.shadows[host].written_terms.get(first - 1, 0) if isinstance(record, Appended) else record.term
+        for index, entry in enumerate(record.entries, first):
+            known = self._entries.setdefault((index, entry.term), (_digest(entry), before))
+            must(known == (_digest(entry), before), "I2", f"entry {index} of term {entry.term} differs between logs")
+            before = entry.term
+
     def _recorded(self, engine: Raft, records: tuple[Durable, ...]) -> None:
-        """I2: an index and a term name one entry, and what comes before it. I4 and I5 where the log changed."""
+        """I4 and I5 where the log changed."""
         for durable in records:
             record = decode_record(durable.data)
             if isinstance(record, Ballot):
                 continue
             first = record.first if isinstance(record, Appended) else record.index + 1
             for at, entry in enumerate(record.entries, first):
-                before = engine.log.term_at(at - 1)
-                if engine.log.term_at(at) != entry.term or before is None:
-                    continue  # cut off again since
-                known = self._entries.setdefault((at, entry.term), (_digest(entry), before))
-                must(known == (_digest(entry), before), "I2", f"entry {at} of term {entry.term} differs between logs")
-                if entry.kind is Kind.CONFIGURATION:
-                    self._changes(engine, at, configuration_of(entry))
+                if entry.kind is Kind.CONFIGURATION and engine.log.term_at(at) == entry.term and at >= engine.log.first:
+                    self._changes(engine, at, entry.term, configuration_of(entry))
             self._effective(engine)
 
     def _effective(self, engine: Raft) -> None:
@@ -211,7 +232,7 @@ class Checkers:
         )
         must(engine.configuration == found, "I4", f"version {engine.configuration.version} is effective, not the last")
 
-    def _changes(self, engine: Raft, index: int, after: Configuration) -> None:
+    def _changes(self, engine: Raft, index: int, term: int, after: Configuration) -> None:
         """I5: a change is joint, begins when the one before it is committed, and ends when the joint one is."""
         at, before = next(pair for pair in reversed(engine.log.configurations) if pair[0] < index)
         if before.old is not None:
@@ -222,6 +243,8 @@ class Checkers:
         committed = at < engine.log.first or at < len(self._committed)
         must(committed, "I5", f"entry {index} changes the configuration while entry {at} does")
         self._powers(after)
+        if after.old is None:
+            self._installs[index, term] = after.version
 
     def _powers(self, configuration: Configuration) -> None:
         """I6, as far as a configuration shows it: nobody's loss stops everybody, where three or more vote."""
@@ -232,9 +255,12 @@ class Checkers:
     def _commits(self, host: int, engine: Raft) -> None:
         """I3: what is committed never changes, and when it becomes so a quorum's disks have it."""
         log = engine.log
-        for index in range(max(self._checked[host] + 1, log.first), engine.commit + 1):
-            entry = log.entry(index)
-            decided = Decided(entry.term, _digest(entry))
+        for index in range(self._checked[host] + 1, engine.commit + 1):
+            term = log.term_at(index) if index >= log.first else self.shadows[host].written_terms.get(index)
+            if term is None:
+                continue  # came with the snapshot that covers it; blocks tell whether it is the same (I7)
+            entry, _ = self._entries[index, term]
+            decided = Decided(term, entry)
             if index < len(self._committed):
                 known = self._committed[index]
                 must(known == decided, "I3", f"entry {index} was committed in term {known.term} and is another now")
@@ -242,8 +268,8 @@ class Checkers:
             must(index == len(self._committed), "I3", f"entry {index} is committed before the one below it")
             self._committed.append(decided)
             self._decided_in.append(engine.term)
-            if entry.kind is Kind.CONFIGURATION and (installed := configuration_of(entry)).old is None:
-                self._versions[installed.version] = None
+            if (index, term) in self._installs:
+                self._versions[self._installs[index, term]] = None
         if engine.commit > self._checked[host] and engine.role is Role.LEADER:
             self._stands_on_disks(host, engine)
         self._checked[host] = max(self._checked[host], engine.commit)
@@ -277,6 +303,10 @@ class Checkers:
             self._books.enter(facts, receipt.transfers, block.header.time_ms)
         if height == ledger.height:
             self._books.check(ledger.state, reserved(ledger.chain_id))
+
+    def stands(self, transaction: bytes) -> int | None:
+        """In which block a transaction stands, if it does."""
+        return self._hashes.get(transaction)
 
     def told(self, transaction: bytes, height: int) -> None:
         """A client was told that its transaction stands in this block."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from wattquorum.foundation.quantities import Millis
-from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, encode_genesis
+from wattquorum.foundation.identities import address_of
+from wattquorum.foundation.quantities import MILLION, Millis, Power, Ppm
+from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, chain_id_of, encode_genesis
+from wattquorum.ledger.transactions import AddValidator, MeterPoint, Payload, Propose, Register
 from wattquorum.simulation.demo_keys import DemoSecrets
 
 CREATED: Final = Millis(1_465_768_800_000)
@@ -21,7 +24,8 @@ class Founding:
         self.host_keys = [secrets.key(f"host-{number}") for number in range(hosts)]
         self.client_keys = [secrets.key(f"client-{number}") for number in range(clients)]
         self.governor_key = secrets.key("governor")
-        founders = [Founder("governor", "governor", self.governor_key.public.hex(), ("GOVERNOR",))]
+        self.member_keys = [secrets.key(f"member-{number}") for number in range(hosts)]
+        founders = [Founder("governor", "governor", self.governor_key.public.hex(), ("GOVERNOR", "REGISTRAR"))]
         founders += [
             Founder(f"client-{number}", f"client-{number}", key.public.hex(), ("CASHIER",))
             for number, key in enumerate(self.client_keys)
@@ -31,3 +35,14 @@ class Founding:
             FORMAT, f"world-{seed}", "CNY", True, CREATED, 1, tuple(founders), proposers, dict(parameters)
         )
         self.genesis = encode_genesis(genesis)
+
+    def appointments(self) -> list[Payload]:
+        """What the governor signs so that every host votes with the standing of a member."""
+        chain_id = chain_id_of(self.genesis)
+        found: list[Payload] = []
+        for number, (member, host) in enumerate(zip(self.member_keys, self.host_keys, strict=True)):
+            point = MeterPoint(f"meter-{number}", Side.BUY, "f", Power(1_000), "village", Ppm(MILLION))
+            name = f"member-{number}"
+            found.append(Register(member.public, name, name, (point,)))
+            found.append(Propose(AddValidator(address_of(chain_id, member.public), host.public)))
+        return found

@@ -55,7 +55,6 @@ class Host:
         "paused",
         "paused_until",
         "replica",
-        "stands",
         "sync_ms",
         "ticks_at",
     )
@@ -70,7 +69,6 @@ class Host:
         self.crashes = 0
         self.paused = False
         self.paused_until = 0
-        self.stands: dict[bytes, int] = {}  # the height of every transaction that it executed
         self.durable = 0  # the last position that is
         self.deadline: int | None = None
         self.ticks_at: int | None = None  # when the world lets its clock strike next
@@ -97,7 +95,6 @@ class Host:
         self.durable = records[-1].position if records else 0
         self._syncing = None
         self._waiting.clear()
-        self.stands = {}
         self.deadline = self.ticks_at = None
 
     def crash(self) -> None:
