@@ -72,6 +72,7 @@ def nature_of(seed: int, rules: Rules) -> Nature:
     return Nature(
         rules.hosts or chance.between(3, 9),
         LiteralRaft if rules.literal else Raft,
+        not rules.literal,
         settings,
         weather,
         parameters={

@@ -121,6 +121,7 @@ class Checkers:
         "_entries",
         "_hashes",
         "_installs",
+        "_joint",
         "_leaders",
         "_led",
         "_nonces",
@@ -129,7 +130,9 @@ class Checkers:
         "shadows",
     )
 
-    def __init__(self, ledger: Ledger, addresses: Sequence[bytes]) -> None:
+    def __init__(self, ledger: Ledger, addresses: Sequence[bytes], *, joint: bool) -> None:
+        """`joint`: configurations stand in entries, so that I4 to I6 and the quorums behind a commit can be judged."""
+        self._joint = joint
         self._addresses = addresses  # of the hosts
         self._leaders: dict[int, bytes] = {}  # by term
         self._led: dict[tuple[int, int], None] = {}  # (host, term) whose leader was checked
@@ -225,6 +228,8 @@ class Checkers:
 
     def _effective(self, engine: Raft) -> None:
         """I4: the effective configuration is the last in the log, or that of the snapshot."""
+        if not self._joint:
+            return
         log = engine.log
         found = next(
             (configuration_of(e) for e in reversed(log.entries(log.first)) if e.kind is Kind.CONFIGURATION),
@@ -270,7 +275,7 @@ class Checkers:
             self._decided_in.append(engine.term)
             if (index, term) in self._installs:
                 self._versions[self._installs[index, term]] = None
-        if engine.commit > self._checked[host] and engine.role is Role.LEADER:
+        if self._joint and engine.commit > self._checked[host] and engine.role is Role.LEADER:
             self._stands_on_disks(host, engine)
         self._checked[host] = max(self._checked[host], engine.commit)
 

@@ -44,6 +44,7 @@ class Nature:
 
     hosts: int
     engine: EngineOf
+    joint: bool  # whether that engine changes powers by joint entries
     settings: Settings
     weather: Weather
     parameters: dict[str, int] = field(default_factory=dict)  # of the chain, beside the defaults
@@ -122,7 +123,7 @@ class World:
         governor = chance.stream("governor")
         appointments = founding.appointments()
         self.clients.append(Client(founding.governor_key, ledger.chain_id, governor, appointments, endless=False))
-        self.checkers = Checkers(ledger, [host.address for host in self.hosts])
+        self.checkers = Checkers(ledger, [host.address for host in self.hosts], joint=nature.joint)
         self._heap: list[Event] = []
         self._order = 0
         self._hash = hashlib.sha256()
