@@ -39,6 +39,7 @@ def test_a_scenario_says_first_what_it_shows_and_by_which_rule(scenario: Path) -
         ("b hands over to c", "it happens", "refused: input_unexpected: to is nothing that the engine asked for"),
         ('in vain a proposes "x"', "a refusal", "it happens"),
         ("then d is in term 1", "1", "KeyError: 'd'"),
+        ("a restarts", "it happens", "ValueError: a is up"),
         ("a dances", "a sentence that is known", "none of this form"),
     ],
 )

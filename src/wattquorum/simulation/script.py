@@ -284,11 +284,6 @@ def _lose_all(scene: Scene) -> None:
     scene.world.links.clear()
 
 
-@_sentence("what {name} said is lost")
-def _lose(scene: Scene, sender: str) -> None:
-    scene.world.lose([link for link in scene.world.links if link[0] == sender])
-
-
 @_sentence("{names} (?:is|are) cut off")
 def _cut_off(scene: Scene, names: list[str]) -> None:
     others = [name for name in scene.world.replicas if name not in names]
@@ -324,6 +319,8 @@ def _crash(scene: Scene, names: list[str]) -> None:
 @_sentence("{names} restarts?")
 def _restart(scene: Scene, names: list[str]) -> None:
     for name in names:
+        if scene.world.replicas[name].engine is not None:
+            raise ValueError(f"{name} is up")
         scene.world.start(name)
 
 
@@ -340,11 +337,6 @@ def _go_on(scene: Scene, name: str) -> None:
 @_sentence("{number} ms pass")
 def _run(scene: Scene, milliseconds: int) -> None:
     scene.world.run(milliseconds)
-
-
-@_sentence("{number} ms pass in silence")
-def _run_silent(scene: Scene, milliseconds: int) -> None:
-    scene.world.run(milliseconds, silent=True)
 
 
 @_sentence("{number} ms pass in silence for {names}")

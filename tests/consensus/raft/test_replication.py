@@ -98,6 +98,14 @@ def test_5_3_followers_learn_from_the_next_frame_what_is_committed() -> None:
     assert [append.committed for append in bench.said(Append)] == [2, 2]
 
 
+def test_5_3_an_answer_of_an_earlier_term_tells_a_leader_nothing() -> None:
+    """What was stored then may have been cut off since."""
+    bench = Bench(THREE, records_with([1]))
+    bench.lead()
+    bench.hear(B, Stored(1, 1, True, 2, 0, 0))
+    assert bench.engine.commit == 0
+
+
 def test_5_3_whoever_does_not_lead_takes_no_proposals() -> None:
     bench = Bench(THREE)
     bench.propose(b"x")
