@@ -329,7 +329,7 @@ def test_a_6_every_word_of_the_leader_begins_the_wait_anew() -> None:
 
 
 def test_a_6_whoever_voted_waits_anew() -> None:
-    bench = Bench(THREE)
+    bench = Bench(THREE, records_of(Ballot(1, b"")))
     bench.now = bench.deadline - 1
     bench.hear(B, ask(1))
     assert bench.deadline >= bench.now + bench.settings.election_ms

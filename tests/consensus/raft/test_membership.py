@@ -129,6 +129,13 @@ def test_6_in_a_change_both_halves_are_asked_for_votes_and_sent_entries_each_onc
     assert set(bench.receivers(Append)) == {B, C, D, E}
 
 
+def test_6_who_is_leaving_is_fed_until_the_new_configuration_stands_in_the_log() -> None:
+    bench = Bench(THREE)
+    bench.follow(B, 1, configuration_entry(1, changed(of(1, 1, version=1), old=THREE.new)))
+    bench.lead()
+    assert set(bench.receivers(Append)) == {B, C}
+
+
 def test_6_a_new_leader_inside_a_change_goes_on_with_it_after_an_entry_of_its_own() -> None:
     bench = Bench(THREE)
     bench.follow(B, 1, configuration_entry(1, JOINT))

@@ -98,6 +98,14 @@ def test_5_3_followers_learn_from_the_next_frame_what_is_committed() -> None:
     assert [append.committed for append in bench.said(Append)] == [2, 2]
 
 
+def test_5_3_an_answer_of_an_earlier_term_tells_a_leader_nothing() -> None:
+    """What was stored then may have been cut off since."""
+    bench = Bench(THREE, records_with([1]))
+    bench.lead()
+    bench.hear(B, Stored(1, 1, True, 2, 0, 0))
+    assert bench.engine.commit == 0
+
+
 def test_5_3_whoever_does_not_lead_takes_no_proposals() -> None:
     bench = Bench(THREE)
     bench.propose(b"x")
@@ -320,12 +328,23 @@ def test_what_is_durable_of_a_log_that_was_cut_off_does_not_count_for_what_took_
     bench.hear(B, Append(2, 1, 0, 0, 0, (payload(2),)))
     first = next(record.position for record in bench.records if record.data == encode(Ballot(2, b"")))
     bench.engine.persisted(first - 1, Millis(bench.now))  # the three entries of term 1
-    bench.write()
-    bench.lead()
-    bench.disk_writes = False
-    bench.propose(b"x", b"y")
+    bench.lead()  # the others decide without it
+    bench.propose(b"x")
     bench.store(B)
-    assert bench.engine.commit == 2  # the leader's first entry; not what it has not written
+    assert bench.engine.commit == 0
+    bench.write()
+    assert bench.engine.commit == 3
+
+
+def test_what_was_durable_and_is_cut_off_does_not_count_for_what_took_its_place() -> None:
+    bench = Bench(THREE)
+    bench.follow(B, 1, payload(1), payload(1), payload(1))
+    bench.disk_writes = False
+    bench.hear(B, Append(2, 1, 0, 0, 0, (payload(2),)))
+    bench.lead()
+    bench.propose(b"x")
+    bench.store(B)
+    assert bench.engine.commit == 0
 
 
 def test_many_frames_between_two_drains_cost_one_record() -> None:

@@ -63,11 +63,23 @@ def test_7_a_tail_is_kept_for_those_who_are_a_little_behind() -> None:
 
 def test_7_only_what_is_applied_and_new_can_be_a_snapshot() -> None:
     bench = leader()
-    for index in (5, 3, 2):
+    bench.propose(b"committed")
+    bench.store(B)
+    bench.propose(b"not even committed")
+    for index in (7, 6, 5, 3, 2):
         with pytest.raises(Refused) as caught:
             snapshot(bench, index)
         assert caught.value.code == "input_unexpected"
     snapshot(bench, 4)
+
+
+def test_7_a_chunk_from_an_earlier_term_is_rejected() -> None:
+    bench = Bench(THREE)
+    bench.follow(C, 2)
+    bench.told()
+    install(bench)
+    assert bench.said(Stored) == [Stored(2, 0, False, 0, 0, 0)] * 3
+    assert (bench.restores, bench.engine.leader) == ([], C)
 
 
 def test_7_a_joint_configuration_is_in_the_snapshot_with_both_halves() -> None:

@@ -197,7 +197,7 @@ class Raft:
             case Chunk():
                 self._chunk(sender, message)
             case Campaign():
-                if message.term == self.term and sender == self._leader and may_lead(self.configuration, self._me):
+                if message.term == self.term and sender == self._leader and self._may_stand():
                     self._campaign(transfer=True)
             case AskRead():
                 if self._leadership is not None and message.term == self.term:
@@ -421,13 +421,23 @@ class Raft:
     def _stand(self) -> None:
         """An election is due: asks first whether it would be elected, so that it disturbs nobody in vain (9.6)."""
         self._failures = min(self._failures + 1, BACKOFF_MAX)
-        if not may_lead(self.configuration, self._me):
+        if not self._may_stand():
             self._wait_for_campaign()
             return
         self._become_follower(self.term, NOBODY)
         self._role, self._votes = Role.PROSPECT, {self._me: True}
         self._ask_votes(self.term + 1, pre=True, transfer=False)
         self._count_votes()
+
+    def _may_stand(self) -> bool:
+        """Whether a configuration weighs it that may still be in force: the last committed or any later one.
+
+        Whoever alone has the one without itself is needed: its log is ahead, so nobody else can be elected (4.2.2).
+        It counts itself only where it votes.
+        """
+        in_force = self._log.configuration_at(self._commit)
+        later = [configuration for at, configuration in self._log.configurations if at > self._commit]
+        return any(may_lead(configuration, self._me) for configuration in (in_force, *later))
 
     def _campaign(self, *, transfer: bool) -> None:
         """Stands for election in the next term. Its own vote counts when it is durable."""
