@@ -98,7 +98,12 @@ def test_somebody_else_cannot_propose(world: World) -> None:
     block, key = world.executed[-1].block, key_of("somebody")
     header = block.header
     proposed = Proposed(
-        world.ledger.chain_id, header.time_ms, header.applied, header.evidence, header.transactions_root
+        world.ledger.chain_id,
+        header.time_ms,
+        header.applied,
+        header.round,
+        header.evidence,
+        header.transactions_root,
     )
     signature = key.sign("proposal", encode(proposed))
     assert refused(world, with_header(block, proposer=key.public, proposal_signature=signature)).code == "role_missing"

@@ -35,7 +35,7 @@ class Evidence(Record, frozen=True):
     followers: Annotated[tuple[Address, ...], Meta(max_length=1_000)]
 
 
-_evidence: Final = Decoder[Evidence](Evidence, "evidence")
+decode_evidence: Final = Decoder[Evidence](Evidence, "evidence").decode
 
 
 def height_place(height: int) -> bytes:
@@ -80,7 +80,7 @@ def note_round(state: State, chain_id: bytes, height: int, ordered: Ordered) -> 
 def _count(state: State, seats: Seats, height: int, proposer: bytes, round_: Round, data: bytes) -> Seats:
     """Counts what the evidence proves, which may be nothing."""
     try:
-        evidence = _evidence.decode(data)
+        evidence = decode_evidence(data)
     except Refused:
         return seats
     of: KeptRound | None = state.get(Table.ROUND, height_place(evidence.height))

@@ -22,6 +22,7 @@ from wattquorum.ledger.execution import Ledger
 from wattquorum.replica.replica import Replica, Work
 from wattquorum.simulation.clock import Clock
 from wattquorum.simulation.disk import Disk
+from wattquorum.simulation.literal import LiteralRaft
 
 EngineOf = Callable[..., Raft]
 
@@ -108,6 +109,9 @@ class Host:
         """Takes what the replica has to do; writes its records, and tells when a sync that began now ends."""
         assert self.replica is not None
         work = self.replica.drain(Millis(self.clock.read(now)))
+        if isinstance(self.engine, LiteralRaft):
+            for executed in work.finished:
+                self.engine.executed(executed.block)
         if work.records:
             self.disk.write(work.records)
         self._waiting.extend(work.messages)

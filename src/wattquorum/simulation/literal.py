@@ -1,41 +1,49 @@
 """The literal rules: document A's votes as it words them, kept to show that they lose data.
 
-There a vote is weighed by the weights that a node has at hand, and weights change at once when a block is executed. A
-candidate and a leader therefore count by a vector that others do not have yet, or no longer: two majorities under two
-vectors need not meet. Everything else is the engine's own, so that nothing but the rule is to blame. It lives in the
-simulation alone; nothing that a node runs can reach it.
+There a vote is worth the weight that a node has, weights grow with every reply that helped a round to its quorum, and
+they change at once when the round is over. So a candidate and a leader count by weights that others do not have yet,
+or no longer: two majorities under two vectors need not meet. Everything else is the engine's own, so that nothing but
+the rule is to blame. It lives in the simulation alone; nothing that a node runs can reach it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
-from wattquorum.consensus.configuration import Configuration, check
+from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable
 from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.log import Log
 from wattquorum.consensus.raft.settings import Settings
-from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.codec import changed
+from wattquorum.foundation.quantities import MILLION, Millis, Points
+from wattquorum.ledger.blocks import Block
+from wattquorum.ledger.rounds import decode_evidence
+from wattquorum.standing.participation import participation_paper
+
+START: Final = MILLION  # 1 point, so that the first round can be decided
+RHO: Final = Points(30 * MILLION)  # what one valid reply earns (A-12)
 
 
 class LiteralLog(Log):
-    """A log whose effective configuration is whatever its replica computed last, and stands in no entry."""
+    """A log whose effective configuration is whatever weights its replica has at hand, and stands in no entry."""
 
     __slots__ = ("at_hand",)
 
-    def __init__(self, log: Log, founding: Configuration) -> None:
-        super().__init__(log.first - 1, log.term_at(log.first - 1) or 0, founding)
+    def __init__(self, log: Log, at_hand: Configuration) -> None:
+        super().__init__(log.first - 1, log.term_at(log.first - 1) or 0, log.configurations[0][1])
         self.append(log.entries(log.first))
-        self.at_hand = founding
+        self.at_hand = at_hand
 
     @property
     def configuration(self) -> Configuration:
-        """The weights that the replica has at hand."""
+        """The weights at hand."""
         return self.at_hand
 
 
 class LiteralRaft(Raft):
-    """Raft by the literal rules."""
+    """Raft by the literal rules. It takes no snapshots: weights follow from the whole history."""
 
     __slots__ = ()
 
@@ -50,12 +58,29 @@ class LiteralRaft(Raft):
         settings: Settings | None = None,
     ) -> None:
         super().__init__(me, founding, records, seed, now, applied, settings)
-        self._log = LiteralLog(self._log, founding)
+        self._log = LiteralLog(self._log, _equal(founding))
 
-    def reconfigure(self, configuration: Configuration, now: Millis, /) -> None:
-        """The weights that this replica computed last count from now on, here."""
-        self._now = int(now)
-        check(configuration)
-        assert isinstance(self._log, LiteralLog)
-        self._log.at_hand = configuration
-        self._advance()
+    def reconfigure(self, _configuration: Configuration, _now: Millis, /) -> None:
+        """Nothing: voting powers are not the literal rules'."""
+
+    def snapshot(self, _index: int, _state: bytes, _now: Millis, /) -> None:
+        """Nothing."""
+
+    def executed(self, block: Block) -> None:
+        """A block was executed here: whoever helped a round has more weight from now on, as far as this replica knows.
+
+        The weights of document A also have slower parts; participation alone is enough to show what goes wrong.
+        """
+        helped = decode_evidence(block.header.evidence).followers if block.header.evidence else ()
+        log = self._log
+        assert isinstance(log, LiteralLog)
+        voters = tuple(
+            Voter(each.replica, participation_paper(Points(each.power), RHO)) if each.replica in helped else each
+            for each in log.at_hand.new
+        )
+        log.at_hand = changed(log.at_hand, new=voters)
+
+
+def _equal(founding: Configuration) -> Configuration:
+    """All begin with the same weight."""
+    return changed(founding, new=tuple(Voter(voter.replica, START) for voter in founding.new))
