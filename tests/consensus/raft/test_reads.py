@@ -140,6 +140,24 @@ def test_6_4_what_may_have_been_lost_is_asked_again_after_an_election_timeout_an
     assert bench.said(AskRead, to=B) == [AskRead(1, 7)]
 
 
+def test_6_4_a_read_that_is_repeated_hurries_no_round_and_takes_no_second_place() -> None:
+    """A leader without a quorum and a follower that repeats itself would else talk as fast as the network lets them."""
+    bench = Bench(FIVE, settings=Settings(reads_max=2))
+    bench.reign()
+    bench.hear(C, AskRead(1, 9))
+    before = bench.round
+    for _ in range(5):
+        bench.hear(C, AskRead(1, 9))
+    assert bench.round == before
+    bench.hear(D, AskRead(1, 9))
+    bench.store(B, C)
+    assert bench.said(GiveRead, to=C) == [GiveRead(1, 9, 1)]
+    assert bench.said(GiveRead, to=D) == [GiveRead(1, 9, 1)]
+    bench.hear(C, AskRead(1, 9))  # the answer was lost
+    bench.store(B, C)
+    assert bench.said(GiveRead, to=C) == [GiveRead(1, 9, 1)]
+
+
 def test_6_4_whoever_asked_and_then_leads_answers_itself() -> None:
     bench = Bench(THREE)
     bench.follow(B, 1)

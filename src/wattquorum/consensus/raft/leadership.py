@@ -47,6 +47,7 @@ class Leadership:
     __slots__ = (
         "_arrivals",
         "_asked",
+        "_asking",
         "_began_ms",
         "_commit",
         "_cooled_ms",
@@ -83,6 +84,7 @@ class Leadership:
         self._arrivals = 0
         self._stored: dict[bytes, int] = {}
         self._asked: deque[Asked] = deque()
+        self._asking: dict[tuple[bytes, int], None] = {}  # (who asked, read) of these
         self._cooled_ms = now  # no transfer of its own accord before this
         self.handover: Handover | None = None
         self.progress: dict[bytes, Progress] = {}
@@ -251,8 +253,12 @@ class Leadership:
     def ask_read(self, read: int, by: bytes, now: int) -> None:
         """A read wants to see everything that is committed: it waits for the answers to a round yet to begin (6.4).
 
-        While nothing of its own term is committed, it waits for that: only then does the leader know what is.
+        While nothing of its own term is committed, it waits for that: only then does the leader know what is. One that
+        waits already is not asked again, and hurries no round: heartbeats make followers repeat themselves.
         """
+        if (by, read) in self._asking:
+            return
+        self._asking[by, read] = None
         index = max(self._commit, self.began)
         if self._leased and now - self._heard_since(self._log.configuration, now) <= self._settings.lease_ms:
             self._asked.append(Asked(read, by, index, 0))
@@ -270,6 +276,7 @@ class Leadership:
         found = []
         while self._asked and self._asked[0].round <= confirmed:
             asked = self._asked.popleft()
+            del self._asking[asked.by, asked.read]
             if asked.by != self._me:
                 self._outbox.promise(asked.by, GiveRead(self._term, asked.read, asked.sees))
             found.append(asked)
