@@ -8,7 +8,7 @@ the rule is to blame. It lives in the simulation alone; nothing that a node runs
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from wattquorum.consensus.configuration import Configuration, Voter
@@ -17,13 +17,12 @@ from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.log import Log
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.codec import changed
-from wattquorum.foundation.quantities import MILLION, Millis, Points
+from wattquorum.foundation.quantities import Millis, Points
 from wattquorum.ledger.blocks import Block
 from wattquorum.ledger.rounds import decode_evidence
 from wattquorum.standing.participation import participation_paper
 
-START: Final = MILLION  # 1 point, so that the first round can be decided
-RHO: Final = Points(30 * MILLION)  # what one valid reply earns (A-12)
+RHO: Final = Points(30)  # what one valid reply earns where everybody begins with 1; what matters is how fast it grows
 
 
 class LiteralLog(Log):
@@ -58,7 +57,7 @@ class LiteralRaft(Raft):
         settings: Settings | None = None,
     ) -> None:
         super().__init__(me, founding, records, seed, now, applied, settings)
-        self._log = LiteralLog(self._log, _equal(founding))
+        self.weigh(founding.new)
 
     def reconfigure(self, _configuration: Configuration, _now: Millis, /) -> None:
         """Nothing: voting powers are not the literal rules'."""
@@ -66,21 +65,24 @@ class LiteralRaft(Raft):
     def snapshot(self, _index: int, _state: bytes, _now: Millis, /) -> None:
         """Nothing."""
 
+    def weigh(self, weights: Sequence[Voter]) -> None:
+        """From now on these weights count here; nobody else is told."""
+        log = self._log
+        at_hand = changed(log.configuration, new=tuple(weights))
+        if isinstance(log, LiteralLog):
+            log.at_hand = at_hand
+        else:
+            self._log = LiteralLog(log, at_hand)
+
     def executed(self, block: Block) -> None:
         """A block was executed here: whoever helped a round has more weight from now on, as far as this replica knows.
 
         The weights of document A also have slower parts; participation alone is enough to show what goes wrong.
         """
         helped = decode_evidence(block.header.evidence).followers if block.header.evidence else ()
-        log = self._log
-        assert isinstance(log, LiteralLog)
-        voters = tuple(
-            Voter(each.replica, participation_paper(Points(each.power), RHO)) if each.replica in helped else each
-            for each in log.at_hand.new
+        self.weigh(
+            [
+                Voter(each.replica, participation_paper(Points(each.power), RHO)) if each.replica in helped else each
+                for each in self.configuration.new
+            ]
         )
-        log.at_hand = changed(log.at_hand, new=voters)
-
-
-def _equal(founding: Configuration) -> Configuration:
-    """All begin with the same weight."""
-    return changed(founding, new=tuple(Voter(voter.replica, START) for voter in founding.new))

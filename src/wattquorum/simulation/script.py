@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable
-from wattquorum.consensus.raft.engine import Role
+from wattquorum.consensus.raft.engine import Raft, Role
 from wattquorum.consensus.raft.entries import Entry, Kind, configuration_of
 from wattquorum.consensus.raft.log import Log
 from wattquorum.consensus.raft.records import Appended, Ballot
@@ -22,6 +22,7 @@ from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.quantities import MILLION, Millis, Points
 from wattquorum.foundation.refusals import Refused
+from wattquorum.simulation.literal import LiteralRaft
 from wattquorum.simulation.steps import Link, World, address_of, name_of
 from wattquorum.standing.power import project, tolerance_default
 
@@ -114,9 +115,9 @@ class Scene:
             raise ValueError("the members are not named yet")
         return self._world
 
-    def found(self, voters: Iterable[Voter]) -> None:
+    def found(self, voters: Iterable[Voter], engine_of: type[Raft] = Raft) -> None:
         """Begins the world with these members."""
-        self._world = World(Configuration(0, None, tuple(voters), (), 0, b""), self.settings)
+        self._world = World(Configuration(0, None, tuple(voters), (), 0, b""), self.settings, engine_of)
         for voter in voters:
             self._world.start(name_of(voter.replica))
 
@@ -167,6 +168,26 @@ def _found_by_weight(scene: Scene, names: list[str], weights: list[int]) -> None
     points = [Points(weight * MILLION) for weight in weights]
     powers = project(points, [address_of(name) for name in names], tolerance_default(len(names)))
     _found(scene, names, [int(power) for power in powers])
+
+
+@_sentence(f"(?:{'|'.join(COUNTS)}) members {{names}} by the literal rules with weights {{numbers}}")
+def _found_literally(scene: Scene, names: list[str], weights: list[int]) -> None:
+    voters = [Voter(address_of(name), weight) for name, weight in zip(names, weights, strict=True)]
+    scene.found(voters, LiteralRaft)
+
+
+@_sentence("the weights that {names} knows? are {powers}")
+def _weigh(scene: Scene, names: list[str], voters: tuple[Voter, ...]) -> None:
+    for name in names:
+        engine = scene.world.engine(name)
+        if not isinstance(engine, LiteralRaft):
+            raise ValueError("weights at hand are the literal rules'")
+        engine.weigh(voters)
+
+
+@_sentence("then what breaks is: {expected}")
+def _breaks(scene: Scene) -> str:
+    return "; ".join(scene.world.broken) or "nothing"
 
 
 @_sentence("the log of {name} begins with the terms {numbers}")
