@@ -2,14 +2,16 @@
 
 PYTHON ?= python3
 ARGS ?=
+SEEDS ?= 2000
 BIN := .venv/bin
 CHECKED := src tests scripts $(wildcard benchmarks)
 
-.PHONY: help run test bench lint clean venv
+.PHONY: help run test soak bench lint clean venv
 
 help:
 	@echo "make run     trade the demo week and write out/week  (ARGS='--days 2 --seed 7' is passed on)"
 	@echo "make test    lint, then every test, with branch coverage  (ARGS='-k apportion' is passed on)"
+	@echo "make soak    worlds in which everything fails, 2000 of them  (SEEDS=100000 for more)"
 	@echo "make bench   measure throughput, settlement, audit, memory, power flow  (ARGS is passed on)"
 	@echo "make lint    ruff, mypy, the layers and the exact floors"
 	@echo "make clean   remove .venv, out and every cache"
@@ -23,6 +25,9 @@ run: venv
 
 test: lint
 	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov $(ARGS)
+
+soak: venv
+	@$(BIN)/wattquorum chaos --seeds 0:$(SEEDS)
 
 bench: venv
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -1,4 +1,4 @@
-"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid; ratios rather than times.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus; ratios, not times.
 
 python -m benchmarks [--only NAME ...] [--json FILE]
 """
@@ -15,12 +15,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from benchmarks import auditing, batches, closing, grid, memory, registry, standing, throughput
+from benchmarks import auditing, batches, closing, consensus, grid, memory, registry, standing, throughput
 from benchmarks.chains import Recorded, recorded, shipped_week
 from benchmarks.measuring import Section
 from benchmarks.town import Town
 
-NAMES: Final = ("throughput", "settlement", "audit", "closing", "memory", "standing", "registry", "grid")
+NAMES: Final = ("throughput", "settlement", "audit", "closing", "memory", "standing", "registry", "grid", "consensus")
 AUDITED_TOWN: Final = (1_000, 2_000, 5)  # members, contracts, feeders
 
 
@@ -58,6 +58,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[Section]:
         yield registry.measured()
     if "grid" in names:
         yield grid.measured()
+    if "consensus" in names:
+        yield consensus.measured()
 
 
 @cache

@@ -14,6 +14,7 @@ from wattquorum.foundation.refusals import Refused
 
 BROKEN: Final = 1
 SEEDS: Final = re.compile(r"(\d+):(\d+)")
+TOLD_MAX: Final = 3  # failures told with their events
 SHOWN: Final = 40  # of the last events before a failure
 
 
@@ -77,15 +78,18 @@ def chaos(
                 progress.update(task, advance=1, broken=f"{broken} broken" if broken else "")
     outcomes.sort(key=lambda outcome: outcome.seed)
     broken_ones = [outcome for outcome in outcomes if outcome.breach is not None]
-    for outcome in broken_ones[:3] if seed is None else broken_ones:
+    for outcome in broken_ones[:TOLD_MAX]:
         assert outcome.breach is not None
         console.print(f"seed {outcome.seed} breaks {outcome.breach.invariant}: {outcome.breach.found}", markup=False)
         if not trace:
             for line in outcome.breach.story[-SHOWN:]:
                 console.print(f"  {line}", markup=False)
         console.print(f"  replay: wattquorum chaos {_again(rules.hosts, literal)}--seed {outcome.seed} --trace")
-    if len(broken_ones) > 3 and seed is None:
-        console.print(f"more broken seeds: {', '.join(str(outcome.seed) for outcome in broken_ones[3:])}")
+    rest = [] if seed is not None else broken_ones[TOLD_MAX:]
+    if rest:
+        console.print(
+            "more broken seeds: " + ", ".join(f"{each.seed} ({each.breach.invariant})" for each in rest if each.breach)
+        )
     if seed is not None:
         console.print(f"trace {outcomes[0].trace}")
     total = [sum(values) for values in zip(*(outcome.counts for outcome in outcomes), strict=True)]

@@ -42,26 +42,35 @@ def vote_result(configuration: Configuration, votes: Mapping[bytes, bool]) -> Ve
     return Verdict.PENDING if decides(configuration, possible) else Verdict.LOST
 
 
-def committed_index(configuration: Configuration, stored: Mapping[bytes, int]) -> int:
-    """The highest index up to which a quorum is known to have stored everything; 0 where none is.
+def committed_index(configuration: Configuration, stored: Mapping[bytes, int], floor: int = 0) -> int:
+    """The highest index up to which a quorum is known to have stored everything; `floor` where none is above it.
 
     `stored` gives, by replica, the last index that it is known to have; nothing is known of the others. While a change
-    is under way it is the lower one of its halves.
+    is under way it is the lower one of its halves. `floor` is what is committed already: most answers do not raise it,
+    and then nothing needs to be sorted.
     """
-    index = _half_index(configuration.new, stored)
-    return index if configuration.old is None else min(index, _half_index(configuration.old, stored))
+    index = _half_index(configuration.new, stored, floor)
+    if configuration.old is None or index == floor:
+        return index
+    return min(index, _half_index(configuration.old, stored, floor))
 
 
-def _half_index(voters: Sequence[Voter], stored: Mapping[bytes, int]) -> int:
+def _half_index(voters: Sequence[Voter], stored: Mapping[bytes, int], floor: int) -> int:
     """The index whose holders, from the furthest down, are the first to have more than half of the power."""
-    total = held = 0
+    total = above = 0
     known = []
     for voter in voters:
-        total += voter.power
-        known.append((stored.get(voter.replica, 0), voter.power))
+        power, index = voter.power, stored.get(voter.replica, 0)
+        total += power
+        if index > floor:
+            above += power
+            known.append((index, power))
+    if 2 * above <= total:
+        return floor
     known.sort(reverse=True)
+    held = 0
     for index, power in known:
         held += power
         if 2 * held > total:
             return index
-    return 0
+    return floor

@@ -209,7 +209,7 @@ class Leadership:
 
     def committable(self) -> int:
         """The index up to which its entries are committed: only those of its own term are counted (5.4.2)."""
-        index = committed_index(self._log.configuration, self._stored)
+        index = committed_index(self._log.configuration, self._stored, self._commit)
         if index > self._commit and self._log.term_at(index) == self._term:
             return index
         return self._commit
