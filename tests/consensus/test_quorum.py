@@ -121,6 +121,8 @@ def test_counting_heads_says_the_same_in_50_000_random_cases() -> None:
         configuration, stored, votes = case
         assert decides(configuration, stored) == counted(configuration, stored), case
         assert committed_index(configuration, stored) == counted_down(configuration, stored), case
+        floor = max(stored.values(), default=0) // 2
+        assert committed_index(configuration, stored, floor) == max(floor, counted_down(configuration, stored)), case
         verdict = vote_result(configuration, votes)
         assert verdict is counted_out(configuration, votes), case
         met.add((verdict, configuration.old is None))
