@@ -101,6 +101,8 @@ class Engine(Protocol):
     An input that makes no sense in the engine's present state is Refused and changes nothing:
     Refused("input_unexpected") for an answer to what was not asked, Refused("orders_alone") for what needs other
     replicas where there are none. Frames from outside are never a reason to fail: an engine drops what it cannot read.
+    Any input may raise Refused("diverged"): what this replica holds to be decided is not what the others do, and it must
+    stop.
     """
 
     @property
@@ -145,7 +147,8 @@ class Engine(Protocol):
     def reconfigure(self, configuration: Configuration, now: Millis, /) -> None:
         """Asks to install the next configuration; the engine makes the change joint where it has to be.
 
-        Every replica is told, since every one computes it: whoever leads installs it, the others compare.
+        Every replica is told, since every one computes it: whoever leads installs it, the others compare. It is told
+        before it is told that the payload is applied which led to it, and again after a restart or a `Restore`.
         """
 
     def snapshot(self, index: int, state: bytes, now: Millis, /) -> None:
