@@ -101,8 +101,8 @@ class Engine(Protocol):
     An input that makes no sense in the engine's present state is Refused and changes nothing:
     Refused("input_unexpected") for an answer to what was not asked, Refused("orders_alone") for what needs other
     replicas where there are none. Frames from outside are never a reason to fail: an engine drops what it cannot read.
-    Any input may raise Refused("diverged"): what this replica holds to be decided is not what the others do, and it must
-    stop.
+    Any input may raise Refused("diverged"): what this replica holds to be decided is not what the others do, and it
+    must stop.
     """
 
     @property
