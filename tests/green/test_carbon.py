@@ -12,11 +12,12 @@ from wattquorum.standing.weight import CarbonOutcome, carbon
 TONNE = 1_000_000
 grams = st.one_of(st.integers(0, 5), st.integers(0, 10**15)).map(Carbon)
 deficits = st.one_of(st.integers(-5, 0), st.integers(-(10**15), 0)).map(Carbon)
-periods = st.builds(Period, deficits, grams, grams, grams, grams)
+periods = st.builds(Period, deficits, grams, grams, grams, grams, st.just(True))
 
 
 def period(carried: int, quota: int, bought: int, sold: int, emitted: int) -> Period:
-    return Period(*(Carbon(tonnes * TONNE) for tonnes in (carried, quota, bought, sold, emitted)))
+    amounts = [Carbon(tonnes * TONNE) for tonnes in (carried, quota, bought, sold, emitted)]
+    return Period(amounts[0], amounts[1], amounts[2], amounts[3], amounts[4], reported=True)
 
 
 def test_the_worked_settlements_of_the_rules() -> None:
@@ -50,7 +51,12 @@ def test_who_moves_no_more_than_is_transferable_has_no_deficit_of_it(own: Period
     assert carried_over(after) == carried_over(own)
 
 
+@given(periods)
+def test_before_emissions_are_verified_nothing_can_be_moved(own: Period) -> None:
+    assert transferable(own._replace(reported=False)) == 0
+
+
 @given(deficits)
 def test_a_deficit_comes_off_the_next_period(deficit: Carbon) -> None:
-    following = Period(deficit, Carbon(-deficit), Carbon(0), Carbon(0), Carbon(0))
+    following = Period(deficit, Carbon(-deficit), Carbon(0), Carbon(0), Carbon(0), True)
     assert settlement(following) == transferable(following) == carried_over(following) == 0

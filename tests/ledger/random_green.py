@@ -245,7 +245,10 @@ class RandomGreen:
             for member in (one, other):
                 self.attempt("operator", GrantQuota(member, 2 * grams))
         elif what <= 7:
-            self.attempt(chance.choice(["w", "p", "b", "w", "p", "b", "x"]), MoveAllowances(other, grams))
+            giver = chance.choice(["w", "p", "b", "w", "p", "b", "x"])
+            if chance.random() < 0.8:  # before its emissions are verified it can give nothing
+                self.attempt("operator", ReportEmissions(world.address(giver), period, chance.choice([0, 1, grams])))
+            self.attempt(giver, MoveAllowances(other, grams))
         elif what <= 9:
             self.attempt("operator", ReportEmissions(one, chance.choice([period, period, 1]), grams))
         else:

@@ -63,6 +63,8 @@ def test_quotas_add_up_and_the_first_one_obliges() -> None:
 
 def test_what_one_sells_another_buys() -> None:
     world = obliged(c=100, d=50)
+    report(world, "c", 0)
+    report(world, "d", 0)
     world.done("c", MoveAllowances(world.address("d"), 30 * T))
     assert (left(world, "c"), left(world, "d")) == ((0, 100, 0, 30, 0), (0, 50, 30, 0, 0))
     assert world.facts(AllowancesMoved) == [AllowancesMoved(1, world.address("c"), world.address("d"), 30 * T)]
@@ -70,8 +72,9 @@ def test_what_one_sells_another_buys() -> None:
     assert (left(world, "c"), left(world, "d")) == ((0, 100, 80, 30, 0), (0, 50, 30, 80, 0))
 
 
-def test_nobody_sells_what_its_own_emissions_need() -> None:
+def test_nobody_gives_away_what_its_own_emissions_need_nor_anything_before_they_are_verified() -> None:
     world = obliged(c=100, d=50)
+    world.refused("c", MoveAllowances(world.address("d"), 1), "allowance_short", "grams", 0)
     report(world, "c", 60)
     over = MoveAllowances(world.address("d"), 40 * T + 1)
     world.refused("c", over, "allowance_short", "grams", 40 * T)
@@ -125,6 +128,8 @@ def test_a_surplus_lapses_and_a_deficit_is_carried_until_it_is_made_up() -> None
     for name in ("c", "d"):
         world.done("operator", GrantQuota(world.address(name), 100 * T))
     # 70 are left of c's quota: the deficit comes off first.
+    report(world, "c", 0, period=2)
+    report(world, "d", 0, period=2)
     world.refused("c", MoveAllowances(world.address("d"), 70 * T + 1), "allowance_short", "grams", 70 * T)
     report(world, "c", 90, period=2)
     world.done("d", MoveAllowances(world.address("c"), 5 * T))
@@ -187,6 +192,7 @@ def test_who_may_not_trade_moves_no_allowances_and_still_gets_them() -> None:
     world.done("operator", SetStatus(world.address("c"), Status.SUSPENDED, "late papers"))
     move = MoveAllowances(world.address("d"), T)
     world.refused("c", move, "account_inactive", "sender", "c is suspended")
+    report(world, "d", 0)
     world.done("d", MoveAllowances(world.address("c"), T))
     assert left(world, "c") == (0, 100, 1, 0, 0)
 
@@ -202,6 +208,7 @@ def test_who_leaves_gets_its_money_when_a_period_has_been_settled_since_without_
     close(world)
     world.refused("c", WithdrawMoney(1), "obligations_open", "sender", "c")  # 20 t are missing
     world.done("operator", GrantQuota(world.address("d"), 100 * T))
+    report(world, "d", 0, period=2)
     world.done("d", MoveAllowances(world.address("c"), 20 * T))
     world.refused("c", WithdrawMoney(1), "obligations_open", "sender", "c")  # not settled yet
     close(world, 2)

@@ -157,17 +157,17 @@ def test_a_partner_of_a_defaulter_is_made_whole_to_the_unit() -> None:
 
 
 def test_a_fine_is_shared_by_updated_credit() -> None:
-    # From C = 0. Two sellers keep 3 MWh: a earns 100 * 1 * 2 / (15 * 3) = 4.444444, b at most 6.6667. Three buyers keep
-    # 6 MWh: x earns 100 * 1 * 3 / (15 * 6) = 3.333333 and y 6.666666. d's fine of .005 * 1 * 3,000 = 15.00 is shared by
-    # that, the two units that are left by remainder: a's, b's. e, d's partner, gets none of it.
+    # From C = 0. Two sellers keep 1 and 2 MWh: a earns 100 * 1 * 3 / (15 * 5) = 4, b at most 6.6667. Three buyers keep
+    # 1, 2 and 3 MWh: x earns 100 * 1 * 6 / (15 * 14) = 2.857142 and y 5.714285. d's fine of .005 * 1 * 3,000 = 15.00 is
+    # shared by that, the two units that are left by remainder: a's, y's. e, d's partner, gets none of it.
     world, (contract, _, _) = market(
         [("d", "e", 3 * MWH), ("a", "x", MWH), ("b", "y", 2 * MWH)], {"d-sell": 0}, initial_credit=0
     )
     assert settled_of(world, contract).seller_fine == 15 * MILLION
-    assert gain(world, "a") == 500 * MILLION + 3_157_890
-    assert gain(world, "x") == -540 * MILLION + 2_368_417
-    assert gain(world, "b") == 1_000 * MILLION + 4_736_859
-    assert gain(world, "y") == -1_080 * MILLION + 4_736_834
+    assert gain(world, "a") == 500 * MILLION + 3_118_807
+    assert gain(world, "x") == -540 * MILLION + 2_227_718
+    assert gain(world, "b") == 1_000 * MILLION + 5_198_037
+    assert gain(world, "y") == -1_080 * MILLION + 4_455_438
     assert gain(world, "e") == -1_620 * MILLION
     assert gain(world, "d") == -3 * 210 * MILLION - 15 * MILLION
     assert community(world) == 0
@@ -221,15 +221,15 @@ def test_a_buyers_fine_is_capped_by_what_energy_fee_and_compensation_left() -> N
 
 
 def test_a_prosumer_takes_part_in_shares_with_the_mean_of_its_two_credits() -> None:
-    # As above from C = 0: p earns 4.444444 selling 1 of 3 MWh kept and 6.666666 buying 2 of 6, on average 5.555555; y
-    # sells the other 2 and earns 6.6667; x 3.333333. d's fine of 15.00 is shared by that; one unit is left, for x.
+    # As above from C = 0: p earns 4 selling 1 of 3 MWh kept and 5.714285 buying 2 of 6, on average 4.857142; y sells
+    # the other 2 and earns 6.6667; x 2.857142. d's fine of 15.00 is shared by that; one unit is left, for y.
     world, (contract, _, _) = market(
         [("d", "e", 3 * MWH), ("p", "x", MWH), ("y", "p", 2 * MWH)], {"d-sell": 0}, initial_credit=0
     )
     assert settled_of(world, contract).seller_fine == 15 * MILLION
-    assert gain(world, "p") == 500 * MILLION - 1_080 * MILLION + 5_357_131
-    assert gain(world, "y") == 1_000 * MILLION + 6_428_590
-    assert gain(world, "x") == -540 * MILLION + 3_214_279
+    assert gain(world, "p") == 500 * MILLION - 1_080 * MILLION + 5_066_213
+    assert gain(world, "y") == 1_000 * MILLION + 6_953_662
+    assert gain(world, "x") == -540 * MILLION + 2_980_125
 
 
 def test_a_contract_that_was_curtailed_to_nothing_bears_no_fine_of_another() -> None:

@@ -71,8 +71,9 @@ def test_what_spills_over_goes_to_the_contracts_with_the_smallest_ids_and_is_pai
 
 
 def test_accounts_of_an_owner_get_no_share_of_its_own_fine() -> None:
-    # x1 defaults towards c; x2 and c2 belong to the same owners and perform as d and e do. d promised the mean of the
-    # sellers that kept their word; e, with half of what c's owner buys, 2/3 of the mean: C = 53.333333 and 52.222222.
+    # x1 defaults towards c; x2 and c2 belong to the same owners and perform as d and e do. With both accounts x
+    # delivers 1,900 of 2,000 kWh and keeps its word: d earns 1,000 * 2,900 / (15 * (1,900^2 + 1,000^2)) of what it
+    # lacks, e 1,000 * 3,000 / (15 * (2,000^2 + 1,000^2)): C = 52.096890 and 52.
     world = WatchedWorld(parameters={"fee": 0})
     for name, owner, side in (
         ("x1", "x", Side.SELL),
@@ -95,4 +96,4 @@ def test_accounts_of_an_owner_get_no_share_of_its_own_fine() -> None:
     )
     world.close()
     shares = {f.payee: f.amount for f in world.facts(Moved) if isinstance(f, Moved) and f.kind is Kind.SHARE}
-    assert shares == {world.address("d"): 12_631_579, world.address("e"): 12_368_421}
+    assert shares == {world.address("d"): 12_511_635, world.address("e"): 12_488_365}

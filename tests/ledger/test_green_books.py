@@ -76,6 +76,7 @@ def lived() -> GreenWorld:
             world.done("operator", SealDay(START), at=START + 2 * QUARTER + 2 * DAY)
     for name in ("c", "d"):
         world.done("operator", GrantQuota(world.address(name), 100))
+    world.done("operator", ReportEmissions(world.address("c"), 1, 10))
     world.done("c", MoveAllowances(world.address("d"), 30))
     world.done("operator", ReportEmissions(world.address("c"), 1, 80))
     world.done("operator", CloseCarbonPeriod(1))
@@ -186,7 +187,7 @@ LIES: dict[str, Callable[[Facts], Facts]] = {
     "a period that opens with a quota": told(is_a(CarbonChanged, period=2), quota=1),
     "a period that opens without its deficit": untold(is_a(CarbonChanged, period=2)),
     "a quota that shrinks": told(is_a(CarbonChanged, sold=30), quota=99),
-    "emissions that nobody reported": told(is_a(CarbonChanged, sold=30), number=0, emitted=1),
+    "emissions that nobody reported": told(is_a(CarbonChanged, bought=30), number=0, emitted=1),
     "an account without a quota": told(is_a(CarbonChanged), quota=0),
     "a deficit out of nothing": told(is_a(CarbonChanged), carried=-1),
     "a settlement that is more": told(is_a(CarbonSettled), settled=more(1)),

@@ -70,7 +70,7 @@ def test_a_second_ledger_an_audit_and_one_from_every_snapshot_get_the_same_block
 @pytest.mark.unmeasured
 def test_random_lives_do_everything_that_can_be_done_with_certificates_and_carbon() -> None:
     done: Counter[str] = Counter()
-    for seed in range(8):
+    for seed in range(10):
         market = RandomGreen(Random(seed))
         market.live()
         for executed in market.world.executed:

@@ -30,14 +30,14 @@ def test_a_days_weights_by_hand() -> None:
     # Sellers promise 1, 2 and 3 MWh; d delivers 2.4 of 3 and defaults, C = 50 * .8 = 40. So 1 and 2 are kept, and
     # volume runs from 1 to 2.
     world, _ = market([("a", "x", MWH), ("b", "y", 2 * MWH), ("d", "z", 3 * MWH)], {"d-sell": 2_400_000})
-    # a: 50 + 50 * (1 * 2) / (15 * 3) = 52.222222 of credit; .3 * that + .15 * 50 of carbon + .1 * 100 of line.
+    # a: 50 + 50 * (1 * 3) / (15 * (1 + 4)) = 52 of credit; .3 * that + .15 * 50 of carbon + .1 * 100 of line.
     a = weighed(world, "a", Side.SELL)
-    assert (a.credit, a.volume, a.line, a.weight) == (52_222_222, 0, 100 * POINT, 33_166_666)
+    assert (a.credit, a.volume, a.line, a.weight) == (52 * POINT, 0, 100 * POINT, 33_100_000)
     assert (a.participation, a.certificates, a.carbon) == (0, 0, 50 * POINT)
     # d: 2.4 lie above 2, so volume is 100; .3 * 40 + .15 * 100 + 7.5 + 10 = 44.5.
     d = weighed(world, "d", Side.SELL)
     assert (d.credit, d.volume, d.weight) == (40 * POINT, 100 * POINT, 44_500_000)
-    # z bought all that it promised, 3 of 1..3: volume 100; C = 50 + 50 * 9 / 90 = 53.333335 at most 1/15 (66,667 ppm).
+    # z bought all that it promised, 3 of 1..3: volume 100; C = 50 + 50 * 18 / 210 at most 1/15 (66,667 ppm).
     z = weighed(world, "z", Side.BUY)
     assert (z.credit, z.volume, z.line) == (53_333_350, 100 * POINT, 0)
     assert z.weight == (35 * 53_333_350 + 15 * 100 * POINT + 15 * 50 * POINT) // 100

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from wattquorum.foundation.quantities import MILLION, POINTS_MAX, Energy, Points, Ppm
 from wattquorum.standing.credit import (
+    Kept,
     correct_points,
     credit_after_default,
     credit_after_performance,
     credit_after_performance_paper,
     decay,
+    kept_of,
     traded_after,
     trust_after,
 )
@@ -37,46 +39,61 @@ def deliveries(draw: st.DrawFn) -> tuple[Energy, Energy]:
     return Energy(draw(st.integers(0, promised - 1))), promised
 
 
+def equal(energy: int, owners: int) -> Kept:
+    """What so many owners of one size have kept."""
+    return kept_of([Energy(energy)] * owners)
+
+
 # Kept promises ------------------------------------------------------------------------------------------------------
 
 
 def test_one_of_fifteen_equal_generators_gains_a_fifteenth_of_what_is_missing() -> None:
     # 50 + (100 - 50) / 15 = 53.333333.
-    assert credit_after_performance(FIFTY, Energy(100), Energy(1_500), 15, REFERENCE_SIDE, MAX_SHARE) == 53_333_333
+    assert credit_after_performance(FIFTY, Energy(100), equal(100, 15), REFERENCE_SIDE, MAX_SHARE) == 53_333_333
     assert credit_after_performance_paper(FIFTY, Energy(100), Energy(1_500)) == 53_333_333
 
 
 def test_half_the_mean_gains_half_as_much_and_twice_the_mean_no_more_than_the_cap() -> None:
     # 50 + 50 / 30 = 51.666666; and at the cap 50 * .066667 = 3.33335.
-    assert credit_after_performance(FIFTY, Energy(50), Energy(1_500), 15, REFERENCE_SIDE, MAX_SHARE) == 51_666_666
-    assert credit_after_performance(FIFTY, Energy(200), Energy(1_500), 15, REFERENCE_SIDE, MAX_SHARE) == 53_333_350
+    assert credit_after_performance(FIFTY, Energy(50), equal(100, 15), REFERENCE_SIDE, MAX_SHARE) == 51_666_666
+    assert credit_after_performance(FIFTY, Energy(200), equal(100, 15), REFERENCE_SIDE, MAX_SHARE) == 53_333_350
 
 
 def test_a_sole_trader_does_not_jump_to_a_hundred_as_the_paper_would_have_it() -> None:
     assert credit_after_performance_paper(FIFTY, Energy(7), Energy(7)) == POINTS_MAX
-    assert credit_after_performance(FIFTY, Energy(7), Energy(7), 1, REFERENCE_SIDE, MAX_SHARE) == 53_333_333
+    assert credit_after_performance(FIFTY, Energy(7), equal(7, 1), REFERENCE_SIDE, MAX_SHARE) == 53_333_333
 
 
 def test_standing_does_not_fade_to_nothing_among_a_thousand_members() -> None:
     # The paper: 50 + 50 / 1000 = 50.05. With the mean as the measure it is a fifteenth, as among fifteen.
     assert credit_after_performance_paper(FIFTY, Energy(100), Energy(100_000)) == 50_050_000
-    assert credit_after_performance(FIFTY, Energy(100), Energy(100_000), 1_000, REFERENCE_SIDE, MAX_SHARE) == 53_333_333
+    assert credit_after_performance(FIFTY, Energy(100), equal(100, 1_000), REFERENCE_SIDE, MAX_SHARE) == 53_333_333
 
 
 def test_a_day_without_promises_leaves_credit_as_it_is() -> None:
-    assert credit_after_performance(FIFTY, Energy(0), Energy(0), 0, REFERENCE_SIDE, MAX_SHARE) == FIFTY
+    assert credit_after_performance(FIFTY, Energy(0), kept_of([]), REFERENCE_SIDE, MAX_SHARE) == FIFTY
     assert credit_after_performance_paper(FIFTY, Energy(0), Energy(0)) == FIFTY
 
 
 @given(points, energies, st.lists(energies, max_size=6), st.integers(1, 50), shares)
 def test_a_kept_promise_gains_its_share_of_what_is_missing_rounded_once(
-    credit: Points, promised: Energy, others: list[Energy], reference_side: int, max_share: Ppm
+    credit: Points, delivered: Energy, others: list[Energy], reference_side: int, max_share: Ppm
 ) -> None:
-    side, nodes = Energy(promised + sum(others)), 1 + len(others)
-    share = min(Fraction(promised * nodes, reference_side * side), Fraction(max_share, MILLION))
-    after = credit_after_performance(credit, promised, side, nodes, reference_side, max_share)
+    everybody = [delivered, *others]
+    mean = Fraction(sum(each * each for each in everybody), sum(everybody))
+    share = min(Fraction(delivered) / (reference_side * mean), Fraction(max_share, MILLION))
+    after = credit_after_performance(credit, delivered, kept_of(everybody), reference_side, max_share)
     assert after == credit + floor((POINTS_MAX - credit) * share)
     assert credit <= after <= POINTS_MAX
+
+
+@given(energies, st.lists(energies, min_size=1, max_size=30))
+def test_a_tiny_promise_moves_nobodys_gain_by_more_than_a_millionth(delivered: Energy, others: list[Energy]) -> None:
+    """Whatever its owner keeps or breaks: a Wh counts as a Wh."""
+    before = kept_of([delivered, *others])
+    after = kept_of([delivered, *others, Energy(1)])
+    moved = Fraction(after.squares, after.total) / Fraction(before.squares, before.total)
+    assert 1 - Fraction(1, before.total) <= moved <= 1 + Fraction(1, before.squares)
 
 
 @given(points, energies, st.lists(energies, max_size=6))
@@ -87,13 +104,11 @@ def test_the_papers_gain_is_the_share_of_the_side(credit: Points, promised: Ener
     assert credit <= after <= POINTS_MAX
 
 
-@given(points, st.lists(energies, min_size=15, max_size=15))
-def test_among_fifteen_the_live_rule_is_the_papers_below_the_cap(credit: Points, promises: list[Energy]) -> None:
-    side = Energy(sum(promises))
-    for promised in promises:
-        paper = credit_after_performance_paper(credit, promised, side)
-        live = credit_after_performance(credit, promised, side, 15, REFERENCE_SIDE, MAX_SHARE)
-        assert live == min(paper, credit + (POINTS_MAX - credit) * MAX_SHARE // MILLION)
+@given(points, energies)
+def test_among_fifteen_of_one_size_the_live_rule_is_the_papers_below_the_cap(credit: Points, promised: Energy) -> None:
+    paper = credit_after_performance_paper(credit, promised, Energy(15 * promised))
+    live = credit_after_performance(credit, promised, equal(promised, 15), REFERENCE_SIDE, MAX_SHARE)
+    assert live == min(paper, credit + (POINTS_MAX - credit) * MAX_SHARE // MILLION)
 
 
 # Broken promises ----------------------------------------------------------------------------------------------------

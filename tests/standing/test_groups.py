@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wattquorum.foundation.quantities import Energy, Points, Ppm
 from wattquorum.foundation.refusals import Refused
 from wattquorum.standing.groups import Candidate, Spread, allowed, divided, group_count, grouped, spread
-from wattquorum.standing.voters import Member
+from wattquorum.standing.voters import Member, OneSide
 
 POINT = 1_000_000
 TWO_PERCENT = Ppm(20_000)
@@ -129,12 +129,13 @@ def test_groups_of_many_members_keep_both_rules(seed: int, count: int, groups: i
     assert found.trust <= allowed(sum(each.trust for each in members), groups, TWO_PERCENT)
 
 
+def voter(number: int, traded: Energy, trust: Points) -> Member:
+    return Member(bytes([number]), f"owner-{number}", OneSide(Points(0), traded, trust), None)
+
+
 def test_a_division_tells_each_groups_members_and_sums_and_how_much_they_differ() -> None:
     # N of 8, 7, ..., 1 Wh pairs up to 9 in every group; the trust of the last pair is 20 points above the others' 100.
-    voters = [
-        Member(bytes([i]), f"owner-{i}", Points(0), Energy(8 - i), Points((60 if i in (3, 4) else 50) * POINT))
-        for i in range(8)
-    ]
+    voters = [voter(i, Energy(8 - i), Points((60 if i in (3, 4) else 50) * POINT)) for i in range(8)]
     division = divided(voters, b"chain", 0, configured=2)
     assert [[voters.index(each) for each in group.members] for group in division.groups] == [
         [0, 7],
@@ -150,4 +151,4 @@ def test_a_division_tells_each_groups_members_and_sums_and_how_much_they_differ(
 
 def test_too_few_voters_are_not_divided() -> None:
     with pytest.raises(Refused, match="out_of_range"):
-        divided([Member(b"a", "a", Points(0), Energy(0), Points(0))] * 3, b"chain", 0, configured=4)
+        divided([voter(1, Energy(0), Points(0))] * 3, b"chain", 0, configured=4)

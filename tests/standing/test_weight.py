@@ -80,14 +80,20 @@ def test_a_prosumers_weight_is_averaged_by_what_it_traded_on_either_side() -> No
 # Volume
 
 
-def test_volume_runs_between_the_percentiles_of_the_day() -> None:
-    # 1 to 20 kWh: the 5th percentile is the first, the 95th the nineteenth.
+def test_volume_runs_between_the_sizes_within_which_nine_tenths_of_the_energy_lie() -> None:
+    # 1 to 20 kWh are 210: the first 10.5 of them are with those up to 5 kWh, the last 10.5 with 20.
     scale = volume_scale([Energy(each * 1_000) for each in range(1, 21)])
-    assert scale == VolumeScale(Energy(1_000), Energy(19_000))
-    assert volume(Energy(10_000), scale, ONE) == 50 * POINT
-    assert volume(Energy(19_000), scale, ONE) == volume(Energy(20_000), scale, ONE) == 100 * POINT
-    assert volume(Energy(0), scale, ONE) == 0
-    assert volume(Energy(10_000), scale, Ppm(500_000)) == 25 * POINT
+    assert scale == VolumeScale(Energy(5_000), Energy(20_000))
+    assert volume(Energy(12_500), scale, ONE) == 50 * POINT
+    assert volume(Energy(20_000), scale, ONE) == volume(Energy(25_000), scale, ONE) == 100 * POINT
+    assert volume(Energy(0), scale, ONE) == volume(Energy(5_000), scale, ONE) == 0
+    assert volume(Energy(12_500), scale, Ppm(500_000)) == 25 * POINT
+
+
+@given(st.lists(st.integers(1_000, 10**9).map(Energy), min_size=3, max_size=40), st.integers(1, 9))
+def test_tiny_promises_move_nobodys_scale(kept: list[Energy], tiny: int) -> None:
+    """Up to nine owners of a Wh each, beside three or more that keep 1 kWh or more."""
+    assert volume_scale([*kept, *[Energy(1)] * tiny]) == volume_scale(kept) or sum(kept) * 5 % 100 < 100 * tiny
 
 
 def test_where_all_promise_the_same_or_nobody_anything_volume_counts_nothing() -> None:

@@ -5,7 +5,7 @@ Weights, N and T are the ledger's state as it is now; where they come from is to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
@@ -38,6 +38,8 @@ from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.state import DAY_KEY_BYTES, side_key
 from wattquorum.ledger.state import Table as State
 from wattquorum.ledger.weighing import Weighed, members, weights
+from wattquorum.market.penalties import defaults
+from wattquorum.standing.credit import kept_of
 from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, divided
 from wattquorum.standing.power import FLOOR, project, quorum_sizes, ranked, tolerance_default, tolerance_max
 from wattquorum.standing.voters import Member, voters
@@ -296,36 +298,64 @@ def _credit(history: History, weighed: Weighed) -> list[str]:
         if isinstance(each, CreditDecayed):
             lines.append(f"{moment}: decay (A-16), then {format_points(Points(each.credit_after))}")
             continue
-        kept = f"delivered {format_energy(Energy(each.delivered))} of {format_energy(Energy(each.promised))}"
+        wholes = _wholes(history, each.day, weighed.side, {weighed.member: each})
+        whole = wholes.get(history.account(weighed.member).legal_owner, NOTHING_PROMISED)
+        kept = f"delivered {format_energy(whole.delivered)} of {format_energy(whole.promised)}{whole.accounts_said}"
         change = f"{format_points(Points(each.before))} -> {format_points(Points(each.after))}"
         if each.corrected is not None:
             change += f" (judged again after a correction, which made it {format_points(Points(each.corrected))})"
         if not each.promised:
             lines.append(f"{moment}: nothing promised in tested intervals, {change}")
-        elif each.defaulted:
+        elif whole.defaulted:
             lines.append(f"{moment}: {kept}, a default; C * delivered / promised: {change}")
         else:
-            lines.append(f"{moment}: {kept}, kept; {_share(history, each, weighed.side)}: {change}")
+            lines.append(f"{moment}: {kept}, kept; {_share(history, each.day, whole, wholes)}: {change}")
     return lines or ["no day judged"]
 
 
-def _share(history: History, each: Judgement, side: Side) -> str:
+class Whole(NamedTuple):
+    """What a legal owner promised and delivered on one side of a day, with all of its accounts (L-5)."""
+
+    promised: Energy
+    delivered: Energy
+    defaulted: bool
+    accounts: int
+
+    @property
+    def accounts_said(self) -> str:
+        """A remark where there are several."""
+        return f" (its owner's {self.accounts} accounts together)" if self.accounts > 1 else ""
+
+
+NOTHING_PROMISED = Whole(Energy(0), Energy(0), defaulted=False, accounts=0)
+
+
+def _wholes(
+    history: History, day: int, side: Side, instead: Mapping[bytes, Judgement] | None = None
+) -> dict[str, Whole]:
+    """The owners of a side on a day that is told, as judged last, or `instead` for some accounts."""
+    judgements: dict[str, list[Judgement]] = {}
+    for (address, its), last in history.judged[day].items():
+        own = (instead or {}).get(address, last)
+        if its is side and own.promised:
+            judgements.setdefault(history.account(address).legal_owner, []).append(own)
+    tolerance = Ppm(history.parameters(day).tolerance)
+    found = {}
+    for owner, accounts in judgements.items():
+        promised = Energy(sum(each.promised for each in accounts))
+        delivered = Energy(sum(each.delivered for each in accounts))
+        broke = defaults(promised, Energy(promised - delivered), tolerance)
+        found[owner] = Whole(promised, delivered, broke, len(accounts))
+    return found
+
+
+def _share(history: History, day: int, own: Whole, wholes: Mapping[str, Whole]) -> str:
     """The share of what is missing to 100 by which a kept day raises credit (L-5)."""
-    parameters = history.parameters(each.day)
-    promised = _kept(history, each.day, side)
+    parameters = history.parameters(day)
+    kept = kept_of(each.delivered for each in wholes.values() if not each.defaulted)
     most = format_share(Ppm(parameters.max_share))
-    divisor = f"({parameters.reference_side} * {sum(promised)})"
-    return f"C + (100 - C) * min({each.promised} * {len(promised)} / {divisor}, {most})"
-
-
-def _kept(history: History, day: int, side: Side) -> list[Energy]:
-    """What the legal owners of a side promised and kept on a day (L-5, L-18)."""
-    by_owner: dict[str, int] = {}
-    for (address, its), own in history.judged[day].items():
-        if its is side and own.promised and not own.defaulted:
-            owner = history.account(address).legal_owner
-            by_owner[owner] = by_owner.get(owner, 0) + own.promised
-    return [Energy(energy) for energy in by_owner.values()]
+    mean = f"{kept.squares} / {kept.total}"
+    return f"C + (100 - C) * min({own.delivered} / ({parameters.reference_side} * {mean}), {most})"
 
 
 def _volume(history: History, weighed: Weighed) -> str:
@@ -335,12 +365,13 @@ def _volume(history: History, weighed: Weighed) -> str:
     own = judged.get((weighed.member, weighed.side))
     if own is None or not own.promised:
         return "nothing was promised on the last closed day"
-    promised = _kept(history, history.closed, weighed.side)
-    scale = volume_scale(promised)
+    wholes = _wholes(history, history.closed, weighed.side)
+    kept = [each.delivered for each in wholes.values() if not each.defaulted]
+    scale, whole = volume_scale(kept), wholes[history.account(weighed.member).legal_owner]
     factor = format_share(Ppm(history.parameters(history.closed).volume_factor))
     return (
-        f"{factor} of 100 * (delivered {own.delivered} - low {scale.low}) / (high {scale.high} - low {scale.low}) Wh, "
-        f"low and high being the 5th and 95th percentile of what {len(promised)} owners promised and kept"
+        f"{factor} of 100 * (delivered {whole.delivered} - low {scale.low}) / (high {scale.high} - low {scale.low}), "
+        f"low and high being the sizes of owner below which 5 and 95 % of the {sum(kept)} Wh lie that were kept [Wh]"
     )
 
 

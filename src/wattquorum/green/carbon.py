@@ -19,6 +19,7 @@ class Period(NamedTuple):
     bought: Carbon
     sold: Carbon
     emitted: Carbon  # as verified so far
+    reported: bool  # whether anything was verified in this period
 
 
 def settlement(period: Period) -> Carbon:
@@ -27,8 +28,12 @@ def settlement(period: Period) -> Carbon:
 
 
 def transferable(period: Period) -> Carbon:
-    """What can be moved to others [g]: nobody sells what its own emissions and deficits need."""
-    return Carbon(max(settlement(period), 0))
+    """What can be moved to others [g]: nobody sells what its own emissions and deficits need.
+
+    As long as the period's emissions are not verified that is not known, and nothing can be moved: or a member that
+    will be short anyway would give away all it was granted and lose nothing by it [chosen].
+    """
+    return Carbon(max(settlement(period), 0) if period.reported else 0)
 
 
 def carried_over(period: Period) -> Carbon:

@@ -2,17 +2,19 @@
 
 A small market of members of different sizes trades for a fortnight on a ledger, once honestly and once for each
 attempt; every trade is signed, metered and settled like any other. Voting power is what members would have in a
-committee of one voter for each legal owner, with its best account (L-17). Four kinds of attempt:
+committee of one voter for each legal owner (L-17). What is tried:
 
 - two members of different owners collude: they promise each other all that their connections carry, every day, and
-  deliver what they really have;
-- a member splits what it has over ten accounts of its own, or sells what it has from one and a Wh a day from nine
-  others, so that its own share of the day might seem larger;
+  deliver what they really have; or a twentieth more than they have, which is no default;
+- a member splits what it has over ten accounts of its own, sells what it has from one and a Wh a day from nine others,
+  or breaks with a second account what it promises too much;
 - a member promises once, to a willing partner, a thousand times what it has;
-- the largest generator keeps back all that it promised, so that what others deliver might seem larger.
+- the largest generator keeps back all that it promised, or the largest pair promises a Wh and keeps it, every day or on
+  the last one, so that others might seem larger.
 
-Promises that are not kept cost credit, and they do not count in the mean with which others' are compared; nor do
-accounts, but owners (L-5). So nothing is gained at all, but for the share of power that who tries it gives up.
+Nothing is gained by any of it, for what is compared is what legal owners delivered of promises they kept, Wh by Wh
+(L-5, L-18). What others gain is the share of power that whoever tries it gives up, and that there is less to be compared
+with. Carbon and certificates are not traded here.
 """
 
 from __future__ import annotations
@@ -170,7 +172,45 @@ def attempts() -> tuple[Attempt, ...]:
         Player(each.name, each.owner, each.side, 0, each.limit) if each.name == LARGEST else each for each in players
     )
     withheld = Attempt("the largest generator keeps back all it promised", (LARGEST,), idle, days)
-    return colluding, split, diluted, absurd, withheld
+    sink = tuple(
+        each
+        for player in players
+        for each in (
+            (
+                Player("main", "gen-1", Side.SELL, WH * 9 // 10),
+                Player("sink", "gen-1", Side.SELL, WH - WH * 9 // 10),
+            )
+            if player.name == "gen-1"
+            else (player,)
+        )
+    )
+    broken = Attempt(
+        "one member breaks what it promises too much with a second account",
+        ("gen-1",),
+        sink,
+        ((Deal("main", "con-1", WH * 9 // 10), Deal("sink", "con-1", WH * 22 // 100), *others),) * DAYS,
+    )
+    big, small = LARGEST, LARGEST.replace("gen", "con")
+    without = tuple(deal for deal in days[0] if deal.seller != big)
+    tiny = Attempt(
+        "the largest pair promises a Wh a day and keeps it",
+        (big, small),
+        players,
+        ((Deal(big, small, 1), *without),) * DAYS,
+    )
+    last = Attempt(
+        "the largest pair promises a Wh on the last day and keeps it",
+        (big, small),
+        players,
+        (*days[: DAYS - 1], (Deal(big, small, 1), *without)),
+    )
+    shaded = Attempt(
+        "a pair promises a twentieth more than it has",
+        ("gen-1", "con-1"),
+        players,
+        ((Deal("gen-1", "con-1", WH * 20 // 19), *others),) * DAYS,
+    )
+    return colluding, split, diluted, absurd, withheld, broken, tiny, last, shaded
 
 
 def gains(tolerance: int | None = None) -> list[Gain]:

@@ -27,6 +27,7 @@ def period_of(account: CarbonAccount) -> Period:
         Carbon(account.bought),
         Carbon(account.sold),
         Carbon(account.emitted),
+        account.reported,
     )
 
 
@@ -50,7 +51,8 @@ def move_allowances(context: Context, payload: MoveAllowances) -> None:
     _check_amount(payload.grams, taker.bought)
     free = transferable(period_of(giver))
     if payload.grams > free:
-        raise Refused("allowance_short", "grams", free, f"At most {free} g can be moved.")
+        remedy = f"At most {free} g can be moved." if giver.reported else "Its emissions have to be verified first."
+        raise Refused("allowance_short", "grams", free, remedy)
     _put(context, context.sender, changed(giver, sold=giver.sold + payload.grams))
     _put(context, payload.to, changed(taker, bought=taker.bought + payload.grams))
     period = context.registry().carbon_period

@@ -37,15 +37,17 @@ from wattquorum.ledger.settling import (
 )
 from wattquorum.ledger.state import Table, day_key, side_key
 from wattquorum.ledger.transactions import CloseDay, SealDay
-from wattquorum.ledger.weighing import count_day, kept_by_owner, tell_weights
+from wattquorum.ledger.weighing import count_day, tell_weights
 from wattquorum.market.penalties import Fine, apportion_fine, defaults, fine, fine_points, share_fines
 from wattquorum.market.settlement import paper_compensation
 from wattquorum.market.terms import Policy
 from wattquorum.standing.credit import (
+    Kept,
     correct_points,
     credit_after_default,
     credit_after_performance,
     decay,
+    kept_of,
     traded_after,
     trust_after,
 )
@@ -59,11 +61,23 @@ class Sums(NamedTuple):
     contracts: list[bytes]
 
 
-class SideTotal(NamedTuple):
-    """What was promised on one side on a day and kept [Wh], and by how many legal owners."""
+class Whole(NamedTuple):
+    """What a legal owner promised and fell short of on one side of a day, with all of its accounts [Wh] (L-17)."""
 
     promised: int
-    owners: int
+    shortfall: int
+
+    @property
+    def delivered(self) -> int:
+        """Of what was promised."""
+        return self.promised - self.shortfall
+
+
+class Judging(NamedTuple):
+    """What one day's members are judged by: their owners' sums, and what was kept on either side (L-5)."""
+
+    wholes: dict[MemberKey, Whole]
+    kept: dict[Side, Kept]
 
 
 def close_day(context: Context, payload: CloseDay) -> None:
@@ -78,8 +92,8 @@ def close_day(context: Context, payload: CloseDay) -> None:
     parameters = context.parameters(day.parameters_version)
     contracts = delivering(context, payload.day)
     sums = _day_sums(context, payload.day, contracts)
-    totals = _side_totals(context, sums, Ppm(parameters.tolerance))
-    defaulters = [key for key in sorted(sums) if _judge(context, payload.day, parameters, key, sums[key], totals)]
+    judging = _judging(context, sums, Ppm(parameters.tolerance))
+    defaulters = [key for key in sorted(sums) if _judge(context, payload.day, parameters, key, sums[key], judging)]
     dues: list[Due] = []
     if parameters.policy == Policy.PAPER:
         dues += _compensate_as_published(context, day, [each for each, _ in contracts])
@@ -117,23 +131,27 @@ def _day_sums(context: Context, day: int, contracts: Sequence[tuple[bytes, Contr
     }
 
 
-def _side_totals(context: Context, sums: dict[MemberKey, Sums], tolerance: Ppm) -> dict[Side, SideTotal]:
-    """What each side promised of the promises that were kept, and by how many legal owners (L-5)."""
-    kept = [
-        (key, own.promised)
-        for key, own in sums.items()
-        if own.promised and not defaults(Energy(own.promised), Energy(own.shortfall), tolerance)
-    ]
-    by_owner = kept_by_owner(context, kept)
-    return {side: SideTotal(sum(own.values()), len(own)) for side, own in by_owner.items()}
+def _judging(context: Context, sums: dict[MemberKey, Sums], tolerance: Ppm) -> Judging:
+    """Every owner's sums, and what those who kept their promises delivered (L-4, L-5)."""
+    by_owner: dict[tuple[str, Side], Whole] = {}
+    for (address, side), own in sums.items():
+        place = context.account(address).legal_owner, side
+        before = by_owner.get(place, Whole(0, 0))
+        by_owner[place] = Whole(before.promised + own.promised, before.shortfall + own.shortfall)
+    kept: dict[Side, list[Energy]] = {side: [] for side in Side}
+    for (_, side), whole in by_owner.items():
+        if whole.promised and not defaults(Energy(whole.promised), Energy(whole.shortfall), tolerance):
+            kept[side].append(Energy(whole.delivered))
+    wholes = {(address, side): by_owner[context.account(address).legal_owner, side] for address, side in sums}
+    return Judging(wholes, {side: kept_of(each) for side, each in kept.items()})
 
 
-def _judge(
-    context: Context, day: int, parameters: Parameters, key: MemberKey, own: Sums, totals: dict[Side, SideTotal]
-) -> bool:
+def _judge(context: Context, day: int, parameters: Parameters, key: MemberKey, own: Sums, judging: Judging) -> bool:
     """One member's side: default or not, then C, T and N; the first judgement or a corrected one (L-4, L-5).
 
-    Tells whether it defaulted.
+    Money follows from what this account promised, standing from what its legal owner did with all of its accounts on
+    this side [chosen]: or an owner would break its promises with one account and vote with the other. Tells whether
+    this account defaulted.
     """
     address, side = key
     member = context.side(address, side)
@@ -142,24 +160,28 @@ def _judge(
     before: MemberDay | None = context.state.get(Table.MEMBER_DAY, day_key(day) + side_key(address, side))
     credit = before.credit_before if before else member.credit
     trust = before.trust_before if before else member.trust
-    delivered = own.promised - own.shortfall
-    defaulted = defaults(Energy(own.promised), Energy(own.shortfall), Ppm(parameters.tolerance))
+    delivered, whole = own.promised - own.shortfall, judging.wholes[key]
+    tolerance, minimum = Ppm(parameters.tolerance), Points(parameters.minimum_credit_loss)
+    defaulted = defaults(Energy(own.promised), Energy(own.shortfall), tolerance)
     points = 0
     if defaulted:
-        after = credit_after_default(
-            Points(credit), Energy(delivered), Energy(own.promised), Points(parameters.minimum_credit_loss)
-        )
-        credit_after, points = after.credit, fine_points(after.loss, Points(parameters.minimum_credit_loss))
+        alone = credit_after_default(Points(credit), Energy(delivered), Energy(own.promised), minimum)
+        points = fine_points(alone.loss, minimum)
+    if defaults(Energy(whole.promised), Energy(whole.shortfall), tolerance):
+        credit_after = credit_after_default(
+            Points(credit), Energy(whole.delivered), Energy(whole.promised), minimum
+        ).credit
     else:
         credit_after = credit_after_performance(
             Points(credit),
-            Energy(own.promised),
-            Energy(totals[side].promised),
-            totals[side].owners,
+            Energy(whole.delivered),
+            judging.kept[side],
             parameters.reference_side,
             Ppm(parameters.max_share),
         )
-    trust_after_day = trust_after(Points(trust), Energy(delivered), Energy(own.promised), Points(parameters.trust_loss))
+    trust_after_day = trust_after(
+        Points(trust), Energy(whole.delivered), Energy(whole.promised), Points(parameters.trust_loss)
+    )
     judged = MemberDay(
         own.promised, delivered, int(defaulted), credit, credit_after, trust, trust_after_day, points, 0, 0
     )
@@ -391,10 +413,11 @@ def _correct_closed(context: Context, day: Day, corrected: Sequence[MemberKey]) 
     before = _penalties(context, start)
     affected, dues = resettle(context, day, corrected)
     sums = _day_sums(context, start, delivering(context, start))
-    totals = _side_totals(context, sums, Ppm(parameters.tolerance))
-    for key in corrected:
-        if key in sums:
-            _judge(context, start, parameters, key, sums[key], totals)
+    judging = _judging(context, sums, Ppm(parameters.tolerance))
+    again = {(context.account(address).legal_owner, side): None for address, side in corrected}
+    for key in sums:
+        if (context.account(key[0]).legal_owner, key[1]) in again:
+            _judge(context, start, parameters, key, sums[key], judging)
     if parameters.policy == Policy.PAPER:
         dues += _compensate_as_published(context, day, affected)
     contracts = [context.contract(start, contract_id) for contract_id in affected]

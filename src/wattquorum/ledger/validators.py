@@ -16,7 +16,7 @@ from wattquorum.foundation.codec import changed
 from wattquorum.foundation.identities import address_of
 from wattquorum.foundation.quantities import MILLION, Points, Ppm
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.accounts import check_active
+from wattquorum.ledger.accounts import Account, check_active
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.entities import Chain
 from wattquorum.ledger.facts import ValidatorChanged
@@ -26,6 +26,7 @@ from wattquorum.ledger.state import State, Table
 from wattquorum.ledger.transactions import AddValidator, ReadyValidator, RemoveValidator
 from wattquorum.ledger.weighing import members
 from wattquorum.standing.power import project, tolerance_default, tolerance_max
+from wattquorum.standing.voters import voters
 
 WEIGHTLESS: Final = Points(0)
 
@@ -148,12 +149,14 @@ def _powers(state: State, parameters: Parameters, voting: Sequence[bytes]) -> tu
     if parameters.voting == Voting.EQUAL:
         return tuple(Voter(replica, 1) for replica in voting)
     chain: Chain = state.get(Table.CHAIN, b"")
-    weights = {member.address: member.weight for member in members(state, parameters)}
+    weights = {voter.owner: voter.weight for voter in voters(members(state, parameters))}
     standing = []
     for replica in voting:
         validator: Validator = state.get(Table.VALIDATOR, replica)
         proved = chain.days_closed - validator.days_closed >= parameters.probation_days
-        standing.append(weights.get(validator.member, WEIGHTLESS) if proved else WEIGHTLESS)
+        account: Account | None = state.get(Table.ACCOUNT, validator.member)
+        known = account is not None and proved
+        standing.append(weights.get(account.legal_owner, WEIGHTLESS) if account is not None and known else WEIGHTLESS)
     most = tolerance_max(len(voting))
     lost = min(parameters.voters_lost, most) if parameters.voters_lost else tolerance_default(len(voting))
     return tuple(map(Voter, voting, project(standing, voting, lost)))

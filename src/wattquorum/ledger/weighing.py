@@ -22,7 +22,8 @@ from wattquorum.ledger.facts import SideWeighed
 from wattquorum.ledger.metering import MemberKey, counting, faults_at
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.state import State, Table, side_key
-from wattquorum.standing.voters import Member, OneSide, member_of
+from wattquorum.market.penalties import defaults
+from wattquorum.standing.voters import Member, OneSide
 from wattquorum.standing.weight import (
     NEUTRAL,
     NOTHING,
@@ -59,30 +60,34 @@ def count_day(context: Context, day: Day, parameters: Parameters) -> None:
         (key[8:-1], Side(key[-1])): context.state.get(Table.MEMBER_DAY, key)
         for key in context.state.of_day(Table.MEMBER_DAY, start)
     }
-    kept = [(key, own.promised) for key, own in judged.items() if own.promised and not own.defaulted]
-    by_owner = kept_by_owner(context, kept)
-    scales = {side: volume_scale([Energy(each) for each in by_owner[side].values()]) for side in Side}
+    by_owner: dict[tuple[str, Side], list[MemberDay]] = {}
+    for (address, side), account_day in judged.items():
+        by_owner.setdefault((context.account(address).legal_owner, side), []).append(account_day)
+    tolerance = Ppm(parameters.tolerance)
+    kept: dict[Side, list[Energy]] = {side: [] for side in Side}
+    for (_, side), accounts in by_owner.items():
+        kept[side].append(_kept(accounts, tolerance))
+    scales = {side: volume_scale(each) for side, each in kept.items()}
     for key, before in list(context.state.items(Table.SIDE)):
         member: MemberSide = before
         side = Side(key[-1])
         own = judged.get((key[:-1], side))
-        traded = own is not None and own.promised > 0
-        points = volume(Energy(own.delivered), scales[side], Ppm(parameters.volume_factor)) if own and traded else 0
+        points = 0
+        if own is not None and own.promised:
+            whole = by_owner[context.account(key[:-1]).legal_owner, side]
+            delivered = Energy(sum(each.delivered for each in whole))
+            points = int(volume(delivered, scales[side], Ppm(parameters.volume_factor)))
         sent, failed = _transmissions(context, day, key[:-1], side) if own is not None else (0, 0)
-        after = changed(
-            member, volume=int(points), transmissions=member.transmissions + sent, failed=member.failed + failed
-        )
+        after = changed(member, volume=points, transmissions=member.transmissions + sent, failed=member.failed + failed)
         if after != member:
             context.state.put(Table.SIDE, key, after)
 
 
-def kept_by_owner(context: Context, kept: Sequence[tuple[MemberKey, int]]) -> dict[Side, dict[str, int]]:
-    """What the legal owners of each side promised on a day, of the promises that were kept [Wh] (L-5, L-18)."""
-    found: dict[Side, dict[str, int]] = {side: {} for side in Side}
-    for (address, side), energy in kept:
-        owner = context.account(address).legal_owner
-        found[side][owner] = found[side].get(owner, 0) + energy
-    return found
+def _kept(accounts: Sequence[MemberDay], tolerance: Ppm) -> Energy:
+    """What an owner delivered on one side with all of its accounts, or 0 if it broke its promises (L-4)."""
+    promised, delivered = sum(each.promised for each in accounts), sum(each.delivered for each in accounts)
+    broke = defaults(Energy(promised), Energy(promised - delivered), tolerance)
+    return Energy(0 if broke else delivered)
 
 
 def _transmissions(context: Context, day: Day, address: bytes, side: Side) -> tuple[int, int]:
@@ -131,7 +136,7 @@ def members(state: State, parameters: Parameters) -> list[Member]:
     found = []
     for address, of in sides.items():
         account: Account = state.get(Table.ACCOUNT, address)
-        found.append(member_of(address, account.legal_owner, of.get(Side.SELL), of.get(Side.BUY)))
+        found.append(Member(address, account.legal_owner, of.get(Side.SELL), of.get(Side.BUY)))
     return found
 
 

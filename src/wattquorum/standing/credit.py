@@ -8,9 +8,27 @@ count like one large one. Credit and trust lie in 0..100 points. Every formula i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from wattquorum.foundation.quantities import MILLION, POINTS_MAX, Energy, Points, Ppm, portion
+
+
+class Kept(NamedTuple):
+    """What a side's legal owners delivered of promises that they kept on a day: the sum [Wh] and that of squares.
+
+    Their ratio is the mean as a Wh sees it: a tiny promise has next to no part in it, and an owner's has the same
+    however it is divided.
+    """
+
+    total: int
+    squares: int
+
+
+def kept_of(delivered: Iterable[Energy]) -> Kept:
+    """The sums over owners."""
+    each = list(delivered)
+    return Kept(sum(each), sum(energy * energy for energy in each))
 
 
 class CreditAfterDefault(NamedTuple):
@@ -21,22 +39,22 @@ class CreditAfterDefault(NamedTuple):
 
 
 def credit_after_performance(
-    credit: Points, promised: Energy, side_promised: Energy, side_owners: int, reference_side: int, max_share: Ppm
+    credit: Points, delivered: Energy, kept: Kept, reference_side: int, max_share: Ppm
 ) -> Points:
-    """C after a day on which the node kept its promises: `C + (100 - C) * share` (A-9, share by L-5).
+    """C after a day on which an owner kept its promises: `C + (100 - C) * share` (A-9, share by L-5).
 
-    `share = clip(promised / (reference_side * mean of the side), 0, max_share)`. The mean is over the kept
-    promises of the day: `side_promised` [Wh] of `side_owners` legal owners. With 15 owners who all
-    keep their word and reference_side 15 it is A-9's share of the total, up to max_share; neither does a sole trader
-    jump to 100, nor does standing fade to nothing among a thousand members. Only kept promises count and owners count
-    once, so that neither an absurd promise, nor energy that is withheld, nor a member split into many accounts moves
-    what others earn [chosen]. A day without promises changes nothing.
+    `share = clip(delivered / (reference_side * mean), 0, max_share)`, the mean being that of the side's kept promises,
+    each owner's weighed by its energy: `kept.squares / kept.total`. With 15 owners of one size and reference_side 15 it
+    is A-9's share of the total; neither does a sole trader jump to 100, nor does standing fade to nothing among a
+    thousand members. Only what was delivered of kept promises counts, owners count once, and a Wh as much as any other:
+    so neither an absurd promise, nor a tiny one, nor energy that is withheld, nor a member split into many accounts
+    moves much of what others earn [chosen]. A day without promises changes nothing.
     """
-    reference = reference_side * side_promised
+    reference = reference_side * kept.squares
     if reference == 0:
         return credit
     missing = POINTS_MAX - credit
-    own = promised * side_owners
+    own = delivered * kept.total
     if own * MILLION >= max_share * reference:
         return Points(credit + missing * max_share // MILLION)
     return Points(credit + missing * own // reference)

@@ -1,13 +1,14 @@
 """Voters: which accounts carry a vote when members vote, and with what standing (L-12, L-17).
 
 An account is not a vote: it costs a registration, and an owner that split itself over many would gain by it. Each legal
-owner has one vote, and its account of most weight carries it, with that account's trust T and traded energy N [chosen].
-Who owns what is for the ledger to know; here an owner is a word, and two accounts of the same word have one vote.
+owner has one vote, with the best side that any of its accounts has as a generator and as a consumer, averaged by what
+all of them traded on either side, as for one account with both; its account of most weight carries it [chosen]. Who
+owns what is for the ledger to know; here an owner is a word, and two accounts of the same word have one vote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from wattquorum.foundation.quantities import Energy, Points
@@ -15,7 +16,7 @@ from wattquorum.standing.weight import prosumer_weight
 
 
 class OneSide(NamedTuple):
-    """What an account earned as a generator or as a consumer."""
+    """What was earned as a generator or as a consumer."""
 
     weight: Points
     traded: Energy  # N [Wh]
@@ -23,42 +24,65 @@ class OneSide(NamedTuple):
 
 
 class Member(NamedTuple):
-    """An account with what it earned on all of its sides, and its legal owner."""
+    """An account, or an owner with all of its accounts, over the sides that it has, of which there is at least one."""
 
     address: bytes
     owner: str
-    weight: Points
-    traded: Energy  # N [Wh]
-    trust: Points  # T
+    generator: OneSide | None
+    consumer: OneSide | None
 
+    @property
+    def weight(self) -> Points:
+        """A-7 or A-8; a prosumer's are averaged by what it traded on either side (L-12)."""
+        if self.generator is not None and self.consumer is not None:
+            return prosumer_weight(
+                self.generator.weight, self.generator.traded, self.consumer.weight, self.consumer.traded
+            )
+        return self._only.weight
 
-def member_of(address: bytes, owner: str, generator: OneSide | None, consumer: OneSide | None) -> Member:
-    """An account over its sides, of which it has at least one.
+    @property
+    def traded(self) -> Energy:
+        """N of B-2, of both sides [Wh]."""
+        return Energy(sum(side.traded for side in (self.generator, self.consumer) if side is not None))
 
-    A prosumer's weights are averaged by what it traded on either side (L-12), its N is the sum and its T the mean of
-    both [chosen].
-    """
-    if generator is not None and consumer is not None:
-        weight = prosumer_weight(generator.weight, generator.traded, consumer.weight, consumer.traded)
-        traded = Energy(generator.traded + consumer.traded)
-        return Member(address, owner, weight, traded, Points((generator.trust + consumer.trust) // 2))
-    only = generator or consumer
-    assert only is not None
-    return Member(address, owner, *only)
+    @property
+    def trust(self) -> Points:
+        """T of B-2; the mean of both sides [chosen]."""
+        if self.generator is not None and self.consumer is not None:
+            return Points((self.generator.trust + self.consumer.trust) // 2)
+        return self._only.trust
+
+    @property
+    def _only(self) -> OneSide:
+        side = self.generator or self.consumer
+        assert side is not None
+        return side
 
 
 def voters(members: Iterable[Member]) -> list[Member]:
-    """The accounts that carry a vote, one for each owner, by address (L-17).
+    """Each owner's vote, under the address of the account that carries it, by address (L-17).
 
     An owner's account of most weight carries its vote, the one of the smallest address where several have most.
     """
-    best: dict[str, Member] = {}
+    accounts: dict[str, list[Member]] = {}
     for each in members:
-        other = best.get(each.owner)
-        if other is None or _rank(each) < _rank(other):
-            best[each.owner] = each
-    return sorted(best.values())
+        accounts.setdefault(each.owner, []).append(each)
+    return sorted((_whole(owner, own) for owner, own in accounts.items()), key=lambda voter: voter.address)
 
 
-def _rank(member: Member) -> tuple[int, bytes]:
-    return -member.weight, member.address
+def _whole(owner: str, accounts: Sequence[Member]) -> Member:
+    carrier = min(accounts, key=lambda account: (-account.weight, account.address))
+    generators = [account.generator for account in accounts if account.generator is not None]
+    consumers = [account.consumer for account in accounts if account.consumer is not None]
+    return Member(carrier.address, owner, _together(generators), _together(consumers))
+
+
+def _together(sides: Sequence[OneSide]) -> OneSide | None:
+    """The best of an owner's sides of one kind, with what all of them traded; its trust is the least."""
+    if not sides:
+        return None
+    return OneSide(
+        max(side.weight for side in sides),
+        Energy(sum(side.traded for side in sides)),
+        min(side.trust for side in sides),
+    )

@@ -18,7 +18,7 @@ from wattquorum.foundation.refusals import Refused
 
 NEUTRAL: Final = Points(50 * MILLION)  # carbon of a member that is not obliged (L-19)
 NOTHING: Final = Points(0)
-LOW_PERCENT, HIGH_PERCENT = 5, 95  # of the side's kept promises: what replaces P_min and P_max (L-18)
+LOW_PERCENT, HIGH_PERCENT = 5, 95  # of the energy of kept promises: what replaces P_min and P_max (L-18)
 
 
 class Scale(IntEnum):
@@ -83,20 +83,21 @@ class VolumeScale(NamedTuple):
 
 
 def volume_scale(kept: Sequence[Energy]) -> VolumeScale:
-    """The 5th and 95th percentile of what a side's legal owners promised and kept on a day, by nearest rank (L-18).
+    """Between which sizes the middle nine tenths of a side's energy lie: 5 and 95 % of it, by owners' size (L-18).
 
-    0 and 0 where nobody kept any. Neither an absurd promise, nor energy that is withheld, nor many
-    small accounts of one owner move what others' volume is compared with, however small the side [chosen].
+    `kept` is what each legal owner delivered of promises that it kept on a day; 0 and 0 where nobody kept any. Energy
+    is counted and not owners: neither an absurd promise, nor a tiny one, nor many small accounts of one owner move what
+    others' volume is compared with, however small the side [chosen].
     """
-    if not kept:
-        return VolumeScale(Energy(0), Energy(0))
-    ascending = sorted(kept)
-    return VolumeScale(_percentile(ascending, LOW_PERCENT), _percentile(ascending, HIGH_PERCENT))
-
-
-def _percentile(ascending: Sequence[Energy], percent: int) -> Energy:
-    rank = -(-len(ascending) * percent // 100)
-    return ascending[max(rank, 1) - 1]
+    total, passed = sum(kept), 0
+    low = high = Energy(0)
+    for each in sorted(kept):
+        if passed * 100 < total * LOW_PERCENT:
+            low = each
+        if passed * 100 < total * HIGH_PERCENT:
+            high = each
+        passed += each
+    return VolumeScale(low, high)
 
 
 def volume(delivered: Energy, scale: VolumeScale, factor: Ppm) -> Points:

@@ -43,7 +43,13 @@ def granting_more_than_a_period_can_have(world: GreenWorld) -> Attempt:
 
 @refused("allowance_short", "grams")
 def moving_more_allowances_than_one_has(world: GreenWorld) -> Attempt:
+    world.done("operator", ReportEmissions(world.address("c"), 1, 0))
     return Attempt("c", MoveAllowances(world.address("d"), 101), 100)
+
+
+@refused("allowance_short", "grams")
+def moving_allowances_before_emissions_are_verified(world: GreenWorld) -> Attempt:
+    return Attempt("c", MoveAllowances(world.address("d"), 1), 0)
 
 
 @refused("allowance_short", "grams")
@@ -75,6 +81,8 @@ def moving_no_allowances(world: GreenWorld) -> Attempt:
 @refused("out_of_range", "grams")
 def moving_more_than_an_account_can_buy(world: GreenWorld) -> Attempt:
     world.done("operator", GrantQuota(world.address("c"), GRAMS_MAX - 100))
+    for name in ("c", "d"):
+        world.done("operator", ReportEmissions(world.address(name), 1, 0))
     world.done("d", MoveAllowances(world.address("c"), 1))
     world.done("c", MoveAllowances(world.address("d"), 1))
     return Attempt("c", MoveAllowances(world.address("d"), GRAMS_MAX), GRAMS_MAX)

@@ -15,7 +15,7 @@ from wattquorum.ledger.accounts import legal_owner
 from wattquorum.records import tables as t
 from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, divided
 from wattquorum.standing.power import project, quorum_sizes, tolerance_default, tolerance_max
-from wattquorum.standing.voters import Member, OneSide, member_of, voters
+from wattquorum.standing.voters import Member, OneSide, voters
 
 COMPONENTS = ("credit", "volume", "participation", "certificates", "carbon", "line")
 
@@ -103,7 +103,7 @@ def members(week: Week) -> list[Member]:
         sides.setdefault(row.member, {})[row.side] = one
     owners = {member.address: legal_owner(member.owner) for member in week.members}
     return [
-        member_of(bytes.fromhex(address), owners[address], own.get("sell"), own.get("buy"))
+        Member(bytes.fromhex(address), owners[address], own.get("sell"), own.get("buy"))
         for address, own in sides.items()
     ]
 
