@@ -13,8 +13,8 @@ committee of one voter for each legal owner (L-17). What is tried:
   the last one, so that others might seem larger.
 
 Nothing is gained by any of it, for what is compared is what legal owners delivered of promises they kept, Wh by Wh
-(L-5, L-18). What others gain is the share of power that whoever tries it gives up, and that there is less to be compared
-with. Carbon and certificates are not traded here.
+(L-5, L-18). What others gain is the share of power that whoever tries it gives up, and that there is less to be
+compared with. Carbon and certificates are not traded here.
 """
 
 from __future__ import annotations
