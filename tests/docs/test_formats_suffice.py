@@ -83,12 +83,13 @@ def test_a_reader_written_from_the_formats_reads_a_chain(day: Path) -> None:
         header, transactions, receipts = decoded(data)
         assert header[:2] == [height, previous]
         assert header[2] > time_ms
-        applied, _, proposer, signature, evidence = header[3:8]
+        applied, _, proposer, signature, round_, evidence = header[3:9]
+        assert (round_, evidence) == ([0, 0, 0], b"")  # a lone replica
         assert applied == [height - 1, previous]  # a lone replica executes each block before it orders the next
         assert proposer in proposers
-        message = encoded([chain_id, header[2], applied, evidence, merkle(transactions)])
+        message = encoded([chain_id, header[2], applied, round_, evidence, merkle(transactions)])
         check_signature(proposer, "proposal", message, signature)
-        assert header[8:10] == [merkle(transactions), merkle([encoded(receipt) for receipt in receipts])]
+        assert header[9:11] == [merkle(transactions), merkle([encoded(receipt) for receipt in receipts])]
         for transaction, receipt in zip(transactions, receipts, strict=True):
             assert receipt[0] == h("transaction", transaction)
             body, signature = decoded(transaction)
@@ -115,7 +116,7 @@ def test_a_reader_written_from_the_formats_reads_a_chain(day: Path) -> None:
 
     tip = json.loads((folder / "tip.json").read_bytes())
     end, state = bytes.fromhex(tip["block"]), bytes.fromhex(tip["state"])
-    assert (tip["height"], end, state) == (len(headers), previous, headers[len(headers)][10])
+    assert (tip["height"], end, state) == (len(headers), previous, headers[len(headers)][11])
     message = encoded([chain_id, tip["height"], end, state])
     assert bytes.fromhex(tip["proposer"]) in proposers
     check_signature(bytes.fromhex(tip["proposer"]), "tip", message, bytes.fromhex(tip["signature"]))
@@ -125,7 +126,7 @@ def test_a_reader_written_from_the_formats_reads_a_chain(day: Path) -> None:
     for snapshot in snapshots:
         version, header, entries = decoded(snapshot.read_bytes())
         assert (version, header) == (1, headers[int(snapshot.stem)])
-        assert merkle([encoded(entry) for entry in entries]) == header[11]
+        assert merkle([encoded(entry) for entry in entries]) == header[12]
         accounts = {key: decoded(value) for table, key, value in entries if table == 1}
         assert sum(account[3] + account[4] for account in accounts.values()) == 0
         for name in ("grid", "community", "payouts", "outside"):

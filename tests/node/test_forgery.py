@@ -43,7 +43,7 @@ def without(dropped: int) -> list[Executed]:
             header = changed(executed.block.header, applied=each.block.header.applied)
             ledger.stand_at(header)
             block = changed(executed.block, header=header)
-            left.append(Executed(block, encode(block), (), executed.rows))
+            left.append(Executed(block, encode(block), (), (), executed.rows))
     return left
 
 
@@ -91,8 +91,8 @@ def enriched() -> tuple[list[Executed], bytes]:
     header = changed(last.header, state_root=ledger.state.root())
     ledger.stand_at(header)
     block = Block(header, last.transactions, last.receipts)
-    rowless = [Executed(each.block, each.data, (), ()) for each in chain.blocks[:-1]]
-    return [*rowless, Executed(block, encode(block), (), ())], snapshots.take(ledger)
+    rowless = [Executed(each.block, each.data, (), (), ()) for each in chain.blocks[:-1]]
+    return [*rowless, Executed(block, encode(block), (), (), ())], snapshots.take(ledger)
 
 
 def test_a_made_up_snapshot_is_not_believed_without_a_signature_over_its_block(tmp_path: Path) -> None:

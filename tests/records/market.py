@@ -250,5 +250,5 @@ def record(world: World, place: Path, *, blocks: Sequence[int] | None = None) ->
         projection.begin(world.ledger.genesis, world.ledger.founding_facts)
         for i, executed in enumerate(world.executed):
             if blocks is None or i in blocks:
-                projection.apply(executed.block, executed.facts)
+                projection.apply(executed.block, executed.facts, executed.told)
     return place

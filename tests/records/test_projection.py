@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
+from tests.ledger.voting_world import voted
 from tests.ledger.world import START, World
 from tests.records.market import FIRST, MEMBERS, SECOND, eventful, record
 from wattquorum.foundation.refusals import Refused
@@ -55,6 +56,7 @@ def test_every_kind_of_fact_has_rows() -> None:
 def test_the_market_of_these_tests_tells_every_kind_of_fact() -> None:
     world = eventful()
     told = [fact for executed in world.executed for facts in executed.facts for fact in facts]
+    told += [fact for executed in voted().executed for fact in executed.told]
     assert {type(fact) for fact in [*told, *world.ledger.founding_facts]} == set(Fact.__args__)
 
 
@@ -86,7 +88,7 @@ def test_dropped_records_are_rebuilt_from_the_chain(records: Path, tmp_path: Pat
         projection.begin(world.ledger.genesis, world.ledger.founding_facts)
         assert projection.height == 0
         for executed in world.executed:
-            projection.apply(executed.block, executed.facts)
+            projection.apply(executed.block, executed.facts, executed.told)
     assert content(place) == content(records)
 
 
@@ -142,7 +144,7 @@ def test_a_full_disk_says_so_and_leaves_whole_blocks(records: Path, tmp_path: Pa
 
         def apply_the_rest() -> None:
             for executed in world.executed[45:]:
-                projection.apply(executed.block, executed.facts)
+                projection.apply(executed.block, executed.facts, executed.told)
 
         with pytest.raises(Refused) as refused:
             apply_the_rest()
@@ -158,7 +160,7 @@ def test_memory_is_a_place_as_well() -> None:
     with Projection("sqlite://") as projection:
         projection.begin(world.ledger.genesis, world.ledger.founding_facts)
         for executed in world.executed:
-            projection.apply(executed.block, executed.facts)
+            projection.apply(executed.block, executed.facts, executed.told)
         assert projection.height == world.ledger.height
 
 

@@ -217,7 +217,7 @@ def records(
         projection.begin(ledger.genesis, ledger.founding_facts)
 
         def apply(executed: Executed) -> None:
-            projection.apply(executed.block, executed.facts)
+            projection.apply(executed.block, executed.facts, executed.told)
             step(folder.height)
 
         audited = audit_folder(folder, check, apply)
@@ -232,7 +232,8 @@ def read_chain(
     """Audits a chain for a reader; returns the blocks that could not be executed, whose facts nobody tells any more.
 
     `begin` gets the ledger that executes from then on, and has its state at the end: at the genesis, and again at each
-    snapshot where the replay goes on after deleted rows. `see` gets a block's height and a transaction's facts.
+    snapshot where the replay goes on after deleted rows. `see` gets a block's height and a transaction's facts, and
+    last those that no transaction told.
     """
     seen, untold = 0, list[range]()
 
@@ -248,7 +249,7 @@ def read_chain(
         def apply(executed: Executed) -> None:
             nonlocal seen
             seen = executed.block.header.height
-            for facts in executed.facts:
+            for facts in (*executed.facts, executed.told):
                 see(seen, facts)
             step(folder.height)
 

@@ -190,6 +190,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "diverged": ("differs from what the others have", "Stop this replica and restore it from another copy."),
     "input_unexpected": ("is nothing that the engine asked for", "Answer only what the engine handed out."),
     "orders_alone": ("needs other replicas, and this one orders alone", "Start an engine that has several voters."),
+    "outcome_unseen": (
+        "was used in a block that this replica did not see",
+        "Look the transaction up before signing it again.",
+    ),
     "pending_too_many": ("has too many transactions pending", "Wait until some of them are in a block."),
     "pool_full": ("has no room left", "Send it again later."),
     # chain folders

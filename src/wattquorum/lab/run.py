@@ -92,7 +92,7 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
             projection.begin(ledger.genesis, ledger.founding_facts)
 
             def told(executed: Executed) -> None:
-                projection.apply(executed.block, executed.facts)
+                projection.apply(executed.block, executed.facts, executed.told)
 
             week = Week(plan, node, told)
             for done, _ in enumerate(week.run(), 1):

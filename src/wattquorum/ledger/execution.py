@@ -149,6 +149,7 @@ class Executed(NamedTuple):
     block: Block
     data: bytes  # the encoded block
     facts: tuple[tuple[Fact, ...], ...]  # per transaction, as ordered
+    told: tuple[Fact, ...]  # of no transaction: its round, then the end of its epoch, then who votes from now on
     rows: tuple[bytes, ...]  # attachments that its commitments read, refused ones included: a replay needs them
 
 
@@ -293,7 +294,8 @@ class Ledger:
         beside = {put: data for data in ordered.attachments if (put := _shelve(self.shelf, data))}
         context = Context(self.state, self.shelf, self._tariffs, self.chain_id, self._reserved)
         context.now, context.height, context.beside = Millis(ordered.time_ms), self.height + 1, dict.fromkeys(beside)
-        note_round(self.state, self.chain_id, context.height, ordered)
+        counted = note_round(self.state, self.chain_id, context.height, ordered)
+        told: list[Fact] = [] if counted is None else [counted]
         receipts, facts, done = [], [], list[Payload]()
         for data, each, key in zip(ordered.transactions, received, signed, strict=True):
             context.facts, context.transfers, context.owing, context.done = [], [], {}, ("", "")
@@ -302,7 +304,7 @@ class Ledger:
             facts.append(tuple(context.facts))
             if isinstance(each, Received) and receipt.outcome is Outcome.DONE:
                 done.append(each.body.payload)
-        block = self._sealed(ordered, root, tuple(receipts), context.parameters())
+        block = self._sealed(ordered, root, tuple(receipts), context.parameters(), told)
         self.state.commit()
         self.stand_at(block.header)
         if any(isinstance(payload, SealDay) for payload in done):
@@ -310,7 +312,7 @@ class Ledger:
         elif beside:
             self.shelf.keep((*shelved, *(payload.root for payload in done if isinstance(payload, CommitReadings))))
         rows = tuple(data for put, data in beside.items() if put in context.rows_read)
-        return Executed(block, encode(block), tuple(facts), rows)
+        return Executed(block, encode(block), tuple(facts), tuple(told), rows)
 
     def _key_of(self, received: Received | Refused) -> bytes:
         """The key that the sender has before this block; empty when there is none."""
@@ -361,14 +363,21 @@ class Ledger:
             raise Refused("expiry_too_far", "expiry_height", body.expiry_height, f"Choose at most {furthest}.")
         return account
 
-    def _sealed(self, ordered: Ordered, root: bytes, receipts: tuple[Receipt, ...], parameters: Parameters) -> Block:
-        """The block of what was done. The first block at or past an epoch's length is the epoch's last (L-16)."""
+    def _sealed(
+        self, ordered: Ordered, root: bytes, receipts: tuple[Receipt, ...], parameters: Parameters, told: list[Fact]
+    ) -> Block:
+        """The block of what was done, and what ending it did, in `told`.
+
+        The first block at or past an epoch's length is the epoch's last (L-16).
+        """
         chain: Chain = self.state.get(Table.CHAIN, b"")
         ends = ordered.time_ms >= chain.epoch_started_ms + parameters.epoch_ms
         if ends:
             self.state.put(Table.CHAIN, b"", changed(chain, epoch=chain.epoch + 1, epoch_started_ms=ordered.time_ms))
-            end_epoch(self.state, parameters)
-        seat_voters(self.state, parameters, self.height + 1, self.digest, epoch_ends=ends)
+            told.extend(end_epoch(self.state, parameters))
+        vector = seat_voters(self.state, parameters, self.height + 1, self.digest, epoch_ends=ends)
+        if vector is not None:
+            told.append(vector)
         header = Header(
             self.height + 1,
             self.tip_hash,

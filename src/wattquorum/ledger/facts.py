@@ -8,6 +8,7 @@ transfers. Energy in Wh, money in millionths, vectors packed (see foundation.vec
 
 from __future__ import annotations
 
+from wattquorum.consensus.configuration import Voter
 from wattquorum.foundation.codec import Record
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.transfers import Kind
@@ -444,8 +445,40 @@ class ValidatorChanged(Record, frozen=True):
     """A replica was admitted, got its vote, was given to a member, or was removed."""
 
     replica: bytes
-    member: bytes
+    key: bytes
+    member: bytes  # empty: nobody's yet
     seat: Seat
+
+
+class VectorMade(Record, frozen=True):
+    """A block made a version of who votes with how much power; a later block's round says that it is in force."""
+
+    version: int
+    voters: tuple[Voter, ...]
+    learners: tuple[bytes, ...]
+
+
+class RoundCounted(Record, frozen=True):
+    """A block brought evidence that counts: who completed the quorum for an earlier one (A-12)."""
+
+    height: int  # of the earlier one
+    term: int
+    old: int
+    new: int
+    proposer: bytes
+    followers: tuple[bytes, ...]  # in the order of their answers
+
+
+class EpochCounted(Record, frozen=True):
+    """An epoch ended: what a replica's replies in its rounds made of its participation (A-12, A-16, L-16)."""
+
+    replica: bytes
+    member: bytes
+    replies: int
+    rounds: int
+    before: int  # R [millionths of a point]
+    after: int
+    decayed: bool
 
 
 Fact = (
@@ -491,4 +524,7 @@ Fact = (
     | DaySealed
     | DisputeFiled
     | ValidatorChanged
+    | VectorMade
+    | RoundCounted
+    | EpochCounted
 )

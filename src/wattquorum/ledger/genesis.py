@@ -15,7 +15,7 @@ from wattquorum.foundation.identities import CHAIN_ID_BYTES, KEY_BYTES, address_
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import GRANTABLE, Account, Reserved, Role, Status, reserved
 from wattquorum.ledger.entities import Chain
-from wattquorum.ledger.facts import AccountOpened, Fact, ParametersChanged, RoleChanged
+from wattquorum.ledger.facts import AccountOpened, Fact, ParametersChanged, RoleChanged, ValidatorChanged, VectorMade
 from wattquorum.ledger.parameters import DEFAULTS, Parameters, check, with_changes
 from wattquorum.ledger.seats import VERSION_KEY_BYTES, Seat, Seats, Validator, Vector
 from wattquorum.ledger.state import State, Table
@@ -130,7 +130,9 @@ def first_state(genesis: Genesis, chain_id: bytes) -> tuple[State, list[Fact]]:
     voters = []
     for replica, key in sorted((address_of(chain_id, key), key) for key in map(bytes.fromhex, genesis.proposers)):
         state.put(Table.VALIDATOR, replica, Validator(key, b"", Seat.VOTER, 0, 0, 0))
+        facts.append(ValidatorChanged(replica, key, b"", Seat.VOTER))
         voters.append(Voter(replica, 1))
+    facts.append(VectorMade(0, tuple(voters), ()))
     state.put(Table.VECTOR, bytes(VERSION_KEY_BYTES), Vector(tuple(voters), (), 0, b""))
     state.put(Table.SEATS, b"", Seats(0, 0, 0, 0, 0, 0))
     for founder in genesis.founders:

@@ -9,6 +9,7 @@ participation times 100 points.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from wattquorum.consensus.configuration import Configuration
@@ -17,6 +18,7 @@ from wattquorum.foundation.identities import address_of
 from wattquorum.foundation.quantities import Points, Ppm
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Ordered, Round
+from wattquorum.ledger.facts import EpochCounted, RoundCounted
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.seats import KeptRound, Seat, Seats, Validator
 from wattquorum.ledger.state import State, Table
@@ -57,13 +59,15 @@ def check_round(state: State, chain_id: bytes, ordered: Ordered) -> None:
     raise Refused("role_missing", "proposer", ordered.proposer, "Only those who vote order blocks.")
 
 
-def note_round(state: State, chain_id: bytes, height: int, ordered: Ordered) -> None:
-    """Takes over a block's round and its evidence."""
+def note_round(state: State, chain_id: bytes, height: int, ordered: Ordered) -> RoundCounted | None:
+    """Takes over a block's round and its evidence; the round that the evidence proves, if it counts."""
     round_, seats = ordered.round, seats_of(state)
     seats = changed(seats, old=round_.old, new=round_.new)
     proposer = address_of(chain_id, ordered.proposer)
-    if ordered.evidence:
-        seats = _count(state, seats, height, proposer, round_, ordered.evidence)
+    counted = _counted(state, seats, height, proposer, round_, ordered.evidence) if ordered.evidence else None
+    if counted is not None:
+        _credit(state, counted.followers)
+        seats = changed(seats, evidenced=counted.height, rounds=seats.rounds + 1)
     vector = vector_of(state, round_.new)
     assert vector is not None
     if len(vector.voters) > 1:
@@ -75,29 +79,34 @@ def note_round(state: State, chain_id: bytes, height: int, ordered: Ordered) -> 
     if seats != seats_of(state):
         state.put(Table.SEATS, b"", seats)
         prune(state)
+    return counted
 
 
-def _count(state: State, seats: Seats, height: int, proposer: bytes, round_: Round, data: bytes) -> Seats:
-    """Counts what the evidence proves, which may be nothing."""
+def _counted(
+    state: State, seats: Seats, height: int, proposer: bytes, round_: Round, data: bytes
+) -> RoundCounted | None:
+    """The round that the evidence proves, which may be none."""
     try:
         evidence = decode_evidence(data)
     except Refused:
-        return seats
+        return None
     of: KeptRound | None = state.get(Table.ROUND, height_place(evidence.height))
     if (
         of is None
         or (of.proposer, of.term) != (proposer, round_.term)
         or not seats.evidenced < evidence.height < height
     ):
-        return seats
+        return None
     replies = valid_replies(voting_of(state, of.old, of.new), proposer, evidence.followers)
     if not replies:
-        return seats
-    for replica in replies:
-        validator: Validator | None = state.get(Table.VALIDATOR, replica)
-        if validator is not None:
-            state.put(Table.VALIDATOR, replica, changed(validator, replies=validator.replies + 1))
-    return changed(seats, evidenced=evidence.height, rounds=seats.rounds + 1)
+        return None
+    return RoundCounted(evidence.height, of.term, of.old, of.new, proposer, replies)
+
+
+def _credit(state: State, followers: Sequence[bytes]) -> None:
+    for replica in followers:
+        validator: Validator = state.get(Table.VALIDATOR, replica)
+        state.put(Table.VALIDATOR, replica, changed(validator, replies=validator.replies + 1))
 
 
 def voting_of(state: State, old: int, new: int) -> Configuration:
@@ -106,9 +115,12 @@ def voting_of(state: State, old: int, new: int) -> Configuration:
     return configuration if old == new else changed(configuration, old=configuration_of(state, old).new)
 
 
-def end_epoch(state: State, parameters: Parameters) -> None:
-    """Turns an epoch's replies into participation (L-16), and lets it decay where it is time (A-16)."""
-    seats = seats_of(state)
+def end_epoch(state: State, parameters: Parameters) -> list[EpochCounted]:
+    """Turns an epoch's replies into participation (L-16), and lets it decay where it is time (A-16).
+
+    Tells of every replica whose participation or replies were counted.
+    """
+    seats, told = seats_of(state), []
     decays = (seats.epochs + 1) % parameters.participation_epochs == 0
     for replica, each in list(state.items(Table.VALIDATOR)):
         validator: Validator = each
@@ -122,8 +134,11 @@ def end_epoch(state: State, parameters: Parameters) -> None:
         after = changed(validator, participation=int(points), replies=0)
         if after != validator:
             state.put(Table.VALIDATOR, replica, after)
+            before, now = validator.participation, after.participation
+            told.append(EpochCounted(replica, validator.member, validator.replies, seats.rounds, before, now, decays))
     if len(list(state.items(Table.VALIDATOR))) > 1:
         state.put(Table.SEATS, b"", changed(seats, rounds=0, epochs=seats.epochs + 1))
+    return told
 
 
 def evidence_of(height: int, followers: tuple[bytes, ...]) -> bytes:

@@ -19,7 +19,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Account, check_active
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.entities import Chain
-from wattquorum.ledger.facts import ValidatorChanged
+from wattquorum.ledger.facts import ValidatorChanged, VectorMade
 from wattquorum.ledger.parameters import Parameters, Voting
 from wattquorum.ledger.seats import VERSION_KEY_BYTES, KeptRound, Seat, Seats, Validator, Vector
 from wattquorum.ledger.state import State, Table
@@ -117,13 +117,15 @@ def _remove(context: Context, replica: bytes, validator: Validator) -> bool:
 
 def _put(context: Context, replica: bytes, validator: Validator) -> None:
     context.state.put(Table.VALIDATOR, replica, validator)
-    context.tell(ValidatorChanged(replica, validator.member, validator.seat))
+    context.tell(ValidatorChanged(replica, validator.key, validator.member, validator.seat))
 
 
 # Who votes with how much power
 
 
-def seat_voters(state: State, parameters: Parameters, height: int, digest: bytes, *, epoch_ends: bool) -> Vector | None:
+def seat_voters(
+    state: State, parameters: Parameters, height: int, digest: bytes, *, epoch_ends: bool
+) -> VectorMade | None:
     """The vector that a block makes at its end, if it makes one; `digest` is that of the state before the block."""
     seats = seats_of(state)
     newest = vector_of(state, seats.newest)
@@ -139,10 +141,10 @@ def seat_voters(state: State, parameters: Parameters, height: int, digest: bytes
         assert in_force is not None
         if voters == newest.voters or distance(voters, in_force.voters) < max(parameters.hysteresis, 1):
             return None
-    vector = Vector(voters, learners, height, digest)
-    state.put(Table.VECTOR, version_place(seats.newest + 1), vector)
-    state.put(Table.SEATS, b"", changed(seats, newest=seats.newest + 1))
-    return vector
+    version = seats.newest + 1
+    state.put(Table.VECTOR, version_place(version), Vector(voters, learners, height, digest))
+    state.put(Table.SEATS, b"", changed(seats, newest=version))
+    return VectorMade(version, voters, learners)
 
 
 def _powers(state: State, parameters: Parameters, voting: Sequence[bytes]) -> tuple[Voter, ...]:

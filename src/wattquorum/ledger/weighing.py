@@ -21,6 +21,7 @@ from wattquorum.ledger.entities import Day, MemberDay, MemberSide
 from wattquorum.ledger.facts import SideWeighed
 from wattquorum.ledger.metering import MemberKey, counting, faults_at
 from wattquorum.ledger.parameters import Parameters
+from wattquorum.ledger.seats import Seat
 from wattquorum.ledger.state import State, Table, side_key
 from wattquorum.market.penalties import defaults
 from wattquorum.standing.voters import Member, OneSide
@@ -142,7 +143,11 @@ def members(state: State, parameters: Parameters) -> list[Member]:
 
 def participation_points(state: State) -> dict[bytes, Points]:
     """A-12 for every member whose replica votes or learns."""
-    return {each.member: Points(each.participation) for _, each in state.items(Table.VALIDATOR) if each.member}
+    return {
+        each.member: Points(each.participation)
+        for _, each in state.items(Table.VALIDATOR)
+        if each.member and each.seat is not Seat.REMOVED
+    }
 
 
 def certificate_points(state: State, scale: Scale) -> dict[bytes, Points]:

@@ -29,7 +29,7 @@ class BlockEntries:
         self.positions: list[tuple[int, told.PositionSettled]] = []
 
     def take(self, place: int, fact: told.Fact) -> None:
-        """Adds the rows of the next fact, told by the transaction at `place`."""
+        """Adds the rows of the next fact, told by the transaction at `place`; -1: by none."""
         self.place = place
         self.sequence += 1
         enter(fact, self)

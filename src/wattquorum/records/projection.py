@@ -20,7 +20,7 @@ from wattquorum.ledger.blocks import Block, Outcome, Receipt, header_hash
 from wattquorum.ledger.facts import DaySealed, Fact
 from wattquorum.ledger.genesis import Genesis, chain_id_of, encode_genesis, genesis_hash
 from wattquorum.ledger.transactions import Deposit, Received
-from wattquorum.records import entries, green_entries, schema, tables
+from wattquorum.records import entries, green_entries, schema, tables, voting_entries
 from wattquorum.records.batch import Batch, Row
 from wattquorum.records.block_entries import BlockEntries, day_or_none
 from wattquorum.records.database import connect, write_ahead, written
@@ -29,7 +29,7 @@ from wattquorum.records.known import Known
 from wattquorum.records.views import create_views, drop_views
 
 GENESIS_HEIGHT: Final = 0
-ENTRIES: Final = (entries, green_entries)  # between them they know the rows of every kind of fact
+ENTRIES: Final = (entries, green_entries, voting_entries)  # between them they know the rows of every kind of fact
 
 
 class Projection:
@@ -105,8 +105,8 @@ class Projection:
             under_way.take(-1, fact)
         batch.write(connection)
 
-    def apply(self, block: Block, facts: Sequence[Sequence[Fact]]) -> None:
-        """Records an executed block with the facts of each of its transactions.
+    def apply(self, block: Block, facts: Sequence[Sequence[Fact]], told: Sequence[Fact]) -> None:
+        """Records an executed block with the facts of each of its transactions, and what else it told.
 
         Raises Refused("records_gap") when it does not follow the last recorded block.
         """
@@ -125,6 +125,8 @@ class Projection:
                 for place, each in enumerate(facts):
                     for fact in each:
                         under_way.take(place, fact)
+                for fact in told:
+                    under_way.take(-1, fact)
                 add_intervals(batch, self._known, under_way.settlements)
                 add_positions(batch, header.height, self._known, under_way.positions)
                 batch.write(connection)

@@ -47,7 +47,7 @@ class Pending(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """A transaction that left the pool without a block: its hash, and why it was no longer admissible."""
+    """A transaction that left the pool without a block that was seen here: its hash, and why."""
 
     transaction: bytes
     reason: Refused
@@ -177,10 +177,29 @@ class Pool:
         return tuple(self._waiting.values())
 
     def move_to(self, ledger: Ledger) -> None:
-        """Goes on over another ledger of the chain, which is further; drops what it has executed already."""
+        """Goes on over another ledger of the chain, which is further, by blocks that this replica does not see.
+
+        A transaction whose nonce they used may be in one of them, or another one is: nobody must sign it again unread.
+        What follows on it stays.
+        """
         self._ledger = ledger
         self.release()
-        self._realign(list(self._senders))
+        for sender, queue in list(self._senders.items()):
+            account = self._ledger.account(sender)
+            while queue and account is not None and queue[0].received.body.nonce < account.nonce:
+                first = queue.popleft()
+                self._dropped.append(Dropped(first.received.hash, _unseen(first)))
+                self._forget(first)
+            self._realign([sender])
+
+    def expire(self) -> None:
+        """Drops what no later block can hold any more, by the tip's height and time; where nothing is taken, too."""
+        tip = self._ledger.tip
+        for hash_, pending in list(self._waiting.items()):
+            if hash_ in self._waiting and tip is not None:
+                reason = self._no_longer(pending, Millis(tip.time_ms + 1))
+                if reason is not None:
+                    self._drop_from(pending, reason)
 
     def _no_longer(self, pending: Pending, now: Millis) -> Refused | None:
         account = self._ledger.account(pending.received.body.sender)
@@ -240,6 +259,10 @@ class Pool:
         """Hands out, once, what was dropped since the last call."""
         dropped, self._dropped = tuple(self._dropped), []
         return dropped
+
+
+def _unseen(pending: Pending) -> Refused:
+    return Refused("outcome_unseen", "nonce", pending.received.body.nonce)
 
 
 def _orphaned(pending: Pending) -> Refused:

@@ -70,7 +70,7 @@ class Work(NamedTuple):
     records: tuple[Durable, ...]
     messages: tuple[Message, ...]
     finished: tuple[Executed, ...]  # committed and executed: their transactions may be acknowledged
-    dropped: tuple[Dropped, ...]  # they will be in no block
+    dropped: tuple[Dropped, ...]  # they will be in no block, but for those whose outcome was not seen
     reads: tuple[int, ...]  # they may be answered from the ledger now
     deadline: int | None  # call `turn` then, if nothing happens before [ms]
 
@@ -90,13 +90,13 @@ class Replica:
         "_ahead",
         "_engine",
         "_forwarded",
-        "_forwarded_ms",
         "_key",
         "_last_ms",
         "_me",
         "_ordering",
         "_pool",
         "_proven",
+        "_swept_ms",
         "ledger",
     )
 
@@ -113,8 +113,8 @@ class Replica:
         self._ahead: deque[tuple[Durable, Executed]] = deque()
         self._ordering = (engine.term, engine.leader)  # when it was drained last
         self._proven: Proven | None = None  # what the next block may tell of an earlier one
-        self._forwarded: dict[bytes, None] = {}  # transactions that the leader was sent
-        self._forwarded_ms = 0
+        self._forwarded: dict[bytes, int] = {}  # when the leader was sent a transaction
+        self._swept_ms = 0
 
     def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Refused | None:
         """Takes a signed transaction and the rows beside it, if it commits to any; None, or why not."""
@@ -225,7 +225,10 @@ class Replica:
         """Goes on from another replica's state. Refused when it does not prove itself."""
         copy = _copies.decode(restore.state)
         ledger = snapshots.restore(self.ledger.genesis_bytes, copy.snapshot)
-        for root, rows in zip(snapshots.rows_needed(ledger), copy.rows, strict=True):
+        roots = snapshots.rows_needed(ledger)
+        if len(copy.rows) != len(roots):
+            raise Refused("rows_missing", "rows", f"{len(copy.rows)} of {len(roots)}")
+        for root, rows in zip(roots, copy.rows, strict=True):
             ledger.shelf.load(rows, root)
         self.ledger = ledger
         self._pool.move_to(ledger)
@@ -270,26 +273,28 @@ class Replica:
             self._forwarded.clear()
             self._pool.release()
             self._engine.demand(self._pool.oldest_ms, now)
-        elif now - self._forwarded_ms >= FORWARD_AGAIN_MS:
-            self._forwarded.clear()
+        if now - self._swept_ms >= FORWARD_AGAIN_MS:
+            self._swept_ms = now
+            self._pool.expire()
+            self._forwarded = {key: sent for key, sent in self._forwarded.items() if now - sent < FORWARD_AGAIN_MS}
 
     def _forward(self, now: Millis) -> Iterator[Message]:
-        """What waits here and was not sent to the leader yet."""
+        """What waits here and was not sent to the leader yet, or so long ago that it may have been lost."""
         leader = self._engine.leader
         if leader in (b"", self._me):
             return
         batch: list[Pending] = []
         size = 0
         for pending in self._pool.waiting():
-            if pending.received.hash in self._forwarded:
+            sent = self._forwarded.get(pending.received.hash)
+            if sent is not None and now - sent < FORWARD_AGAIN_MS:
                 continue
             size += pending.size
             if batch and size > FORWARD_BYTES_MAX:
                 break
             batch.append(pending)
         if batch:
-            self._forwarded.update((pending.received.hash, None) for pending in batch)
-            self._forwarded_ms = now
+            self._forwarded.update((pending.received.hash, int(now)) for pending in batch)
             data = encode([Forwarded(pending.received.data, pending.attachment) for pending in batch])
             yield Message(leader, _framed(Kind.TRANSACTIONS, data), 0)
 

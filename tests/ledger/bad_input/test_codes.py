@@ -18,6 +18,7 @@ from tests.ledger.bad_input import (
     test_negotiation,
     test_parameters,
     test_settling,
+    test_validators,
 )
 from wattquorum.foundation.refusals import CODES
 
@@ -33,6 +34,7 @@ SWEEPS = (
     test_negotiation,
     test_parameters,
     test_settling,
+    test_validators,
 )
 
 # Codes that the ledger raises elsewhere, and where that is tested.
