@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_SCENARIO = ("no_rollback", "older_term_committed", "own_vote_counted_early")
-BY_SEED = ("two_votes_in_a_term", "stored_before_durable")
+BY_SEED = ("two_votes_in_a_term", "persisted_ignored")
 
 
 @pytest.fixture
@@ -57,3 +57,5 @@ def test_a_mutant_that_nothing_notices_is_wrong_unless_it_is_explained(mutants: 
     unexplained = explained._replace(caught_by="figure_8", why="")
     assert mutants.wrong(unexplained, silent) == "caught by nothing, and not explained"
     assert mutants.wrong(unexplained, noticed) == ""
+    elsewhere = noticed._replace(scenarios=("figure_7", "one_member"))
+    assert mutants.wrong(unexplained, elsewhere) == "not caught by figure_8, but by figure_7 and 1 more"

@@ -95,6 +95,7 @@ def nature_of(seed: int, rules: Rules) -> Nature:
         sync_ms=(0, chance.pick((0, 3, 20))),
         trouble_ms=(50, chance.pick((300, 1_000, 3_000))),
         troubles=drawn,
+        linger_ms=0 if rules.literal else Chance(seed).stream("linger").pick((0, 0, 2, 10)),
         amnesia_ppm=0 if rules.literal else Chance(seed).stream("amnesia").pick((0, 0, 100_000, 300_000)),
     )
 

@@ -24,7 +24,9 @@ from wattquorum.ledger.blocks import Header, Outcome, Round, header_hash
 from wattquorum.ledger.conservation import Books
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.rounds import decode_evidence
-from wattquorum.ledger.transactions import Received
+from wattquorum.ledger.seats import Seat, Validator
+from wattquorum.ledger.state import Table
+from wattquorum.ledger.transactions import ReadyValidator, Received
 
 
 class Broken(Exception):
@@ -114,6 +116,7 @@ class Checkers:
 
     __slots__ = (
         "_addresses",
+        "_asked_to_vote",
         "_blocks",
         "_books",
         "_chain_id",
@@ -151,6 +154,7 @@ class Checkers:
         self._chain_id = ledger.chain_id
         self._rounds: list[tuple[bytes, Round]] = [(b"", Round(0, 0, 0))]  # by height: proposer and round
         self._vectors = {ledger.configuration.version: ledger.configuration}
+        self._asked_to_vote = dict.fromkeys(voter.replica for voter in ledger.configuration.new)
         self._evidenced = 0  # the last height of which evidence was told
         self._books = Books()
         self._books.enter(ledger.founding_facts, b"", ledger.genesis.created_ms)
@@ -321,10 +325,23 @@ class Checkers:
             must(place not in self._nonces, "I12", f"nonce {body.nonce} of {body.sender.hex()[:8]} was used twice")
             self._nonces[place] = None
             self._hashes[receipt.transaction] = height
+            if receipt.outcome is Outcome.DONE and isinstance(body.payload, ReadyValidator):
+                self._asked_to_vote[body.payload.replica] = None
             self._books.enter(facts, receipt.transfers, block.header.time_ms)
         if height == ledger.height:
             self._vectors.setdefault(ledger.configuration.version, ledger.configuration)
+            self._seats(ledger)
             self._books.check(ledger.state, reserved(ledger.chain_id))
+
+    def _seats(self, ledger: Ledger) -> None:
+        """I5: the newest vector seats at once who was given a seat, and nobody votes who did not ask for it."""
+        voting = [voter.replica for voter in ledger.configuration.new]
+        seats: list[tuple[bytes, Validator]] = list(ledger.state.items(Table.VALIDATOR))
+        for seat, named in ((Seat.VOTER, voting), (Seat.LEARNER, [*ledger.configuration.learners])):
+            due = [replica for replica, each in seats if each.seat is seat]
+            must(named == due, "I5", f"{len(due)} replicas have the seat of a {seat.name}, and {len(named)} are named")
+        uncalled = sum(replica not in self._asked_to_vote for replica in voting)
+        must(not uncalled, "I5", f"{uncalled} voters never asked for it")
 
     def _evidence(self, header: Header) -> None:
         """I7: evidence is of a block of the same leader and term, and of the shape that execution asks for (A-12)."""

@@ -60,6 +60,9 @@ class Nature:
     sync_ms: tuple[int, int] = (0, 3)
     trouble_ms: tuple[int, int] | None = None  # from one trouble to the next
     troubles: tuple[str, ...] = ()  # the kinds that exist
+    linger_ms: int = (
+        0  # how long a host may take in frames before it does what they ask, so that several cost one write
+    )
     amnesia_ppm: int = 0  # of those who vote crash at that moment
     safety_ms: int = 15_000
     liveness_ms: int = 60_000
@@ -248,6 +251,13 @@ class World:
         sender, _, frame = what
         if host.replica is not None and self.network.reaches(sender, host.number):
             host.replica.receive(self.hosts[sender].address, frame, self.local(host))
+            if self.nature.linger_ms:
+                self.put(self.now + self.chance.below(self.nature.linger_ms + 1), "linger", host.number, host.crashes)
+            else:
+                self._step(host)
+
+    def _on_linger(self, host: Host, life: int) -> None:
+        if host.runs and life == host.crashes:
             self._step(host)
 
     def _on_tick(self, host: Host, life: int) -> None:
