@@ -221,7 +221,7 @@ def _broken(seed: int) -> str:
 
 
 def wrong(mutant: Mutant, found: Found) -> str:
-    """What is wrong with a mutant: caught by nothing or not as told, or explained and caught; empty where nothing is."""
+    """What is wrong with a mutant: caught by nothing or not as told, explained and caught; empty where nothing is."""
     if mutant.caught_by == EXPLAINED:
         return f"explained, and caught by {found.by}" if found.caught else ""
     if not found.caught:
