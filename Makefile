@@ -6,13 +6,14 @@ SEEDS ?= 2000
 BIN := .venv/bin
 CHECKED := src tests scripts $(wildcard benchmarks)
 
-.PHONY: help run test soak bench lint clean venv
+.PHONY: help run test soak bench mutants lint clean venv
 
 help:
 	@echo "make run     trade the demo week and write out/week  (ARGS='--days 2 --seed 7' is passed on)"
 	@echo "make test    lint, then every test, with branch coverage  (ARGS='-k apportion' is passed on)"
 	@echo "make soak    worlds in which everything fails, 2000 of them  (SEEDS=100000 for more)"
 	@echo "make bench   measure throughput, settlement, audit, memory, power flow  (ARGS is passed on)"
+	@echo "make mutants  break each rule of the protocol in turn and look what notices; up to 20 minutes"
 	@echo "make lint    ruff, mypy, the layers and the exact floors"
 	@echo "make clean   remove .venv, out and every cache"
 	@echo "Needed: Python 3.11 or later with venv (python3, python3-venv). Another one: make PYTHON=python3.12 run"
@@ -31,6 +32,9 @@ soak: venv
 
 bench: venv
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+mutants: venv
+	@$(BIN)/python scripts/mutants.py $(ARGS)
 
 lint: venv
 	@$(BIN)/ruff check --quiet $(CHECKED)

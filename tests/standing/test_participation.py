@@ -34,7 +34,7 @@ def test_followers_up_to_the_one_that_completes_the_quorum_count() -> None:
 
 @pytest.mark.parametrize(
     "followers",
-    [(C,), (C, B, D), (C, C), (A, B), (C, STRANGER), ()],
+    [(C,), (C, B, D), (C, C, B), (C, A, B), (C, STRANGER, B), ()],
     ids=["too few", "too many", "twice the same", "the leader", "a stranger", "nobody"],
 )
 def test_evidence_of_another_shape_counts_nothing(followers: tuple[bytes, ...]) -> None:

@@ -6,6 +6,7 @@ drawn first (swarm testing, Groce and others 2012), because a fault that is alwa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from wattquorum.consensus.raft.engine import Raft
@@ -28,6 +29,7 @@ TROUBLES: Final = (
     "transfer",
 )
 HALF: Final = MILLION // 2
+LEASED: Final = MILLION // 4
 ONLY_PARTICIPATION: Final = {
     f"{side}_{name}": MILLION if name == "participation" else 0
     for side, names in (
@@ -69,8 +71,12 @@ def nature_of(seed: int, rules: Rules) -> Nature:
         ordered=chance.happens(HALF),
     )
     drawn = tuple(kind for kind in TROUBLES if chance.happens(HALF))
+    voters = rules.hosts or chance.between(3, 9)
+    spares, removals = (0, 0) if rules.literal else _membership(Chance(seed).stream("membership"), voters)
+    if "clock_jump" not in drawn and Chance(seed).stream("lease").happens(LEASED):  # a lease trusts clocks to go on
+        settings = replace(settings, lease_ms=settings.election_ms // 2)
     return Nature(
-        rules.hosts or chance.between(3, 9),
+        voters + spares,
         LiteralRaft if rules.literal else Raft,
         not rules.literal,
         settings,
@@ -81,13 +87,24 @@ def nature_of(seed: int, rules: Rules) -> Nature:
             "rho": 40_000_000,
             "probation_days": 0,
         },
+        spares=spares,
+        removals=removals,
         clients=chance.between(1, 4),
         clock_ahead_ms=chance.pick((0, 50, 2_000)),
         clock_drift_ppm=chance.pick((0, 100, 10_000)),
         sync_ms=(0, chance.pick((0, 3, 20))),
         trouble_ms=(50, chance.pick((300, 1_000, 3_000))),
         troubles=drawn,
+        linger_ms=0 if rules.literal else Chance(seed).stream("linger").pick((0, 0, 2, 10)),
+        amnesia_ppm=0 if rules.literal else Chance(seed).stream("amnesia").pick((0, 0, 100_000, 300_000)),
     )
+
+
+def _membership(chance: Chance, voters: int) -> tuple[int, int]:
+    """How many hosts learn first and then vote, and how many lose their vote; three or more are left in any case."""
+    if not chance.happens(HALF):
+        return 0, 0
+    return chance.between(0, 2), chance.between(0, min(2, voters - 3))
 
 
 def outcome_of(seed: int, rules: Rules) -> Outcome:

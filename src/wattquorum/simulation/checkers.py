@@ -11,18 +11,22 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from wattquorum.consensus.configuration import Configuration
+from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable
 from wattquorum.consensus.quorum import decides
 from wattquorum.consensus.raft.engine import Raft, Role
 from wattquorum.consensus.raft.entries import Entry, Kind, configuration_of
 from wattquorum.consensus.raft.records import Appended, Ballot, Base, decode_record
-from wattquorum.foundation.codec import encode
+from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.identities import address_of
 from wattquorum.ledger.accounts import reserved
-from wattquorum.ledger.blocks import Outcome, header_hash
+from wattquorum.ledger.blocks import Header, Outcome, Round, header_hash
 from wattquorum.ledger.conservation import Books
 from wattquorum.ledger.execution import Executed, Ledger
-from wattquorum.ledger.transactions import Received
+from wattquorum.ledger.rounds import decode_evidence
+from wattquorum.ledger.seats import Seat, Validator
+from wattquorum.ledger.state import Table
+from wattquorum.ledger.transactions import ReadyValidator, Received
 
 
 class Broken(Exception):
@@ -112,19 +116,24 @@ class Checkers:
 
     __slots__ = (
         "_addresses",
+        "_asked_to_vote",
         "_blocks",
         "_books",
+        "_chain_id",
         "_checked",
         "_committed",
         "_decided_in",
         "_effective_before",
         "_entries",
+        "_evidenced",
         "_hashes",
         "_installs",
         "_joint",
         "_leaders",
         "_led",
         "_nonces",
+        "_rounds",
+        "_vectors",
         "_versions",
         "acknowledged",
         "shadows",
@@ -142,6 +151,11 @@ class Checkers:
         self._checked: list[int] = [0] * len(addresses)  # up to which index each host's commits were compared
         self._effective_before: dict[int, Configuration] = {}  # by host, after its last step
         self._blocks: list[bytes] = [ledger.tip_hash]  # header hashes by height
+        self._chain_id = ledger.chain_id
+        self._rounds: list[tuple[bytes, Round]] = [(b"", Round(0, 0, 0))]  # by height: proposer and round
+        self._vectors = {ledger.configuration.version: ledger.configuration}
+        self._asked_to_vote = dict.fromkeys(voter.replica for voter in ledger.configuration.new)
+        self._evidenced = 0  # the last height of which evidence was told
         self._books = Books()
         self._books.enter(ledger.founding_facts, b"", ledger.genesis.created_ms)
         self._nonces: dict[tuple[bytes, int], None] = {}
@@ -194,6 +208,10 @@ class Checkers:
         if (host, engine.term) in self._led:
             return
         self._led[host, engine.term] = None
+        in_force = [each for at, each in engine.log.configurations if at > engine.commit]
+        in_force.append(engine.log.configuration_at(engine.commit))
+        weighed = any(voter.replica == address and voter.power for each in in_force for voter in _voters(each))
+        must(weighed, "I1", f"the leader of term {engine.term} has no power in any configuration that may be in force")
         first = self._leaders.setdefault(engine.term, address)
         must(first == address, "I1", f"term {engine.term} has two leaders")
         last = len(self._decided_in) - 1
@@ -252,10 +270,11 @@ class Checkers:
             self._installs[index, term] = after.version
 
     def _powers(self, configuration: Configuration) -> None:
-        """I6, as far as a configuration shows it: nobody's loss stops everybody, where three or more vote."""
+        """I6, as far as a configuration shows it: the loss of a third stops nobody, where three or more vote."""
         powers = sorted((voter.power for voter in configuration.new), reverse=True)
+        most = powers[: max(1, (len(powers) - 1) // 3)]
         if len(powers) >= 3:
-            must(2 * powers[0] < sum(powers), "I6", f"one voter holds {powers[0]} of {sum(powers)}")
+            must(2 * sum(most) < sum(powers), "I6", f"{len(most)} voters hold {sum(most)} of {sum(powers)}")
 
     def _commits(self, host: int, engine: Raft) -> None:
         """I3: what is committed never changes, and when it becomes so a quorum's disks have it."""
@@ -297,6 +316,7 @@ class Checkers:
             return
         must(height == len(self._blocks), "I7", f"block {height} was executed before the one below it")
         self._blocks.append(hash_)
+        self._evidence(block.header)
         for data, receipt, facts in zip(block.transactions, block.receipts, executed.facts, strict=True):
             if receipt.outcome is Outcome.INADMISSIBLE:
                 continue
@@ -305,9 +325,44 @@ class Checkers:
             must(place not in self._nonces, "I12", f"nonce {body.nonce} of {body.sender.hex()[:8]} was used twice")
             self._nonces[place] = None
             self._hashes[receipt.transaction] = height
+            if receipt.outcome is Outcome.DONE and isinstance(body.payload, ReadyValidator):
+                self._asked_to_vote[body.payload.replica] = None
             self._books.enter(facts, receipt.transfers, block.header.time_ms)
         if height == ledger.height:
+            self._vectors.setdefault(ledger.configuration.version, ledger.configuration)
+            self._seats(ledger)
             self._books.check(ledger.state, reserved(ledger.chain_id))
+
+    def _seats(self, ledger: Ledger) -> None:
+        """I5: the newest vector seats at once who was given a seat, and nobody votes who did not ask for it."""
+        voting = [voter.replica for voter in ledger.configuration.new]
+        seats: list[tuple[bytes, Validator]] = list(ledger.state.items(Table.VALIDATOR))
+        for seat, named in ((Seat.VOTER, voting), (Seat.LEARNER, [*ledger.configuration.learners])):
+            due = [replica for replica, each in seats if each.seat is seat]
+            must(named == due, "I5", f"{len(due)} replicas have the seat of a {seat.name}, and {len(named)} are named")
+        uncalled = sum(replica not in self._asked_to_vote for replica in voting)
+        must(not uncalled, "I5", f"{uncalled} voters never asked for it")
+
+    def _evidence(self, header: Header) -> None:
+        """I7: evidence is of a block of the same leader and term, and of the shape that execution asks for (A-12)."""
+        proposer = address_of(self._chain_id, header.proposer)
+        self._rounds.append((proposer, header.round))
+        if not self._joint or not header.evidence:
+            return
+        told = decode_evidence(header.evidence)
+        of, round_ = self._rounds[told.height]
+        must((of, round_.term) == (proposer, header.round.term), "I7", f"evidence of another's block {told.height}")
+        must(self._evidenced < told.height, "I7", f"evidence of block {told.height} is told twice")
+        self._evidenced = told.height
+        if round_.old not in self._vectors or round_.new not in self._vectors:
+            return  # nobody stood at the block that made it when it was executed first
+        configuration = self._vectors[round_.new]
+        if round_.old != round_.new:
+            configuration = changed(configuration, old=self._vectors[round_.old].new)
+        named = [of, *told.followers]
+        distinct = len(dict.fromkeys(named)) == len(named)
+        enough = decides(configuration, named) and not (told.followers and decides(configuration, named[:-1]))
+        must(distinct and enough, "I7", f"evidence of block {told.height} is not of the shape of a round")
 
     def stands(self, transaction: bytes) -> int | None:
         """In which block a transaction stands, if it does."""
@@ -322,6 +377,10 @@ class Checkers:
         """A read was answered that had to show every block up to `sees`."""
         must(ledger.height >= sees, "I3", f"a read showed block {ledger.height}, and {sees} was acknowledged before it")
         must(ledger.tip_hash == self._blocks[ledger.height], "I7", f"a read showed another block {ledger.height}")
+
+
+def _voters(configuration: Configuration) -> tuple[Voter, ...]:
+    return (*(configuration.old or ()), *configuration.new)
 
 
 def _digest(entry: Entry) -> bytes:

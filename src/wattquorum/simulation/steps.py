@@ -15,7 +15,7 @@ from typing import Final
 from wattquorum.consensus.configuration import Configuration
 from wattquorum.consensus.engine import Committed, Durable, Message, Restore
 from wattquorum.consensus.raft.engine import Raft, Role
-from wattquorum.consensus.raft.entries import Entry
+from wattquorum.consensus.raft.entries import Entry, Kind, configuration_of
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
@@ -229,10 +229,13 @@ class World:
             found = log.entry(index), log.term_at(index - 1)
             known = self._entries.setdefault((index, found[0].term), found)
             self._hold(found == known, f"the logs differ at {index} or before it, {replica.name}'s from another's")
-        at, effective = log.configurations[-1]
+        at, effective = log.configurations[0]
+        for index in range(log.first, log.last + 1):
+            if log.entry(index).kind is Kind.CONFIGURATION:
+                at, effective = index, configuration_of(log.entry(index))
         self._hold(
-            self._engine_of is not Raft or (engine.configuration == effective and at <= log.last),
-            f"{replica.name} is under no configuration it has",
+            self._engine_of is not Raft or (log.configured_at, engine.configuration) == (at, effective),
+            f"{replica.name} is not under the last configuration that it has",
         )
 
     def snapshot(self, name: str) -> None:

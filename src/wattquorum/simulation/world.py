@@ -12,18 +12,21 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from wattquorum.consensus.engine import Durable
 from wattquorum.consensus.raft.engine import Role
 from wattquorum.consensus.raft.messages import from_frame
+from wattquorum.consensus.raft.records import Ballot, decode_record
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import Signed, is_signed
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.execution import Ledger
+from wattquorum.ledger.transactions import ReadyValidator
 from wattquorum.replica.replica import Kind, read_frame
 from wattquorum.simulation.checkers import Broken, Checkers, must
 from wattquorum.simulation.clients import Client
@@ -34,6 +37,7 @@ from wattquorum.simulation.network import Network, Weather
 from wattquorum.standing.power import tolerance_default
 
 SHOWN_EVENTS: Final = 60
+READY_TRIES: Final = 3
 CONSERVED: Final = "I14"  # what a ledger refuses to go on from
 DIVERGED: Final = "I7"
 
@@ -48,12 +52,18 @@ class Nature:
     settings: Settings
     weather: Weather
     parameters: dict[str, int] = field(default_factory=dict)  # of the chain, beside the defaults
+    spares: int = 0  # of the hosts: they do not vote at first
+    removals: int = 0  # of the other hosts: governors take their votes away
     clients: int = 3
     clock_ahead_ms: int = 0  # how far clocks are apart at the beginning, at most
     clock_drift_ppm: int = 0
     sync_ms: tuple[int, int] = (0, 3)
     trouble_ms: tuple[int, int] | None = None  # from one trouble to the next
     troubles: tuple[str, ...] = ()  # the kinds that exist
+    linger_ms: int = (
+        0  # how long a host may take in frames before it does what they ask, so that several cost one write
+    )
+    amnesia_ppm: int = 0  # of those who vote crash at that moment
     safety_ms: int = 15_000
     liveness_ms: int = 60_000
 
@@ -106,7 +116,7 @@ class World:
         chance = Chance(seed)
         self.chance = chance.stream("world")
         self._troubles = chance.stream("troubles")
-        founding = Founding(seed, nature.hosts, nature.clients, nature.parameters)
+        founding = Founding(seed, nature.hosts, nature.clients, nature.parameters, nature.spares)
         self.created_ms = founding.created_ms
         plan = Plan(founding.genesis, Verified(), nature.settings, nature.engine)
         ledger = Ledger(founding.genesis)
@@ -116,13 +126,20 @@ class World:
             for number, key in enumerate(founding.host_keys)
         ]
         self.by_address = {host.address: host for host in self.hosts}
-        self.clients = [
+        self.clients: list[Client] = [
             Client(key, ledger.chain_id, chance.stream(f"client {number}"))
             for number, key in enumerate(founding.client_keys)
         ]
         governor = chance.stream("governor")
-        appointments = founding.appointments()
-        self.clients.append(Client(founding.governor_key, ledger.chain_id, governor, appointments, endless=False))
+        appointments = founding.appointments(range(nature.removals))
+        if nature.spares or nature.removals:
+            governor.shuffle(appointments)
+        signed = [payload for each in appointments for payload in each]
+        self.clients.append(Client(founding.governor_key, ledger.chain_id, governor, signed, endless=False))
+        for number in range(nature.hosts - nature.spares, nature.hosts):  # it may ask before it is admitted, in vain
+            asks = [ReadyValidator(self.hosts[number].address)] * READY_TRIES
+            member = chance.stream(f"member {number}")
+            self.clients.append(Client(founding.member_keys[number], ledger.chain_id, member, asks, endless=False))
         self.checkers = Checkers(ledger, [host.address for host in self.hosts], joint=nature.joint)
         self._heap: list[Event] = []
         self._order = 0
@@ -234,6 +251,13 @@ class World:
         sender, _, frame = what
         if host.replica is not None and self.network.reaches(sender, host.number):
             host.replica.receive(self.hosts[sender].address, frame, self.local(host))
+            if self.nature.linger_ms:
+                self.put(self.now + self.chance.below(self.nature.linger_ms + 1), "linger", host.number, host.crashes)
+            else:
+                self._step(host)
+
+    def _on_linger(self, host: Host, life: int) -> None:
+        if host.runs and life == host.crashes:
             self._step(host)
 
     def _on_tick(self, host: Host, life: int) -> None:
@@ -261,6 +285,7 @@ class World:
         assert host.engine is not None
         work, synced_at = host.work(self.now)
         self.checkers.stepped(host.number, host.engine, host.address, work.records)
+        self._lose_votes(host, work.records)
         if synced_at is not None:
             self.put(synced_at, "synced", host.number, host.crashes)
         for message in host.sendable():
@@ -407,6 +432,15 @@ class World:
                     continue
                 self._step(host)
 
+    def _lose_votes(self, host: Host, records: Sequence[Durable]) -> None:
+        """Where votes are in danger, some who have just voted crash before their disk has it, and come back at once."""
+        if self._frozen or not self.nature.amnesia_ppm:
+            return
+        voted = any(isinstance(decode_record(each.data), Ballot) for each in records)
+        if voted and self._troubles.happens(self.nature.amnesia_ppm):
+            self.put(self.now + self._troubles.below(4), "crash", host.number)
+            self.put(self.now + self._troubles.between(4, 40), "start", host.number)
+
     def _on_crash(self, host: Host, _: None) -> None:
         if host.runs:
             host.crash()
@@ -440,7 +474,8 @@ class World:
         self.network.weather = Weather(self.nature.weather.delay_ms, self.nature.weather.jitter_ms)
         doomed = list(self.hosts)
         self._troubles.shuffle(doomed)
-        del doomed[self._troubles.below(tolerance_default(len(self.hosts)) + 1) :]
+        voters_min = self.nature.hosts - self.nature.spares - self.nature.removals
+        del doomed[self._troubles.below(tolerance_default(voters_min) + 1) :]
         self._heap = [event for event in self._heap if event.kind != "start"]
         heapq.heapify(self._heap)
         for host in self.hosts:
@@ -457,10 +492,16 @@ class World:
         while any(client.done < goal for client, goal in zip(self.clients, goals, strict=True)):
             must(self.now < end, "I13", f"no progress in {self.nature.liveness_ms} ms without faults")
             self.happen_until(self.now + 100)
-        alive = [host for host in self.hosts if host.replica is not None]
-        while len({host.replica.ledger.height for host in alive if host.replica is not None}) > 1:
+        while len(dict.fromkeys(ledger.height for ledger in self._members_ledgers())) > 1:
             must(self.now < end, "I13", "ledgers stay apart without faults")
             self.happen_until(self.now + 10)
+
+    def _members_ledgers(self) -> list[Ledger]:
+        """The ledgers of all that live and vote or learn, by the ledger that is furthest. Others are sent nothing."""
+        alive = [(host.address, host.replica.ledger) for host in self.hosts if host.replica is not None]
+        configuration = max((ledger for _, ledger in alive), key=lambda ledger: ledger.height).configuration
+        members = [*(voter.replica for voter in configuration.new), *configuration.learners]
+        return [ledger for address, ledger in alive if address in members]
 
 
 class Verified:

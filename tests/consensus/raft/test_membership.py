@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.consensus.raft.bench import A, B, Bench, C, D, E, nothing, of, payload, records_with, voters
+from tests.consensus.raft.bench import A, B, Bench, C, D, E, nothing, of, payload, records_with
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.raft.engine import Role
 from wattquorum.consensus.raft.entries import Kind, configuration_entry
@@ -247,14 +247,14 @@ def test_only_whole_configurations_can_be_asked_for() -> None:
 # Who is not in it any more
 
 
-def leaving() -> Bench:
+def leaving(founding: Configuration = THREE) -> Bench:
     """A leader that has appended a configuration without itself, at 3, and has not committed it."""
-    without = Configuration(2, None, voters(1, 1, 1)[1:], (), 2, bytes(32))
-    bench = Bench(THREE)
+    without = Configuration(2, None, founding.new[1:], (), 2, bytes(32))
+    bench = Bench(founding)
     bench.reign()
     heard(bench)
     bench.know(without)
-    bench.store(B, C)
+    bench.store(*bench.others)
     assert bench.engine.configuration == without
     bench.told()
     return bench
@@ -282,12 +282,18 @@ def test_6_it_steps_down_when_new_is_committed_and_asks_the_best_to_campaign() -
 
 
 def test_6_it_asks_only_who_has_everything() -> None:
-    bench = leaving()
-    bench.propose(b"x")
-    bench.store(C)
+    bench = leaving(of(1, 1, 1, 1))
     bench.told()
-    bench.store(B, index=3)
-    assert bench.receivers(Campaign) == [C]
+    bench.store(D, C)
+    assert bench.receivers(Campaign) == [C]  # B would come first, and lacks the last entry
+
+
+def test_it_orders_nothing_under_a_configuration_in_which_it_has_no_vote() -> None:
+    bench = leaving()
+    bench.engine.demand(Millis(bench.now), Millis(bench.now))
+    assert bench.engine.drain().wanted is None
+    bench.propose(b"x")
+    assert bench.engine.log.last == 3
 
 
 def test_6_who_was_dismissed_never_stands_again() -> None:

@@ -208,9 +208,9 @@ class Raft:
                     self._ready.append((message.index, message.read))
 
     def propose(self, payloads: Sequence[bytes], now: Millis, /) -> None:
-        """Appends the payloads if this replica leads and is not handing over; otherwise they are lost."""
+        """Appends the payloads if this replica leads and neither hands over nor leaves; otherwise they are lost."""
         self._now = int(now)
-        if self._leadership is not None and self._leadership.handover is None and payloads:
+        if self._leadership is not None and self._leadership.takes and payloads:
             self._leadership.append([Entry(self.term, Kind.PAYLOAD, payload) for payload in payloads])
             self._demanded = False
 
@@ -352,7 +352,7 @@ class Raft:
 
     def _wants(self) -> Wanted | None:
         leadership = self._leadership
-        if not self._demanded or leadership is None or leadership.handover is not None:
+        if not self._demanded or leadership is None or not leadership.takes:
             return None
         if self._commit < leadership.began:
             return None  # what earlier leaders left is decided first: a block's time lies above the one before it

@@ -317,11 +317,16 @@ class Leadership:
         return True
 
     @property
+    def leaving(self) -> bool:
+        """Whether the effective configuration does without it: it orders nothing more, since it would have no vote in
+        what it orders, and leads on until that configuration is committed."""
+        effective = self._log.configuration
+        return effective.old is None and all(voter.replica != self._me for voter in effective.new)
+
+    @property
     def dismissed(self) -> bool:
         """Whether a committed configuration does without it: it has to step down."""
-        effective = self._log.configuration
-        settled = effective.old is None and self._log.configured_at <= self._commit
-        return settled and all(voter.replica != self._me for voter in effective.new)
+        return self.leaving and self._log.configured_at <= self._commit
 
     def farewell(self) -> None:
         """Tells all what is committed, and the best-ranked voter that has everything to campaign."""
@@ -371,6 +376,11 @@ class Leadership:
         progress = self.progress.get(heaviest)
         caught_up = progress is not None and progress.match >= self._commit
         return caught_up and gap * 1_000_000 > self._settings.heaviest_margin_ppm * sum(powers.values())
+
+    @property
+    def takes(self) -> bool:
+        """Whether it takes proposals: not while it hands over, nor when it leaves."""
+        return self.handover is None and not self.leaving
 
     @property
     def uncommitted(self) -> int:

@@ -1,0 +1,61 @@
+"""Mutants are in step with the sources, and a handful of them is noticed by what is said to notice it.
+
+All are tried by `make mutants`, which takes too long for every day.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BY_SCENARIO = ("no_rollback", "older_term_committed", "own_vote_counted_early")
+BY_SEED = ("two_votes_in_a_term", "persisted_ignored")
+
+
+@pytest.fixture
+def mutants(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    return importlib.import_module("mutants")
+
+
+def test_what_a_mutant_replaces_stands_in_the_sources_exactly_once(mutants: ModuleType) -> None:
+    assert {mutant.id: mutants.places(mutant) for mutant in mutants.read() if mutants.places(mutant) != 1} == {}
+
+
+def test_mutants_have_names_of_their_own_and_say_what_notices_them(mutants: ModuleType) -> None:
+    every = mutants.read()
+    scenarios = [path.stem for path in mutants.SCENARIOS.glob("*.txt")]
+    assert len({mutant.id for mutant in every}) == len(every)
+    for mutant in every:
+        known = mutant.caught_by in (mutants.BY_SEEDS, mutants.EXPLAINED, *scenarios)
+        assert known or (ROOT / mutant.test).is_file(), mutant.id
+        assert bool(mutant.seeds and mutant.breaks) == (mutant.caught_by == mutants.BY_SEEDS), mutant.id
+
+
+@pytest.mark.parametrize("name", BY_SCENARIO)
+def test_a_scenario_notices(mutants: ModuleType, name: str) -> None:
+    (mutant,) = (each for each in mutants.read() if each.id == name)
+    assert mutants.attempt(mutant, [mutant.caught_by], []).scenarios == (mutant.caught_by,)
+
+
+@pytest.mark.parametrize("name", BY_SEED)
+def test_a_world_notices(mutants: ModuleType, name: str) -> None:
+    (mutant,) = (each for each in mutants.read() if each.id == name)
+    assert mutants.attempt(mutant, [], [mutant.seeds - 1]).breaks == mutant.breaks
+
+
+def test_a_mutant_that_nothing_notices_is_wrong_unless_it_is_explained(mutants: ModuleType) -> None:
+    explained = next(each for each in mutants.read() if each.why)
+    silent = mutants.Found((), 300, "", "", 1.0)
+    noticed = mutants.Found(("figure_8",), 3, "I3", "", 1.0)
+    assert mutants.wrong(explained, silent) == ""
+    assert mutants.wrong(explained, noticed) == "explained, and caught by figure_8"
+    unexplained = explained._replace(caught_by="figure_8", why="")
+    assert mutants.wrong(unexplained, silent) == "caught by nothing, and not explained"
+    assert mutants.wrong(unexplained, noticed) == ""
+    elsewhere = noticed._replace(scenarios=("figure_7", "one_member"))
+    assert mutants.wrong(unexplained, elsewhere) == "not caught by figure_8, but by figure_7 and 1 more"

@@ -1,0 +1,18 @@
+"""Seeds that once broke an invariant without any mutant, and what was wrong then."""
+
+from __future__ import annotations
+
+import pytest
+
+from wattquorum.simulation.chaos import Rules, outcome_of
+
+
+@pytest.mark.unmeasured
+@pytest.mark.parametrize(
+    "seed",
+    [
+        66,  # I7: a leader that was being removed ordered a block under the configuration in which it has no vote
+    ],
+)
+def test_a_seed_that_once_broke_holds(seed: int) -> None:
+    assert outcome_of(seed, Rules()).breach is None
