@@ -152,7 +152,8 @@ class Cluster:
 
     def appoint(self, site: Site) -> None:
         """Every host is given to a member."""
-        data = [self.sign(self.founding.governor_key, payload) for payload in self.founding.appointments()]
+        appointments = [payload for each in self.founding.appointments() for payload in each]
+        data = [self.sign(self.founding.governor_key, payload) for payload in appointments]
         self.give(site, *data)
         self.until(lambda: self.done(site, data))
 
