@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.runs import printed, said
+from tests.ledger.voting_world import VotingWorld
+from wattquorum.cli.standing import History, _participation
+from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.weighing import weights
 
 
 def test_the_list_ranks_all_owners_and_their_powers_add_up(traded: Path) -> None:
@@ -30,6 +34,30 @@ def test_a_members_weight_is_explained_to_the_last_digit(traded: Path) -> None:
     for part in ("credit", "volume", "participation 0.0", "certificates 0.0", "carbon 50.0", "line 100.0"):
         assert f"\n{part}" in told
     assert "Voting power of hydro-11 among 30 legal owners, carried by its account hydro-11 (L-17)" in told
+
+
+def test_participation_is_explained_by_the_replies_of_every_epoch() -> None:
+    world = VotingWorld(participation_epochs=2)
+    history = History()
+    history.begin(world.ledger)
+    seen = len(world.executed)
+    for followers in ((1, 2), (2, 3)):
+        world.round(*followers)
+    first = world.end_epoch().block.header.height
+    second = world.end_epoch().block.header.height
+    world.round(1, 3)
+    world.member("light", Side.BUY, money=0)
+    for executed in world.executed[seen:]:
+        for facts in (*executed.facts, executed.told):
+            history.see(executed.block.header.height, facts)
+    every = {each.member: each for each in weights(world.ledger.state, world.ledger.parameters)}
+    assert _participation(history, every[world.address("m1")]) == [
+        f"to block {first}: helped in 1 of 2 rounds, 0.0 -> 0.5",
+        f"to block {second}: helped in 0 of 0 rounds, 0.5 -> 0.45, decay (A-16) included",
+        f"since then: helped in 1 of 1 rounds; replica {world.r(1).hex()}, voter",
+    ]
+    assert every[world.address("m1")].components.participation == 450_000
+    assert _participation(history, every[world.address("light")]) == ["it runs no replica, so it replies to nobody"]
 
 
 def test_groups_hold_every_member_once_and_say_how_even_they_are(traded: Path) -> None:

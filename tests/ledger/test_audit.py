@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 
+from tests.ledger.voting_world import VotingWorld
 from tests.ledger.world import HOUR, START, World, key_of
 from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import tagged_hash, verify_each
@@ -16,7 +17,7 @@ from wattquorum.foundation.transfers import Kind, Transfer
 from wattquorum.ledger import snapshots
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.audit import Audited, AuditFault, audit
-from wattquorum.ledger.blocks import Block, Outcome, Proposed, receipts_root, transactions_root
+from wattquorum.ledger.blocks import Block, Outcome, Proposed, decode_ordered, order, receipts_root, transactions_root
 from wattquorum.ledger.conservation import Books
 from wattquorum.ledger.facts import ContractSettled, Moved
 from wattquorum.ledger.readings import decode_rows, root_of_rows
@@ -316,3 +317,50 @@ def test_a_forged_proposal_is_found_in_a_block_that_is_skipped(
         with pytest.raises(AuditFault) as told:
             audit(world.genesis_bytes, blocks, no_rows, taken, verify_each)
         assert (told.value.where, told.value.reason.field) == (f"block {place + 1}", named)
+
+
+@pytest.fixture(scope="module")
+def widened() -> tuple[VotingWorld, dict[int, bytes], int]:
+    """A chain whose rows were deleted; a replica that was admitted after them ordered a block before the snapshot."""
+    made = VotingWorld()
+    made.member("g", Side.SELL)
+    made.member("c", Side.BUY)
+    made.publish()
+    made.approve(made.contract("g", "c", [KWH] * 4))
+    made.read({**{f"m{number}-buy": [0] * 4 for number in range(4)}, "g-sell": [KWH] * 4, "c-buy": [KWH] * 4})
+    made.close()
+    made.done("operator", SealDay(START), at=START + 96 * HOUR)
+    made.ready("c", made.admit("c", "box"))
+    made.replicas.append(key_of("box"))
+    made.install()
+    made.block(by=4)
+    height = made.ledger.height
+    made.end_epoch()
+    taken = {made.ledger.height: snapshots.take(made.ledger)}
+    made.block()
+    return made, taken, height
+
+
+def test_a_replica_that_governors_admitted_in_skipped_blocks_may_order_them(
+    widened: tuple[VotingWorld, dict[int, bytes], int],
+) -> None:
+    world, taken, _ = widened
+    blocks = [executed.data for executed in world.executed]
+    found = audit(world.genesis_bytes, blocks, no_rows, taken, verify_each)
+    assert (found.height, found.replayed_from) == (len(blocks), len(blocks))
+
+
+@pytest.mark.parametrize("name", ["stranger", "operator"])
+def test_a_stranger_orders_no_block_that_is_skipped(
+    widened: tuple[VotingWorld, dict[int, bytes], int], name: str
+) -> None:
+    world, taken, height = widened
+    good = world.executed[height - 1].block.header
+    entry = order(key_of(name), world.ledger.chain_id, good.time_ms, good.applied, (), (), good.round, good.evidence)
+    signature = decode_ordered(entry).signature
+    blocks = [executed.data for executed in world.executed]
+    fields = {"proposer": key_of(name).public, "proposal_signature": signature}
+    blocks[height - 1] = encode(with_header(world.executed[height - 1].block, **fields))
+    with pytest.raises(AuditFault) as told:
+        audit(world.genesis_bytes, blocks, no_rows, taken, verify_each)
+    assert (told.value.where, told.value.reason.field) == (f"block {height}", "proposer")

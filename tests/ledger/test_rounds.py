@@ -220,7 +220,7 @@ def test_participation_is_the_share_of_an_epochs_rounds() -> None:
     assert (world.replies(), world.seats.rounds, world.seats.epochs) == ([0] * 4, 0, 1)
     told = {fact.replica: fact for fact in executed.told if isinstance(fact, EpochCounted)}
     assert told[world.r(2)] == EpochCounted(world.r(2), world.address("m2"), 3, 4, 0, 750_000, False)
-    assert world.r(0) not in told
+    assert (told[world.r(0)].replies, told[world.r(0)].after) == (0, 0)  # the leader earns nothing
 
 
 def test_participation_is_rounded_down_and_does_not_pass_100_points() -> None:

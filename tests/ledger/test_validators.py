@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from wattquorum.consensus.configuration import Voter
 from wattquorum.foundation.codec import changed
 from wattquorum.foundation.identities import address_of, verify_each
 from wattquorum.foundation.quantities import MILLION
+from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.facts import ValidatorChanged, VectorMade
@@ -255,6 +257,25 @@ def test_a_joint_configuration_is_named_by_the_versions_of_its_halves() -> None:
     assert ledger.round_of(ledger.configuration, 7).old == 2
     named = world.vector(ledger.round_of(joint, 7).old)
     assert named.voters == world.vector(0).voters
+
+
+def test_of_two_versions_with_the_same_voters_the_newer_one_is_named() -> None:
+    """Version 2 has the voters of version 0 again: whoever names the halves of a change to version 3 says 2."""
+    world, box = joined(voting=2)
+    world.remove(box)
+    world.ready("late", world.admit("late", "another box"))
+    assert world.vector(2).voters == world.vector(0).voters
+    joint = changed(world.ledger.configuration, old=world.vector(0).voters)
+    assert world.ledger.round_of(joint, 7).old == world.seats.newest - 1
+
+
+def test_a_ledger_that_is_behind_names_no_round_and_strangers_are_no_old_half() -> None:
+    world, _ = joined()
+    told = world.ledger.configuration
+    with pytest.raises(Refused, match="Execute what is decided first"):
+        world.ledger.round_of(changed(told, version=told.version + 1, old=told.new), 7)
+    with pytest.raises(Refused, match="No version has these voters"):
+        world.ledger.round_of(changed(told, old=(Voter(bytes(20), 1),)), 7)
 
 
 # Distance

@@ -41,12 +41,12 @@ class Site:
         self.up = False
         self.start()
 
-    def start(self) -> None:
-        """As after a crash: with its durable records alone."""
-        ledger = Ledger(self.cluster.founding.genesis)
+    def start(self, stored: Ledger | None = None, applied: int = 0) -> None:
+        """As after a crash: with its durable records, and a ledger if it stored one, which is at index `applied`."""
+        ledger = stored or Ledger(self.cluster.founding.genesis)
         settings = self.cluster.settings
         self.engine = Raft(
-            self.address, founding_configuration(ledger), self.records, self.number, self.cluster.now, 0, settings
+            self.address, founding_configuration(ledger), self.records, self.number, self.cluster.now, applied, settings
         )
         self.replica = Replica(self.engine, ledger, self.key, verify_each)
         self.up = True

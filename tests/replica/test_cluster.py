@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.replica.cluster import BY_PARTICIPATION, HOUR, Cluster, Site
+from wattquorum.consensus.raft.entries import Kind as Entries
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.codec import encode
-from wattquorum.foundation.identities import address_of
-from wattquorum.ledger.blocks import Outcome
-from wattquorum.ledger.facts import RoundCounted
+from wattquorum.foundation.identities import address_of, verify_each
+from wattquorum.ledger.blocks import Outcome, ordered_of
+from wattquorum.ledger.execution import Ledger
+from wattquorum.ledger.facts import RoundCounted, VectorMade
 from wattquorum.ledger.transactions import Deposit, Propose, RemoveValidator, transaction_hash
 from wattquorum.replica.replica import Frame, Kind, read_frame
 
@@ -224,6 +226,33 @@ def test_a_replica_that_is_far_behind_goes_on_from_a_snapshot() -> None:
     cluster.give(behind, *more)
     cluster.until(lambda: cluster.done(behind, more))
     behind.start()
+    cluster.until(cluster.same)
+
+
+def test_a_replica_that_starts_from_its_chain_knows_the_powers_that_are_not_in_force_yet() -> None:
+    """Its chain ends with the block that made a version, and the entry that installs it is to be applied next."""
+    cluster = Cluster(4, BY_PARTICIPATION)
+    leader, site = cluster.leader(), cluster.followers()[0]
+    cluster.appoint(leader)
+    while not any(isinstance(fact, VectorMade) for executed in site.finished for fact in executed.told):
+        cluster.give(leader, *deposits(cluster, 1))
+        cluster.run(100)
+    cluster.until(lambda: leader.engine.configuration.version > 0)
+    cluster.run(200)
+    height = next(
+        executed.block.header.height
+        for executed in site.finished
+        if any(isinstance(fact, VectorMade) for fact in executed.told)
+    )
+    ledger = Ledger(cluster.founding.genesis)
+    for executed in site.finished[:height]:
+        ledger.execute_ordered(ordered_of(executed.block, ()), verify_each)
+    log = site.engine.log
+    payloads = [index for index in range(1, log.last + 1) if log.entry(index).kind is Entries.PAYLOAD]
+    site.start(ledger, payloads[height - 1])
+    data = deposits(cluster, 1)
+    cluster.give(leader, *data)
+    cluster.until(lambda: cluster.done(site, data))
     cluster.until(cluster.same)
 
 

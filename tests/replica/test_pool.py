@@ -207,6 +207,41 @@ def test_what_cannot_follow_on_an_executed_block_is_dropped() -> None:
     assert market.dropped() == ["nonce_wrong"]
 
 
+def test_what_no_later_block_can_hold_is_dropped_also_where_nothing_is_taken() -> None:
+    market = Market()
+    short, kept = market.offered("a", expiry_ms=market.now + 5), market.offered("b")
+    assert [market.accept(short), market.accept(kept)] == ["", ""]
+    market.block([], at=market.now + 4)
+    market.pool.expire()
+    assert market.dropped() == [], "the next block may come within its last millisecond"
+    market.block([])
+    market.pool.expire()
+    assert market.dropped() == ["expired"]
+    assert market.take() == [kept]
+
+
+def test_whoever_gave_another_transaction_to_another_replica_is_not_held_up_by_the_first() -> None:
+    market = Market()
+    assert market.accept(market.offered("a")) == ""
+    market.pool.executed(market.block([market.offered("a", payload=WithdrawMoney(99))]).block)
+    market.pool.expire()
+    assert market.dropped() == ["nonce_wrong"]
+    assert market.accept(market.offered("a")) == ""
+
+
+def test_over_a_restored_state_what_was_used_is_not_called_lost_and_what_follows_on_it_stays() -> None:
+    market = Market()
+    sent = [market.offered("a", ahead) for ahead in range(3)]
+    assert [market.accept(data) for data in sent] == [""] * 3
+    other = market.offered("b")
+    assert market.accept(other) == ""
+    assert len(market.take()) == 4
+    market.block(sent[:2])  # blocks that this pool is not told of
+    market.pool.move_to(market.ledger)
+    assert market.dropped() == ["outcome_unseen"] * 2
+    assert market.take() == [sent[2], other]
+
+
 def test_a_signature_that_was_checked_when_it_came_is_not_checked_again_in_the_block() -> None:
     market = Market()
     data = market.offered("a")

@@ -31,12 +31,14 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Account, Side
 from wattquorum.ledger.entities import Chain, DayStatus, MemberDay, MemberSide
 from wattquorum.ledger.execution import Ledger
-from wattquorum.ledger.facts import CreditDecayed, DayClosed, DayPublished, Fact, MemberJudged
+from wattquorum.ledger.facts import CreditDecayed, DayClosed, DayPublished, EpochCounted, Fact, MemberJudged
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.holdings import CarbonAccount, Holding
 from wattquorum.ledger.parameters import Parameters
+from wattquorum.ledger.seats import Seat
 from wattquorum.ledger.state import DAY_KEY_BYTES, side_key
 from wattquorum.ledger.state import Table as State
+from wattquorum.ledger.validators import seats_of
 from wattquorum.ledger.weighing import Weighed, members, weights
 from wattquorum.market.penalties import defaults
 from wattquorum.standing.credit import kept_of
@@ -89,6 +91,7 @@ class History:
     def __init__(self) -> None:
         self.judged: dict[int, dict[MemberKey, Judgement]] = {}
         self.credit: dict[MemberKey, list[Judgement | CreditDecayed]] = {}
+        self.epochs: dict[bytes, list[tuple[int, EpochCounted]]] = {}  # by member, with the epoch's last block
         self.versions: dict[int, int] = {}  # of the parameters, by day
         self.closed: int | None = None  # the day that was closed last, if that is known
         self.untold: tuple[range, ...] = ()  # blocks that were not executed
@@ -104,8 +107,8 @@ class History:
             if member not in self.judged.get(day, {}):
                 self._judge(member, Judgement.kept(day, own))
 
-    def see(self, _height: int, facts: Sequence[Fact]) -> None:
-        """Takes over the facts of one transaction."""
+    def see(self, height: int, facts: Sequence[Fact]) -> None:
+        """Takes over the facts of one transaction, or of a block beside them."""
         for fact in facts:
             match fact:
                 case DayPublished():
@@ -114,6 +117,8 @@ class History:
                     self._judge((fact.member, fact.side), Judgement.told(fact))
                 case CreditDecayed():
                     self.credit.setdefault((fact.member, fact.side), []).append(fact)
+                case EpochCounted():
+                    self.epochs.setdefault(fact.member, []).append((height, fact))
                 case DayClosed():
                     self.closed = fact.day
                 case _:
@@ -234,7 +239,8 @@ def _side(history: History, weighed: Weighed) -> list[str]:
     lines += [f"  {each}" for each in _credit(history, weighed)]
     lines += [f"volume {format_points(components.volume)} (A-11, L-18):", f"  {_volume(history, weighed)}"]
     participation = format_points(components.participation)
-    lines += [f"participation {participation} (A-12): there is no quorum yet, so nobody replies to one."]
+    lines += [f"participation {participation} (A-12, A-16, L-16), epoch by epoch:"]
+    lines += [f"  {each}" for each in _participation(history, weighed)]
     held = format_points(components.certificates)
     lines += [f"certificates {held} (A-13, L-20): {_certificates(history, weighed)}"]
     lines += [f"carbon {format_points(components.carbon)} (A-14, L-19): {_carbon(history, weighed)}"]
@@ -251,6 +257,23 @@ def _side(history: History, weighed: Weighed) -> list[str]:
     lines += [f"weight {format_points(weighed.weight)} ({rule}) = {' + '.join(terms)}"]
     trust, traded = format_points(Points(own.trust)), format_energy(Energy(own.traded))
     return [*lines, f"beside it, for groups and elections: trust T {trust}, traded N {traded} (B-2)", ""]
+
+
+def _participation(history: History, weighed: Weighed) -> list[str]:
+    """What every epoch's replies made of it."""
+    seats = [(key, each) for key, each in history.ledger.state.items(State.VALIDATOR) if each.member == weighed.member]
+    running = [(key, each) for key, each in seats if each.seat is not Seat.REMOVED]
+    if not running:
+        return ["it runs no replica, so it replies to nobody"]
+    ((replica, validator),) = running
+    lines = [f"epochs may be missing: {said_of(history.untold)}"] if history.untold else []
+    for height, each in history.epochs.get(weighed.member, []):
+        if each.replica == replica:
+            decay = ", decay (A-16) included" if each.decayed else ""
+            change = f"{format_points(Points(each.before))} -> {format_points(Points(each.after))}{decay}"
+            lines.append(f"to block {height}: helped in {each.replies} of {each.rounds} rounds, {change}")
+    open_ = f"since then: helped in {validator.replies} of {seats_of(history.ledger.state).rounds} rounds"
+    return [*lines, f"{open_}; replica {replica.hex()}, {validator.seat.name.lower()}"]
 
 
 def _certificates(history: History, weighed: Weighed) -> str:

@@ -18,11 +18,12 @@ from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.intervals import MS_PER_DAY
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
-from wattquorum.ledger.accounts import reserved
+from wattquorum.ledger.accounts import Role, reserved
 from wattquorum.ledger.blocks import (
     Block,
     Header,
     Ordered,
+    Outcome,
     decode_block,
     header_hash,
     ordered_of,
@@ -33,7 +34,7 @@ from wattquorum.ledger.conservation import Books
 from wattquorum.ledger.execution import Executed, Ledger, Prepared
 from wattquorum.ledger.readings import decode_rows, root_of_rows
 from wattquorum.ledger.replay import checked_ahead
-from wattquorum.ledger.transactions import CommitReadings
+from wattquorum.ledger.transactions import AddValidator, CommitReadings, GrantRole, Propose
 
 Rows = Callable[[bytes], bytes | None]
 
@@ -91,7 +92,9 @@ class _Replay:
     """One audit under way."""
 
     __slots__ = (
+        "admitted",
         "ahead",
+        "appointed",
         "books",
         "from_height",
         "hashes",
@@ -135,6 +138,8 @@ class _Replay:
         self.hashes = [ledger.tip_hash]  # by height, the genesis's first
         self.vouched = signed
         self.missing: list[Header] = []  # of blocks whose rows were deleted
+        self.admitted: dict[bytes, None] = {}  # keys of replicas that governors proposed in blocks not executed
+        self.appointed: dict[bytes, None] = {}  # governors, likewise
         self.roots: list[bytes] = []
         self.ahead: deque[tuple[Block, bytes]] = deque()  # blocks that were read and not yet looked at
         self.unreadable: Refused | None = None  # what the block after them is refused for
@@ -154,7 +159,7 @@ class _Replay:
                 if missing:
                     self.missing.append(block.header)
                 if skipping:
-                    self._check_proposal(block.header, verdicts)
+                    self._check_proposal(block, prepared, verdicts)
                 else:
                     whole = prepared._replace(ordered=ordered_of(block, attachments))
                     self._execute(whole, verdicts, block, data)
@@ -230,12 +235,32 @@ class _Replay:
         if receipts_root(block.receipts) != block.header.receipts_root:
             raise altered("receipts_root", block.header.receipts_root, "The receipts have another root.")
 
-    def _check_proposal(self, header: Header, verdicts: Iterable[bool]) -> None:
-        """What can be checked without the state: that a proposer of this chain signed the order."""
-        if not self.missing and not self.ledger.votes(header.proposer):
+    def _check_proposal(self, block: Block, prepared: Prepared, verdicts: Iterable[bool]) -> None:
+        """What can be checked without the state: that a validator of this chain signed the order.
+
+        Validators are those of the last state that is known, and whom its governors proposed since, or governors whom
+        those proposed. So a chain of signatures leads from that state to the next one.
+        """
+        header = block.header
+        if header.proposer not in self.admitted and not self.ledger.votes(header.proposer):
             raise altered("proposer", header.proposer, "It is the key of no validator.")
         if not next(iter(verdicts)):
             raise altered("proposal_signature", header.proposal_signature, "It is not the proposer's.")
+        for received, receipt in zip(prepared.received, block.receipts, strict=True):
+            if isinstance(received, Refused) or receipt.outcome is not Outcome.DONE:
+                continue
+            match received.body.payload:
+                case Propose(action=AddValidator() as action) if self._governs(received.body.sender):
+                    self.admitted[action.key] = None
+                case Propose(action=GrantRole() as action) if self._governs(received.body.sender):
+                    if action.role == Role.GOVERNOR:
+                        self.appointed[action.account] = None
+                case _:
+                    pass
+
+    def _governs(self, sender: bytes) -> bool:
+        account = self.ledger.account(sender)
+        return sender in self.appointed or (account is not None and bool(account.roles & Role.GOVERNOR))
 
     def _attachments(self, block: Block, prepared: Prepared) -> tuple[list[bytes], bool]:
         """The rows that the block's commitments need, and whether any were deleted."""

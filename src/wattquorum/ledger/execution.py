@@ -236,13 +236,22 @@ class Ledger:
         return configuration_of(self.state, seats_of(self.state).newest)
 
     def round_of(self, configuration: Configuration, term: int) -> Round:
-        """What a proposal says of an engine's effective configuration, whose old half names no version."""
+        """What a proposal says of an engine's effective configuration, whose old half names no version.
+
+        The old one is the newest version below it with these voters. So all proposers name the same, provided that
+        they have executed the block that made the new one: Refused("input_unexpected") where this ledger has not.
+        """
+        seats, version = seats_of(self.state), configuration.version
+        if version > seats.newest:
+            remedy = f"Execute what is decided first; {seats.newest} is the newest that is known here."
+            raise Refused("input_unexpected", "configuration.version", version, remedy)
         if configuration.old is None:
-            return Round(term, configuration.version, configuration.version)
-        old = configuration.version - 1
-        while (vector := vector_of(self.state, old)) is not None and vector.voters != configuration.old:
-            old -= 1
-        return Round(term, old, configuration.version)
+            return Round(term, version, version)
+        for old in range(version - 1, seats.old - 1, -1):
+            vector = vector_of(self.state, old)
+            if vector is not None and vector.voters == configuration.old:
+                return Round(term, old, version)
+        raise Refused("diverged", "configuration.old", version, "No version has these voters.")
 
     def votes(self, key: bytes) -> bool:
         """Whether a replica's key was ever admitted here."""

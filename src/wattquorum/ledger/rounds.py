@@ -118,7 +118,7 @@ def voting_of(state: State, old: int, new: int) -> Configuration:
 def end_epoch(state: State, parameters: Parameters) -> list[EpochCounted]:
     """Turns an epoch's replies into participation (L-16), and lets it decay where it is time (A-16).
 
-    Tells of every replica whose participation or replies were counted.
+    Tells of every replica, where there were rounds or its participation changed.
     """
     seats, told = seats_of(state), []
     decays = (seats.epochs + 1) % parameters.participation_epochs == 0
@@ -134,6 +134,7 @@ def end_epoch(state: State, parameters: Parameters) -> list[EpochCounted]:
         after = changed(validator, participation=int(points), replies=0)
         if after != validator:
             state.put(Table.VALIDATOR, replica, after)
+        if seats.rounds or after != validator:
             before, now = validator.participation, after.participation
             told.append(EpochCounted(replica, validator.member, validator.replies, seats.rounds, before, now, decays))
     if len(list(state.items(Table.VALIDATOR))) > 1:

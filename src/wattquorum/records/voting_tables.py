@@ -42,7 +42,7 @@ rounds: Final = table(
 
 participation: Final = table(
     "participation",
-    "What an epoch made of a replica's participation; a row where something was counted (A-12, A-16, L-16).",
+    "What epochs made of participation; a row where rounds were counted or it changed (A-12, A-16, L-16).",
     whole("height", "the epoch's last block", key=True),
     word("replica", "address of the replica", key=True),
     word("member", "who runs it; empty while it is nobody's"),

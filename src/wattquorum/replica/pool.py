@@ -193,7 +193,11 @@ class Pool:
             self._realign([sender])
 
     def expire(self) -> None:
-        """Drops what no later block can hold any more, by the tip's height and time; where nothing is taken, too."""
+        """Drops what no later block can hold any more, by the tip's height and time or because its nonce was used.
+
+        Where another replica orders, nothing is taken here, and blocks may hold what the sender gave to others instead.
+        """
+        self._realign(list(self._senders))
         tip = self._ledger.tip
         for hash_, pending in list(self._waiting.items()):
             if hash_ in self._waiting and tip is not None:

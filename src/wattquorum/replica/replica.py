@@ -97,6 +97,7 @@ class Replica:
         "_pool",
         "_proven",
         "_swept_ms",
+        "_told",
         "ledger",
     )
 
@@ -115,6 +116,9 @@ class Replica:
         self._proven: Proven | None = None  # what the next block may tell of an earlier one
         self._forwarded: dict[bytes, int] = {}  # when the leader was sent a transaction
         self._swept_ms = 0
+        self._told = 0  # the newest version of voting powers that the engine was told
+        if engine.leader != self._me:  # who leads from the start orders alone, and changes places with nobody
+            self._tell_powers(Millis(self._last_ms))
 
     def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Refused | None:
         """Takes a signed transaction and the rows beside it, if it commits to any; None, or why not."""
@@ -214,7 +218,8 @@ class Replica:
 
     def _tell_powers(self, now: Millis) -> None:
         newest = self.ledger.configuration
-        if newest.version:
+        if newest.version > self._told:
+            self._told = newest.version
             self._engine.reconfigure(newest, now)
 
     def _copy(self) -> bytes:

@@ -268,6 +268,22 @@ def test_6_a_leader_outside_the_new_vector_does_not_count_itself() -> None:
     assert bench.engine.commit == 3
 
 
+def test_a_leader_outside_the_new_vector_wants_no_payloads() -> None:
+    """The ledger would refuse its blocks under a version without it, and whatever is committed must be executed."""
+    bench = leaving()
+    bench.engine.demand(Millis(5), Millis(bench.now))
+    bench.settle()
+    assert bench.output.wanted is None
+    joint = Bench(THREE)
+    joint.reign()
+    heard(joint)
+    joint.know(Configuration(2, None, voters(1, 1, 1)[1:], (), 2, bytes(32)))
+    joint.engine.demand(Millis(5), Millis(joint.now))
+    joint.settle()
+    assert joint.engine.configuration.old is not None
+    assert joint.output.wanted is not None  # while the change is joint it still votes
+
+
 def test_6_it_steps_down_when_new_is_committed_and_asks_the_best_to_campaign() -> None:
     bench = leaving()
     bench.store(C)
