@@ -232,7 +232,8 @@ def _side(history: History, weighed: Weighed) -> list[str]:
     lines += [f"  {each}" for each in _credit(history, weighed)]
     lines += [f"volume {format_points(components.volume)} (A-11, L-18):", f"  {_volume(history, weighed)}"]
     participation = format_points(components.participation)
-    lines += [f"participation {participation} (A-12): there is no quorum yet, so nobody replies to one."]
+    earned = "from completing quorums" if components.participation else "no replica of its completed a quorum"
+    lines += [f"participation {participation} (A-12): {earned}."]
     held = format_points(components.certificates)
     lines += [f"certificates {held} (A-13, L-20): {_certificates(history, weighed)}"]
     lines += [f"carbon {format_points(components.carbon)} (A-14, L-19): {_carbon(history, weighed)}"]

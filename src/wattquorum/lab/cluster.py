@@ -129,7 +129,7 @@ class Measured(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """What a leader has proposed: the entry's place in the log, the position of its record, when, and who has stored it when."""
+    """What a leader has proposed: the entry's place in the log and its record's, when, and who has stored it since."""
 
     leader: Host
     entry: int
