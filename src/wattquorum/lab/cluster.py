@@ -217,6 +217,15 @@ class Machines(Course):
         assert self.proposal is not None
         return sorted(self.proposal.stored.values())[len(self.hosts) // 2]
 
+    def submit(self, host: Host, data: bytes) -> Refused | None:
+        """Hands a host a signed transaction, to be ordered as soon as may be; None, or why it does not take it."""
+        assert host.replica is not None
+        refused = host.replica.accept(data, None, self.local(host))
+        if refused is None:
+            host.replica.turn(self.local(host))
+            self._step(host)
+        return refused
+
     def run_until_committed(self, height: int) -> None:
         """Until somebody, the leader, has executed this block."""
         end = self.now + STALLED_MS
@@ -363,7 +372,7 @@ def _told(evidence: bytes) -> tuple[int, tuple[bytes, ...]]:
 
 
 def measured_rows(cluster: Cluster, members: Sequence[str]) -> dict[str, list[dict[str, int | str | None]]]:
-    """The rows of `records.measured`, by table; `members` are the addresses of those who run the replicas, in order."""
+    """The rows of `records.measured_tables`, by table; `members` are the addresses of who runs the replicas, in order."""
     quorums = {quorum.height: quorum.followers for quorum in cluster.quorums}
     return {
         "replicas_measured": [

@@ -30,7 +30,7 @@ from wattquorum.lab.week import Week, WeekPlan, last_days, strategy_of
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.lone import LoneNode
 from wattquorum.records.annotations import MemberInfo, annotate
-from wattquorum.records.measured import put_measured
+from wattquorum.records.measured_entries import put_measured
 from wattquorum.records.meter_files import read_meter_file
 from wattquorum.records.meter_table import MeterTable
 from wattquorum.records.parquet import export_parquet

@@ -1,7 +1,7 @@
 """Consensus: how replicas agreed on every block, with whose votes, and how long it took in their simulated world.
 
-Everything is from `records.measured`; where nothing was measured, one sequencer ordered, or nobody told. Powers and
-quorums follow from the chain; times do not.
+Everything is from `records.measured_tables`; where nothing was measured, one sequencer ordered, or nobody told. Powers
+and quorums follow from the chain; times do not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy import select
 from wattquorum.foundation.quantities import VotingPower
 from wattquorum.lab.report.markup import Section, behind, chart, paragraph, table
 from wattquorum.lab.report.week import Week
-from wattquorum.records import measured as m
+from wattquorum.records import measured_tables as m
 from wattquorum.records import tables as t
 from wattquorum.records.database import AnyRow
 from wattquorum.standing.power import QuorumSizes, quorum_sizes

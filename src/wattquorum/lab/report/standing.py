@@ -13,7 +13,7 @@ from wattquorum.lab.report.markup import Section, behind, chart, chooser, paragr
 from wattquorum.lab.report.week import SIDES, Week
 from wattquorum.ledger.accounts import legal_owner
 from wattquorum.records import tables as t
-from wattquorum.records.measured import replicas_measured
+from wattquorum.records.measured_tables import replicas_measured
 from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, divided
 from wattquorum.standing.power import project, quorum_sizes, tolerance_default, tolerance_max
 from wattquorum.standing.voters import Member, OneSide, member_of, voters

@@ -7,18 +7,9 @@ what was measured, by replica.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, insert
-
-from wattquorum.ledger import facts as told
-from wattquorum.records.block_entries import BlockEntries, enter
 from wattquorum.records.columns import table, whole, word
-from wattquorum.records.database import opened, written
-
-Row = Mapping[str, int | str | None]
 
 replicas_measured: Final = table(
     "replicas_measured",
@@ -67,17 +58,3 @@ powers_measured: Final = table(
 )
 
 MEASURED: Final = (replicas_measured, elections_measured, rounds_measured, quorums_measured, powers_measured)
-
-
-@enter.register
-def _(_fact: told.ValidatorChanged, _block: BlockEntries) -> None:
-    """Who runs which replica is among what was measured."""
-
-
-def put_measured(place: str | Path, rows: Mapping[str, Sequence[Row]]) -> None:
-    """Replaces what was measured, by the names of tables; Refused("file_unreadable") when there are no records."""
-    with opened(place) as engine, written(engine) as connection:
-        for each in MEASURED:
-            connection.execute(delete(each))
-            if found := list(rows.get(each.name, ())):
-                connection.execute(insert(each), found)
