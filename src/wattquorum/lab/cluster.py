@@ -372,7 +372,7 @@ def _told(evidence: bytes) -> tuple[int, tuple[bytes, ...]]:
 
 
 def measured_rows(cluster: Cluster, members: Sequence[str]) -> dict[str, list[dict[str, int | str | None]]]:
-    """The rows of `records.measured_tables`, by table; `members` are the addresses of who runs the replicas, in order."""
+    """The rows of `records.measured_tables`, by table; `members` are addresses, of who runs each replica."""
     quorums = {quorum.height: quorum.followers for quorum in cluster.quorums}
     return {
         "replicas_measured": [

@@ -69,12 +69,11 @@ def consensus(week: Week) -> Section:
 def _alone(week: Week) -> str:
     """One line where no consensus was measured."""
     proposers = {row.proposer for row in week.rows(select(t.blocks.c.proposer))}
-    if len(proposers) > 1:
-        return (
-            f"{len(proposers)} replicas proposed the {week.chain.height:,} blocks; how long they took to agree is no "
-            "fact of the chain, and these records hold no measurements of it."
-        )
-    return f"One sequencer ordered all {week.chain.height:,} blocks: nobody voted, and there was nothing to agree on."
+    blocks = f"{week.chain.height:,} blocks"
+    if len(proposers) == 1 and week.run:
+        return f"One sequencer ordered all {blocks}: nobody voted, and there was nothing to agree on."
+    ordered = f"{blocks} by {len(proposers)} {'proposer' if len(proposers) == 1 else 'proposers'}"
+    return f"{ordered}: how long replicas may have taken to agree is no fact of the chain, and was not recorded here."
 
 
 def _found(week: Week) -> Found:
