@@ -396,6 +396,9 @@ def _writable(
 ) -> Iterator[tuple[LoneNode, SigningKey]]:
     """A node on the chain, and the owner's key; closed and signed afterwards."""
     with threads() as verify, ChainFolder(chain, writing=True) as folder:
+        if len(folder.genesis.proposers) > 1:
+            remedy = "Its replicas order it together; this command orders alone, as it may on a chain of one proposer."
+            raise Refused("orders_alone", "chain", chain, remedy)
         keys = _keys(folder, key, proposer_key, seed, owner)
         node = LoneNode(folder, keys.proposer, verify)
         try:

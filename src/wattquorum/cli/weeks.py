@@ -12,7 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from wattquorum.cli.files import database, writing
 from wattquorum.foundation.intervals import MS_PER_MINUTE
 from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.calendar import ZONE
+from wattquorum.lab.cluster import Engine, Links, Replicas
 from wattquorum.lab.places import RECORDS, REPORT
 from wattquorum.node.verification import threads
 from wattquorum.traders.forecast import Kind
@@ -48,6 +50,28 @@ def week(
     voltage_min: Annotated[float, typer.Option(min=0.5, max=1.0, help="Lowest voltage the grid may have.")] = 0.965,
     voltage_max: Annotated[float, typer.Option(min=1.0, max=1.5, help="Highest voltage the grid may have.")] = 1.055,
     loading_max: Annotated[float, typer.Option(min=1, max=200, help="Highest loading of a line, in percent.")] = 100,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Order blocks by so many replicas, which the first members run, in a simulated world. Default: one "
+            "sequencer orders alone.",
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine | None,
+        typer.Option(
+            help="How replicas agree: weighted-raft lets a member's standing carry its replica's vote (from the first "
+            "day's end on); raft gives all the same. Default with --replicas: weighted-raft."
+        ),
+    ] = None,
+    world: Annotated[
+        Links | None,
+        typer.Option(
+            help="Where replicas run. wan: 10 to 50 ms round trip between any two, drawn from the seed; disks that "
+            "sync within 2 ms; nothing fails. Default with --replicas: wan."
+        ),
+    ] = None,
 ) -> None:
     """Trade a week of power on a ledger: chain, tables and a report.
 
@@ -57,6 +81,10 @@ def week(
     Your own market: --data with your readings and --members with who trades behind the meters. With --grid the grid
     operator computes its power flow, curtails what its lines cannot carry, and reports what it lost. Each file is
     checked whole before anything is traded, and all that is wrong with it is told; docs/formats.md describes them.
+
+    With --replicas the ledger is not one operator's: replicas of the members agree on every block by Raft, in a
+    simulated world whose time runs only while something happens. The run ends when all hold the same chain to the
+    byte; the report shows elections, consensus time and voting power. docs/consensus.md says what this shows.
     """
     from wattquorum.grid.curtailment import Limits
     from wattquorum.lab.run import RunOptions, run_week
@@ -64,9 +92,9 @@ def week(
 
     console = Console(highlight=False)
     limits = Limits(voltage_min, voltage_max, loading_max / 100)
-    options = RunOptions(
-        out, data, members, days, forecast, seed, zone, Millis(interval * MS_PER_MINUTE), limits, grid, grid_profiles
-    )
+    length = Millis(interval * MS_PER_MINUTE)
+    several = _replicas(replicas, engine, world)
+    options = RunOptions(out, data, members, days, forecast, seed, zone, length, limits, grid, grid_profiles, several)
     columns = (
         TextColumn("{task.description:<20}"),
         BarColumn(),
@@ -84,9 +112,22 @@ def week(
     console = Console(highlight=False, markup=False)
     console.print(f"\nchain    {written.chain}  (block {written.height}, id {written.chain_id})")
     console.print(f"digest   {written.digest}")
+    if written.replicas:
+        console.print(f"replicas {written.replicas}, all with this digest and the same blocks to the byte")
     console.print(f"tables   {written.records}, {written.parquet}/")
     console.print(f"report   {written.report}")
     console.print(f"\nCheck it:  wattquorum audit {written.chain}")
+
+
+def _replicas(count: int | None, engine: Engine | None, world: Links | None) -> Replicas | None:
+    """The replicas that were asked for; Refused("out_of_range") where their engine or world is named without them."""
+    if count is None:
+        for option, value in (("--engine", engine), ("--world", world)):
+            if value is not None:
+                remedy = "One sequencer orders alone; say with --replicas how many are to agree."
+                raise Refused("out_of_range", option, f"{value} without --replicas", remedy)
+        return None
+    return Replicas(count, engine or Engine.WEIGHTED_RAFT, world or Links.WAN)
 
 
 def report(

@@ -7,7 +7,7 @@ whoever acts only says what.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from wattquorum.foundation.identities import SigningKey, address_of
@@ -25,11 +25,19 @@ EXPIRY_MS: Final = 24 * MS_PER_HOUR
 SIDES: Final = {"injection": Side.SELL, "withdrawal": Side.BUY}
 
 
-def demo_genesis(secrets: DemoSecrets, name: str, currency: str, created_ms: Millis) -> bytes:
-    """The genesis of a demo chain as it is stored."""
+def demo_genesis(
+    secrets: DemoSecrets,
+    name: str,
+    currency: str,
+    created_ms: Millis,
+    replicas: Sequence[str] = (PROPOSER,),
+    parameters: Mapping[str, int] | None = None,
+) -> bytes:
+    """The genesis of a demo chain as it is stored; `replicas` names those whose keys may propose blocks."""
     founders = tuple(Founder(party, party, secrets.key(party).public.hex(), roles) for party, roles in ROLES.items())
-    proposers = (secrets.key(PROPOSER).public.hex(),)
-    genesis = Genesis(FORMAT, name, currency, True, created_ms, APPROVALS_NEEDED, founders, proposers, {})
+    proposers = tuple(secrets.key(replica).public.hex() for replica in replicas)
+    changes = dict(parameters or {})
+    genesis = Genesis(FORMAT, name, currency, True, created_ms, APPROVALS_NEEDED, founders, proposers, changes)
     secrets.check(genesis)
     return encode_genesis(genesis)
 

@@ -17,6 +17,7 @@ from wattquorum.foundation.quantities import MILLION, Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.grid.curtailment import PLANNING, Limits
 from wattquorum.lab.calendar import ZONE, days_from, trading_day, zone_of
+from wattquorum.lab.cluster import ROUND_TRIPS_MS, Cluster, Engine, Replicas, measured_rows
 from wattquorum.lab.grid_files import check_grid, read_grid
 from wattquorum.lab.grid_operator import Grid
 from wattquorum.lab.grid_profiles import GridProfiles, read_profiles
@@ -29,6 +30,7 @@ from wattquorum.lab.week import Week, WeekPlan, last_days, strategy_of
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.lone import LoneNode
 from wattquorum.records.annotations import MemberInfo, annotate
+from wattquorum.records.measured_entries import put_measured
 from wattquorum.records.meter_files import read_meter_file
 from wattquorum.records.meter_table import MeterTable
 from wattquorum.records.parquet import export_parquet
@@ -57,6 +59,7 @@ class RunOptions:
     limits: Limits = PLANNING  # of the grid operator
     grid: Path | None = None
     grid_profiles: Path | None = None
+    replicas: Replicas | None = None
 
 
 class Written(NamedTuple):
@@ -69,6 +72,7 @@ class Written(NamedTuple):
     height: int
     digest: str
     chain_id: str
+    replicas: int  # that hold it, to the byte; 0: one sequencer alone
 
 
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
@@ -82,14 +86,14 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
     """
     progress("reading", 0, 1)
     plan = plan_of(options)
+    runners = plan.run_by()
     out = options.out
     clear(out)
     out.mkdir(parents=True, exist_ok=True)
     with Projection(out / RECORDS) as projection:
-        node = LoneNode.create(out / CHAIN, plan.genesis(), plan.secrets.key(PROPOSER), verify)
+        node = _node(out / CHAIN, plan, verify)
         with node:
-            ledger = node.ledger
-            projection.begin(ledger.genesis, ledger.founding_facts)
+            projection.begin(node.ledger.genesis, node.ledger.founding_facts)
 
             def told(executed: Executed) -> None:
                 projection.apply(executed.block, executed.facts, executed.told)
@@ -98,10 +102,13 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
             for done, _ in enumerate(week.run(), 1):
                 progress("trading", done, week.steps)
             node.close()
+    ledger = node.ledger
     addresses = {member.name: week.address(member.name).hex() for member in plan.members}
     infos = [_member_info(each, addresses, options) for each in plan.members]
     grid = week.grid_operator.described() if week.grid_operator else None
     annotate(out / RECORDS, _run_info(options, plan), infos, grid)
+    if isinstance(node, Cluster):
+        put_measured(out / RECORDS, measured_rows(node, [addresses[member.name] for member in runners]))
     progress("writing tables", 0, 1)
     export_parquet(out / RECORDS, out / PARQUET)
     progress("writing the report", 0, 1)
@@ -115,7 +122,15 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
         ledger.height,
         ledger.digest.hex(),
         ledger.chain_id.hex(),
+        len(runners),
     )
+
+
+def _node(path: Path, plan: WeekPlan, verify: Verifier) -> LoneNode | Cluster:
+    """Who orders: one sequencer, or replicas in a simulated world."""
+    if plan.replicas is None:
+        return LoneNode.create(path, plan.genesis(), plan.secrets.key(PROPOSER), verify)
+    return Cluster(path, plan.genesis(), plan.replica_keys(), plan.replicas, plan.seed)
 
 
 def plan_of(options: RunOptions) -> WeekPlan:
@@ -133,7 +148,8 @@ def plan_of(options: RunOptions) -> WeekPlan:
     window = Window(start.start_ms, end.end_ms, options.interval_ms)
     grid = _grid(options, members, table, window)
     shipped = options.data is None
-    return WeekPlan(members, table, zone, first, options.days, options.forecast, options.seed, folder, shipped, grid)
+    days, seed, several = options.days, options.seed, options.replicas
+    return WeekPlan(members, table, zone, first, days, options.forecast, seed, folder, shipped, grid, several)
 
 
 def _grid(options: RunOptions, members: tuple[Member, ...], table: MeterTable, window: Window) -> Grid | None:
@@ -193,6 +209,25 @@ def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:
         "different countries.",
         "seed": str(options.seed),
         **_grid_info(plan.grid, options.grid),
+        **_replicas_info(options.replicas),
+    }
+
+
+def _replicas_info(replicas: Replicas | None) -> dict[str, str]:
+    """How blocks were ordered, if not by one sequencer alone."""
+    if replicas is None:
+        return {}
+    low, high = ROUND_TRIPS_MS[replicas.links]
+    votes = {
+        Engine.WEIGHTED_RAFT: "weighted Raft: a replica's vote weighs what its member's standing is worth",
+        Engine.RAFT: "plain Raft: all votes are equal",
+    }
+    return {
+        "consensus": f"{replicas.count} replicas ordered the blocks by {votes[replicas.engine]}. They ran in a "
+        f"simulated world: static links of {low} to {high} ms round trip, drawn from the seed, a simulated disk at "
+        "each, and nothing that fails. Its times say what links and votes cost, not what a machine would.",
+        "consensus_engine": replicas.engine.value,
+        "consensus_round_trip_ms": f"{low} to {high}",
     }
 
 

@@ -18,28 +18,31 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.quantities import MS_PER_HOUR, Energy, Millis, parse_price
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import Int64s, energies, pack_energy, pack_prices
 from wattquorum.lab.calendar import TradingDay, days_from, local_date, moment, trading_day
 from wattquorum.lab.cast import SIDES, Signer, demo_genesis, registration
+from wattquorum.lab.cluster import Cluster, Replicas, replica_name
 from wattquorum.lab.funding import wanted_balance
 from wattquorum.lab.green import DAYS_BEFORE, GreenOffices
 from wattquorum.lab.grid_operator import Contracted, Grid, GridOperator
 from wattquorum.lab.members import Member
 from wattquorum.lab.offices import CASHIER, GOVERNORS, GRID_OPERATOR, METER_OPERATOR, REGISTRAR, ROLES
 from wattquorum.lab.telemetry import estimated, marked, metered_row, outage_of, same_intervals_before
-from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.accounts import Side, legal_owner
 from wattquorum.ledger.blocks import Outcome as Done
 from wattquorum.ledger.context import Tariffs
 from wattquorum.ledger.entities import ContractStatus
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.facts import ContractMade, ReadingTaken
-from wattquorum.ledger.genesis import version_key
+from wattquorum.ledger.genesis import chain_id_of, version_key
 from wattquorum.ledger.readings import Row, decode_rows, encode_rows, root_of_rows
 from wattquorum.ledger.state import Table, day_key
 from wattquorum.ledger.transactions import (
+    AddValidator,
     Approve,
     ApproveContracts,
     CloseDay,
@@ -89,6 +92,7 @@ class WeekPlan:
     strategies_folder: Path | None = None
     outages: bool = True  # modelled on top of the readings, which real ones have of themselves
     grid: Grid | None = None  # without one the operator approves whatever was contracted
+    replicas: Replicas | None = None  # without any one sequencer orders alone
 
     @property
     def secrets(self) -> DemoSecrets:
@@ -98,7 +102,39 @@ class WeekPlan:
     def genesis(self) -> bytes:
         """The genesis of this demo's chain, an hour before anything happens."""
         opening = moment(self.first - timedelta(days=1), time(6, 0), self.zone)
-        return demo_genesis(self.secrets, "trading-week", CURRENCY, opening)
+        if self.replicas is None:
+            return demo_genesis(self.secrets, "trading-week", CURRENCY, opening)
+        names, parameters = self._replica_names, self.replicas.parameters
+        return demo_genesis(self.secrets, "trading-week", CURRENCY, opening, names, parameters)
+
+    @property
+    def _replica_names(self) -> list[str]:
+        """By what the keys of the replicas derive from the seed."""
+        return [replica_name(number) for number in range(self.replicas.count if self.replicas else 0)]
+
+    def replica_keys(self) -> list[SigningKey]:
+        """The replicas' keys in the order of their addresses: the order in which replicas of equal power stand.
+
+        The first member runs the first, and so on: whatever the votes, the same members then run replicas at the same
+        places of the world, so that runs with different engines can be compared.
+        """
+        chain_id = chain_id_of(self.genesis())
+        keys = [self.secrets.key(name) for name in self._replica_names]
+        return sorted(keys, key=lambda key: address_of(chain_id, key.public))
+
+    def run_by(self) -> list[Member]:
+        """The members that run the replicas: the first ones of different owners, each of whom runs one (L-17).
+
+        Refused("out_of_range") when there are more replicas than owners, or none.
+        """
+        first: dict[str, Member] = {}
+        for member in self.members:
+            first.setdefault(legal_owner(member.owner), member)
+        count = self.replicas.count if self.replicas else 0
+        if self.replicas is not None and not 1 <= count <= len(first):
+            remedy = f"Choose from 1 to {len(first)}: each legal owner among the members runs one replica."
+            raise Refused("out_of_range", "replicas", count, remedy)
+        return list(first.values())[:count]
 
 
 def last_days(table: MeterTable, zone: ZoneInfo, days: int) -> date:
@@ -132,7 +168,7 @@ class Trader:
 class Week:
     """One run: a plan, a node to order on, and the members."""
 
-    def __init__(self, plan: WeekPlan, node: LoneNode, told: Callable[[Executed], None]) -> None:
+    def __init__(self, plan: WeekPlan, node: LoneNode | Cluster, told: Callable[[Executed], None]) -> None:
         """`told` gets every block as soon as it is durable."""
         self._plan = plan
         self._node = node
@@ -193,7 +229,7 @@ class Week:
     @property
     def steps(self) -> int:
         """How many steps the run has, for progress."""
-        return 1 + len(self._agenda())
+        return 1 + (self._plan.replicas is not None) + len(self._agenda())
 
     def run(self) -> Iterator[None]:
         """Registers everybody, then follows the calendar to the last final day; yields after each of its `steps`."""
@@ -206,11 +242,28 @@ class Week:
         for member, receipt in zip(plan.members, executed.block.receipts, strict=True):
             if receipt.outcome is not Done.DONE:
                 raise Refused(receipt.code, f"{member.name}: {receipt.field}", receipt.value)
-        self._say(opening + SETTLE_MS, self._green.grant(self._used_before()))
+        at = self._say(opening + SETTLE_MS, self._green.grant(self._used_before()))
         yield
+        if plan.replicas is not None:
+            self._seat(at)
+            yield
         for at, _, step, day in sorted(self._agenda(), key=_by_time):
             step(day, at)
             yield
+
+    def _seat(self, at: int) -> None:
+        """Two of three governors give each replica to the member that runs it, whose standing carries its vote."""
+        plan = self._plan
+        seats = [
+            AddValidator(self.address(member.name), key.public)
+            for member, key in zip(plan.run_by(), plan.replica_keys(), strict=True)
+        ]
+        executed = self._order(at, [(GOVERNORS[0], Propose(seat)) for seat in seats])
+        proposals = [identifier(receipt.transaction) for receipt in executed.block.receipts]
+        decided = self._order(at + SETTLE_MS, [(GOVERNORS[1], Approve(proposal)) for proposal in proposals])
+        for receipt in decided.block.receipts:
+            if receipt.outcome is not Done.DONE:
+                raise Refused(receipt.code, receipt.field, receipt.value)
 
     def _agenda(self) -> list[tuple[int, int, Act, TradingDay]]:
         """What is done when: (moment, place among equals, step, day)."""

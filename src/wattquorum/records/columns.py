@@ -14,6 +14,7 @@ UNITS: Final = {
     "_wh": "Wh",
     "_w": "W",
     "_ms": "ms UTC",
+    "_world_ms": "ms of the simulated world",
     "_millionths": "millionths of the currency",
     "_millionths_per_kwh": "millionths of the currency per kWh",
     "_points_millionths": "millionths of a point",

@@ -23,14 +23,14 @@ from wattquorum.consensus.raft.records import Ballot, decode_record
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import Signed, is_signed
-from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.transactions import ReadyValidator
-from wattquorum.replica.replica import Kind, read_frame
+from wattquorum.replica.replica import Kind, Work, read_frame
 from wattquorum.simulation.checkers import Broken, Checkers, must
 from wattquorum.simulation.clients import Client
 from wattquorum.simulation.clock import Clock
+from wattquorum.simulation.course import Course, Event
 from wattquorum.simulation.founding import Founding
 from wattquorum.simulation.host import EngineOf, Host, Plan
 from wattquorum.simulation.network import Network, Weather
@@ -68,16 +68,6 @@ class Nature:
     liveness_ms: int = 60_000
 
 
-class Event(NamedTuple):
-    """Something that happens at a time. Of one kind, at one host or none, about something."""
-
-    at: int
-    order: int
-    kind: str
-    host: int
-    what: Any
-
-
 class Breach(NamedTuple):
     """An invariant that did not hold, what was found, and the last events in order."""
 
@@ -106,13 +96,12 @@ class Outcome(NamedTuple):
     counts: Counts
 
 
-class World:
+class World(Course):
     """One seed's world. `run` lets it happen."""
 
     def __init__(self, seed: int, nature: Nature) -> None:
         self.seed = seed
         self.nature = nature
-        self.now = 0
         chance = Chance(seed)
         self.chance = chance.stream("world")
         self._troubles = chance.stream("troubles")
@@ -120,12 +109,12 @@ class World:
         self.created_ms = founding.created_ms
         plan = Plan(founding.genesis, Verified(), nature.settings, nature.engine)
         ledger = Ledger(founding.genesis)
-        self.network = Network(nature.hosts, nature.weather, chance.stream("network"))
-        self.hosts = [
+        network = Network(nature.hosts, nature.weather, chance.stream("network"))
+        hosts = [
             Host(number, key, ledger.chain_id, plan, self._clock(chance, number), chance.stream(f"host {number}"))
             for number, key in enumerate(founding.host_keys)
         ]
-        self.by_address = {host.address: host for host in self.hosts}
+        super().__init__(hosts, network)
         self.clients: list[Client] = [
             Client(key, ledger.chain_id, chance.stream(f"client {number}"))
             for number, key in enumerate(founding.client_keys)
@@ -141,8 +130,6 @@ class World:
             member = chance.stream(f"member {number}")
             self.clients.append(Client(founding.member_keys[number], ledger.chain_id, member, asks, endless=False))
         self.checkers = Checkers(ledger, [host.address for host in self.hosts], joint=nature.joint)
-        self._heap: list[Event] = []
-        self._order = 0
         self._hash = hashlib.sha256()
         self._recent: deque[Event] = deque(maxlen=SHOWN_EVENTS)
         self._reads: dict[tuple[int, int, int], int] = {}  # (host, its life, read): what it must see
@@ -156,11 +143,6 @@ class World:
         return Clock(self.created_ms + own.below(ahead + 1), own.between(-drift, drift))
 
     # Time -----------------------------------------------------------------------------------------------------------
-
-    def put(self, at: int, kind: str, host: int = -1, what: Any = None) -> None:
-        """Lets something happen later."""
-        self._order += 1
-        heapq.heappush(self._heap, Event(at, self._order, kind, host, what))
 
     def run(self) -> Outcome:
         """Both phases; ends with the first invariant that does not hold."""
@@ -200,21 +182,6 @@ class World:
         if self.nature.trouble_ms is not None and self.nature.troubles:
             self.put(self.chance.between(*self.nature.trouble_ms), "trouble")
 
-    def happen_until(self, end: int) -> None:
-        """Everything that happens before a time."""
-        while self._heap and self._heap[0].at < end:
-            self._happen(heapq.heappop(self._heap))
-        self.now = end
-
-    def _happen(self, event: Event) -> None:
-        host = self.hosts[event.host] if event.host >= 0 else None
-        if host is not None and host.paused and event.kind not in ("resume", "crash"):
-            self.put(max(host.paused_until, event.at + 1), event.kind, event.host, event.what)
-            return
-        self.now = event.at
-        self._note(event)
-        getattr(self, f"_on_{event.kind}")(host, event.what)
-
     def _note(self, event: Event) -> None:
         what = event.what
         detail = hashlib.sha256(what[2]).hexdigest() if event.kind == "frame" else repr(what)
@@ -239,13 +206,12 @@ class World:
 
     # What happens at hosts ------------------------------------------------------------------------------------------
 
-    def _on_start(self, host: Host, _: None) -> None:
-        if host.runs:
-            return
-        host.start(self.now)
+    def _started(self, host: Host) -> None:
         assert host.engine is not None
         self.checkers.restarted(host.number, host.engine, host.disk.read())
-        self._step(host)
+
+    def _kept(self, host: Host) -> None:
+        self.checkers.shadows[host.number].synced(host.durable)
 
     def _on_frame(self, host: Host, what: tuple[int, int, bytes]) -> None:
         sender, _, frame = what
@@ -260,47 +226,18 @@ class World:
         if host.runs and life == host.crashes:
             self._step(host)
 
-    def _on_tick(self, host: Host, life: int) -> None:
-        if host.replica is None or life != host.crashes or host.ticks_at != self.now:
-            return  # of a former life, or an earlier one has been put since
-        host.ticks_at = None
-        host.replica.turn(self.local(host))
-        self._step(host)
-
-    def _on_synced(self, host: Host, life: int) -> None:
-        if host.runs and life == host.crashes:
-            following = host.synced(self.now)
-            self.checkers.shadows[host.number].synced(host.durable)
-            if following is not None:
-                self.put(following, "synced", host.number, life)
-            self._step(host)
-
-    def local(self, host: Host) -> Millis:
-        """What a host's clock shows now."""
-        return Millis(host.clock.read(self.now))
-
-    def _step(self, host: Host) -> None:
-        """Does what a host has to do after an input, and looks whether everything still holds."""
+    def _did(self, host: Host, work: Work) -> None:
+        """Looks whether everything still holds, and tells clients what was done."""
         assert host.replica is not None
         assert host.engine is not None
-        work, synced_at = host.work(self.now)
         self.checkers.stepped(host.number, host.engine, host.address, work.records)
         self._lose_votes(host, work.records)
-        if synced_at is not None:
-            self.put(synced_at, "synced", host.number, host.crashes)
-        for message in host.sendable():
-            receiver = self.by_address[message.to].number
-            for at in self.network.arrivals(host.number, receiver, self.now):
-                self.put(at, "frame", receiver, (host.number, receiver, message.data))
         for executed in work.finished:
             self.checkers.executed(executed, host.replica.ledger)
             self._tell_clients(host, executed.block.header.height, [r.transaction for r in executed.block.receipts])
         for read in work.reads:
             sees = self._reads.pop((host.number, host.crashes, read), 0)
             self.checkers.read(host.replica.ledger, sees)
-        if host.deadline is not None and (host.ticks_at is None or host.deadline < host.ticks_at):
-            host.ticks_at = max(host.deadline, self.now + 1)
-            self.put(host.ticks_at, "tick", host.number, host.crashes)
 
     # Clients --------------------------------------------------------------------------------------------------------
 

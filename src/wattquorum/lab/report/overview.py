@@ -18,6 +18,7 @@ NOTES: Final = (
     ("forecast", "Forecasts"),
     ("tariff", "Tariffs and prices"),
     ("grid", "Grid"),
+    ("consensus", "Consensus"),
 )
 SHOWN_ELSEWHERE: Final = {"title", "time_zone", *(name for name, _ in NOTES)}
 

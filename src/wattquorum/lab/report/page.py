@@ -17,6 +17,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.report.bargaining import bargaining
 from wattquorum.lab.report.billing import billing
 from wattquorum.lab.report.books import books
+from wattquorum.lab.report.consensus import consensus
 from wattquorum.lab.report.corrections import corrections
 from wattquorum.lab.report.crediting import crediting
 from wattquorum.lab.report.defaulting import defaulting
@@ -44,6 +45,7 @@ SECTIONS: Final = (
     crediting,
     green,
     standing,
+    consensus,
     bargaining,
     strategies,
     corrections,
@@ -61,6 +63,7 @@ SCRIPTS: Final = (
     "credit.js",
     "green.js",
     "standing.js",
+    "consensus.js",
     "negotiation.js",
     "strategies.js",
     "start.js",

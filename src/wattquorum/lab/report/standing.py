@@ -1,7 +1,7 @@
 """Standing: what every member's weight is made of, and what it would be worth in a vote (A-7, A-8, L-12).
 
-There is no quorum yet, so participation is 0; the page says so. Voting powers are those that a committee of all legal
-owners would have, each with its best account (L-17), at every tolerance.
+Where one sequencer orders there is no quorum and participation is 0; the page says so. Voting powers are those that a
+committee of all legal owners would have, each with its best account (L-17), at every tolerance.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from wattquorum.lab.report.markup import Section, behind, chart, chooser, paragr
 from wattquorum.lab.report.week import SIDES, Week
 from wattquorum.ledger.accounts import legal_owner
 from wattquorum.records import tables as t
+from wattquorum.records.measured_tables import replicas_measured
 from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, divided
 from wattquorum.standing.power import project, quorum_sizes, tolerance_default, tolerance_max
 from wattquorum.standing.voters import Member, OneSide, voters
@@ -43,8 +44,9 @@ def standing(week: Week) -> Section:
     )
     lead = (
         "A member's weight adds up what it earned: credit, volume, participation, certificates, carbon and, for "
-        "generators, faults of its line, 0 to 100 points each, times coefficients that add up to one. There is no "
-        "quorum yet, so participation is 0 for all. Whole certificates count as a share of all, by the time that each "
+        "generators, faults of its line, 0 to 100 points each, times coefficients that add up to one. "
+        + _taking_part(week)
+        + " Whole certificates count as a share of all, by the time that each "
         "was held; carbon is a neutral 50 for members without a closed period. Voting power is a projection of weights "
         "that keeps any few voters from deciding or from stopping everything. " + _one_vote(week)
     )
@@ -106,6 +108,12 @@ def members(week: Week) -> list[Member]:
         Member(bytes.fromhex(address), owners[address], own.get("sell"), own.get("buy"))
         for address, own in sides.items()
     ]
+
+
+def _taking_part(week: Week) -> str:
+    if week.count(replicas_measured):
+        return "Participation is what a member's replica earned by completing quorums, and 0 without a replica."
+    return "One sequencer orders, so there is no quorum and participation is 0 for all."
 
 
 def _one_vote(week: Week) -> str:
