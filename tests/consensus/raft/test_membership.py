@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.consensus.raft.bench import A, B, Bench, C, D, E, nothing, of, payload, records_with
+from tests.consensus.raft.bench import A, B, Bench, C, D, E, nothing, of, payload, records_with, voters
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.raft.engine import Role
 from wattquorum.consensus.raft.entries import Kind, configuration_entry
