@@ -121,8 +121,11 @@ def _lead(week: Week, found: Found) -> str:
 
 
 def _mean(total: int, count: int) -> str:
-    """A mean of whole numbers, cut after its first decimal."""
-    return f"{total // count}.{total * 10 // count % 10}" if count else "none"
+    """A mean of whole numbers, to the nearest tenth."""
+    if not count:
+        return "none"
+    tenths = (20 * total // count + 1) // 2
+    return f"{tenths // 10}.{tenths % 10}"
 
 
 ELECTION_HEADINGS = (
