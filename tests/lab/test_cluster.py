@@ -248,6 +248,14 @@ def test_the_report_tells_rounds_powers_and_leaders_as_measured(either: Ran) -> 
     assert "Elections and leaders" in body
 
 
+def test_equal_powers_need_no_picture(plain: Ran, page: Page) -> None:
+    page.goto(plain.written.report.as_uri())
+    page.locator("#consensus-replies").scroll_into_view_if_needed()
+    page.wait_for_selector("#consensus-replies .main-svg", state="attached")
+    assert page.locator("#consensus-power").count() == 0
+    assert "All 5 replicas had the same power" in page.locator("#consensus").inner_text()
+
+
 def test_a_lone_sequencer_is_told_in_one_line(traded: Path) -> None:
     lead, body, data = section(traded / "out" / "week" / "market.sqlite")
     assert (lead, data) == ("", {})

@@ -49,7 +49,7 @@ def consensus(week: Week) -> Section:
     """Elections, time per round, quorums, and voting power over time."""
     title = "How the replicas agreed"
     if not week.count(m.replicas_measured):
-        return Section("consensus", "Consensus", title, "", paragraph(_alone(week)), {})
+        return Section("consensus", "Consensus", "Who ordered the blocks", "", paragraph(_alone(week)), {})
     found = _found(week)
     rows = max(220, 110 + 19 * len(found.replicas))
     body = (
@@ -58,7 +58,11 @@ def consensus(week: Week) -> Section:
         + chart("consensus-size", "How many replicas completed the quorum for each block", height=230)
         + table("Elections and leaders", ELECTION_HEADINGS, _elections(found), sides="rlrrrrr")
         + "<h3>Voting power over time</h3>"
-        + chart("consensus-power", "Voting power of every replica in every version of powers", height=rows)
+        + (
+            paragraph(f"All {len(found.replicas)} replicas had the same power from the first block to the last.")
+            if all(len(set(version.powers)) == 1 for version in found.versions)
+            else chart("consensus-power", "Voting power of every replica in every version of powers", height=rows)
+        )
         + "<h3>Who completed quorums</h3>"
         + chart("consensus-replies", "Quorums that each replica completed, and blocks that it proposed", height=rows)
         + behind("The tables behind it", _by_version(found) + _by_replica(found))
@@ -121,8 +125,11 @@ def _lead(week: Week, found: Found) -> str:
 
 
 def _mean(total: int, count: int) -> str:
-    """A mean of whole numbers, cut after its first decimal."""
-    return f"{total // count}.{total * 10 // count % 10}" if count else "none"
+    """A mean of whole numbers, to the nearest tenth."""
+    if not count:
+        return "none"
+    tenths = (20 * total // count + 1) // 2
+    return f"{tenths // 10}.{tenths % 10}"
 
 
 ELECTION_HEADINGS = (

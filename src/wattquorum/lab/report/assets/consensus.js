@@ -115,6 +115,6 @@ function drawConsensusReplies() {
 if (consensus) {
   drawing(["consensus-time"], [], drawConsensusTime);
   drawing(["consensus-size"], [], drawConsensusSize);
-  drawing(["consensus-power"], [], drawConsensusPower);
+  if (byId("consensus-power")) drawing(["consensus-power"], [], drawConsensusPower);  // equal powers need no picture
   drawing(["consensus-replies"], [], drawConsensusReplies);
 }
