@@ -284,11 +284,12 @@ def recorded(text: str, tried: Sequence[tuple[Mutant, Found]]) -> str:
     """The mutants' file with the number of worlds that each took and what broke then."""
     lines = []
     by_id = {mutant.id: found for mutant, found in tried if mutant.caught_by == BY_SEEDS and found.breaks}
+    all_ids = [mutant.id for mutant, _ in tried]
     now = ""
     for line in text.splitlines():
         if line.startswith("id = "):
             now = line.split('"')[1]
-        if now in by_id and line.startswith(("seeds = ", "breaks = ")):
+        if now in all_ids and line.startswith(("seeds = ", "breaks = ")):
             continue
         lines.append(line)
         if now in by_id and line.startswith("caught_by = "):

@@ -1,4 +1,4 @@
-"""A replica over Raft when another leads: what it had reserved for a block of its own that may never come is not lost."""
+"""A replica over Raft when another leads: what it had reserved for a block that may never come is not lost."""
 
 from __future__ import annotations
 
