@@ -226,7 +226,9 @@ def wrong(mutant: Mutant, found: Found) -> str:
         return f"explained, and caught by {found.by}" if found.caught else ""
     if not found.caught:
         return "caught by nothing, and not explained"
-    named = mutant.caught_by in (BY_SEEDS, found.test, *found.scenarios)
+    named = mutant.caught_by in (found.test, *found.scenarios) or (
+        mutant.caught_by == BY_SEEDS and found.by == BY_SEEDS
+    )
     return "" if named else f"not caught by {mutant.caught_by}, but by {found.by}"
 
 
@@ -248,22 +250,27 @@ def row(mutant: Mutant, found: Found) -> str:
 def page(tried: Sequence[tuple[Mutant, Found]]) -> str:
     """docs/protocol-mutants.md."""
     lines = [HEAD]
-    section = ""
-    for mutant, found in tried:
-        part = mutant.section.partition(",")[0]
-        if part != section:
-            section = part
-            lines += [
-                "",
-                f"## {section}",
-                "",
-                "| rule | mutant | noticed by | worlds | what broke |",
-                "|---|---|---|---|---|",
-            ]
-        lines.append(f"| {mutant.rule} | `{mutant.id}` | {_told(found)} | {_worlds(found)} | {found.breaks} |")
+    for section in dict.fromkeys(_section(mutant) for mutant, _ in tried):
+        lines += [
+            "",
+            f"## {section}",
+            "",
+            "| rule | mutant | noticed by | worlds | what broke |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {mutant.rule} | `{mutant.id}` | {_told(found)} | {_worlds(found)} | {found.breaks} |"
+            for mutant, found in tried
+            if _section(mutant) == section
+        ]
     lines += ["", "## What nothing notices, and why", ""]
     lines += [f"- `{mutant.id}`: {mutant.why}" for mutant, _ in tried if mutant.why]
     return "\n".join(lines) + "\n"
+
+
+def _section(mutant: Mutant) -> str:
+    """The part of the rules without the number in it."""
+    return ", ".join(part for part in mutant.section.split(", ") if not part.isdigit())
 
 
 def _told(found: Found) -> str:
@@ -277,11 +284,12 @@ def recorded(text: str, tried: Sequence[tuple[Mutant, Found]]) -> str:
     """The mutants' file with the number of worlds that each took and what broke then."""
     lines = []
     by_id = {mutant.id: found for mutant, found in tried if mutant.caught_by == BY_SEEDS and found.breaks}
+    all_ids = [mutant.id for mutant, _ in tried]
     now = ""
     for line in text.splitlines():
         if line.startswith("id = "):
             now = line.split('"')[1]
-        if now in by_id and line.startswith(("seeds = ", "breaks = ")):
+        if now in all_ids and line.startswith(("seeds = ", "breaks = ")):
             continue
         lines.append(line)
         if now in by_id and line.startswith("caught_by = "):

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_SCENARIO = ("no_rollback", "older_term_committed", "own_vote_counted_early")
-BY_SEED = ("two_votes_in_a_term", "persisted_ignored")
+BY_SEED = ("leader_counts_unwritten", "persisted_ignored")
 
 
 @pytest.fixture
