@@ -196,8 +196,8 @@ def _settle_carbon(world: World) -> None:
     bakery, forge = world.address("bakery"), world.address("forge")
     world.done("operator", GrantQuota(bakery, 5_000_000))
     world.done("operator", GrantQuota(forge, 2_000_000))
-    world.done("bakery", MoveAllowances(forge, 1_500_000))
     world.done("operator", ReportEmissions(bakery, 1, 3_000_000))
+    world.done("bakery", MoveAllowances(forge, 1_500_000))
     world.done("operator", ReportEmissions(forge, 1, 4_000_000))
     world.done("operator", CloseCarbonPeriod(1))
 

@@ -48,6 +48,7 @@ ELSEWHERE = {
     "encoding_noncanonical": "inadmissible, or an unreadable genesis: test_admission",
     "encoding_unreadable": "inadmissible, or an unreadable genesis: test_admission",
     "diverged": "not a transaction's but an entry's: test_admission",
+    "input_unexpected": "not a transaction's but a proposer's that names its round: test_rounds",
     "snapshot_wrong": "not a transaction's: test_snapshots",
     "snapshot_missing": "not a transaction's but an audit's",
     "chain_altered": "not a transaction's but an audit's",
