@@ -279,7 +279,9 @@ def test_in_any_history_versions_never_fall_evidence_counts_once_and_what_is_nee
 ) -> None:
     world = VotingWorld()
     counted: list[int] = []
-    for by, term, old, new, back, followers, ends in steps:
+    term = 1
+    for by, rise, old, new, back, followers, ends in steps:
+        term += rise - 1 if rise > 1 else 0
         seats = world.seats
         evidence = world.evidence(*followers, back=back) if 0 <= back < world.ledger.height else b""
         at = None
@@ -352,3 +354,12 @@ def test_an_audit_refuses_a_block_that_no_voter_ordered() -> None:
     with pytest.raises(AuditFault):
         audited(world, [*(each.data for each in world.executed[:-1]), encode(forged)])
     assert world.ledger.applied != Applied(0, bytes(32))
+
+
+def test_a_block_of_an_earlier_term_than_the_one_before_it_cannot_be() -> None:
+    world = VotingWorld()
+    world.block(term=3)
+    before = world.ledger.digest
+    with pytest.raises(Refused) as refused:
+        world.block(term=2)
+    assert (refused.value.code, refused.value.field, world.ledger.digest) == ("out_of_range", "round.term", before)

@@ -34,6 +34,7 @@ from wattquorum.ledger.conservation import Books
 from wattquorum.ledger.execution import Executed, Ledger, Prepared
 from wattquorum.ledger.readings import decode_rows, root_of_rows
 from wattquorum.ledger.replay import checked_ahead
+from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import AddValidator, CommitReadings, GrantRole, Propose
 
 Rows = Callable[[bytes], bytes | None]
@@ -108,6 +109,7 @@ class _Replay:
         "taken",
         "tip",
         "total",
+        "trusted",
         "unreadable",
         "verify",
         "vouched",
@@ -138,6 +140,7 @@ class _Replay:
         self.hashes = [ledger.tip_hash]  # by height, the genesis's first
         self.vouched = signed
         self.missing: list[Header] = []  # of blocks whose rows were deleted
+        self.trusted: frozenset[bytes] | None = None  # after a gap, whose word counts: a snapshot may make up voters
         self.admitted: dict[bytes, None] = {}  # keys of replicas that governors proposed in blocks not executed
         self.appointed: dict[bytes, None] = {}  # governors, likewise
         self.roots: list[bytes] = []
@@ -223,7 +226,8 @@ class _Replay:
         applied = header.applied
         if applied.height >= height or applied.hash != self.hashes[applied.height]:
             raise altered("applied", applied.hash, f"The proposer had executed another block {applied.height}.")
-        self.vouched = max(self.vouched, applied.height)
+        if self.trusted is None or header.proposer in self.trusted or header.proposer in self.admitted:
+            self.vouched = max(self.vouched, applied.height)
         if self.tip and header.time_ms <= self.tip.time_ms:
             raise altered("time_ms", header.time_ms, "Times must rise.")
 
@@ -310,6 +314,8 @@ class _Replay:
                 return True  # a later snapshot may not need them
             ledger.shelf.load(rows, root)
             self.roots.append(root)
+        if self.trusted is None:
+            self.trusted = frozenset(each.key for _, each in self.ledger.state.items(Table.VALIDATOR))
         self.ledger = ledger
         self.books = Books()
         self.books.adopt(ledger.state, ledger.shelf)

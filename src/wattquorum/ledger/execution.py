@@ -407,6 +407,9 @@ class Ledger:
 
     def _check_order(self, ordered: Ordered) -> None:
         check_round(self.state, self.chain_id, ordered)
+        if self.tip and ordered.round.term < self.tip.round.term:
+            remedy = f"Terms never fall below {self.tip.round.term}."
+            raise Refused("out_of_range", "round.term", ordered.round.term, remedy)
         if len(ordered.transactions) > BLOCK_TRANSACTIONS_MAX:
             raise Refused(
                 "out_of_range", "transactions", len(ordered.transactions), f"At most {BLOCK_TRANSACTIONS_MAX}."

@@ -132,12 +132,14 @@ def seat_voters(
     assert newest is not None
     voting = [replica for replica, each in state.items(Table.VALIDATOR) if each.seat is Seat.VOTER]
     learners = tuple(replica for replica, each in state.items(Table.VALIDATOR) if each.seat is Seat.LEARNER)
-    moved = voting != [voter.replica for voter in newest.voters] or learners != newest.learners
+    same_voters = voting == [voter.replica for voter in newest.voters]
+    moved = not same_voters or learners != newest.learners
     if not moved and not epoch_ends:
         return None
-    voters = _powers(state, parameters, voting)
+    # A learner alone changes no power: the change needs no joint configuration then.
+    voters = newest.voters if same_voters and not epoch_ends else _powers(state, parameters, voting)
     if not moved:
-        in_force = vector_of(state, seats.new)
+        in_force = vector_of(state, seats.old)
         assert in_force is not None
         if voters == newest.voters or distance(voters, in_force.voters) < max(parameters.hysteresis, 1):
             return None

@@ -144,7 +144,9 @@ def ledger_of(folder: ChainFolder, verify: Verifier) -> Ledger:
     """
     signed = folder.ended.height if folder.ended else 0
     for height in reversed(folder.snapshots()):
-        vouched = max([signed, *(decode_block(data).header.applied.height for _, data in folder.read(height))])
+        headers = [decode_block(data).header for _, data in folder.read(height)]
+        founders = [each.applied.height for each in headers if each.proposer.hex() in folder.genesis.proposers]
+        vouched = max([signed, *founders])
         if vouched >= height:
             blocks = (data for _, data in folder.read(height))
             snapshot = folder.snapshot(height)
