@@ -95,6 +95,16 @@ def test_what_an_own_grid_cannot_carry_is_curtailed(own: Path) -> None:
     assert "above 1.00 % of line to" in " ".join(told.split())
 
 
+def test_a_grid_that_breaks_its_limits_without_any_contract_is_told_so(own: Path) -> None:
+    change(own, lambda data: data["source"][0].update(u_ref=1.06))
+    told = " ".join(wattquorum(*GRID, folder=own).stdout.split())
+    assert "planned highest voltage 1.0550 p.u. 96 of 96 1.06" in told
+    assert "these limits do not fit this grid" in told
+    page = (own / "out/week/report.html").read_text(encoding="utf-8")
+    assert "Limits that are broken after curtailment" in page
+    assert "because curtailment cuts contracts and not injection" in page
+
+
 def test_everything_that_is_wrong_with_a_grid_is_told_at_once(own: Path) -> None:
     def in_kilos(data: Model) -> None:
         data["node"][0]["u_rated"] = 20
