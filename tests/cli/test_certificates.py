@@ -12,6 +12,7 @@ import pytest
 from tests.cli.runs import printed, said
 from wattquorum.foundation.quantities import parse_energy
 from wattquorum.green.certificates import WHOLE
+from wattquorum.node.chain_folder import ChainFolder
 
 BENEFICIARY = "Bakery <Corn> & Sons"
 
@@ -104,6 +105,7 @@ def test_the_statement_of_an_older_retirement_can_be_written_again(chain: Path, 
         (("show", "ffffffffffffffff"), "certificate_unknown: bundle"),
         (("list", "--owner", "nobody"), "account_unknown: account"),
         (("transfer", "BUNDLE", "nobody", "--seed", "1"), "account_unknown: account"),
+        (("transfer", "BUNDLE", "wind-1", "--seed", "1"), "self_trade: to"),
         (("transfer", "BUNDLE", "wind-1"), "file_unreadable: key"),
         (("transfer", "BUNDLE", "wind-1", "--seed", "2"), "out_of_range: seed"),
         (("retire", "BUNDLE", "--count", "5000", "--seed", "1"), "certificate_short: count"),
@@ -111,8 +113,12 @@ def test_the_statement_of_an_older_retirement_can_be_written_again(chain: Path, 
     ],
 )
 def test_what_cannot_be_done_is_refused(chain: Path, bundle: str, words: tuple[str, ...], refusal: str) -> None:
+    with ChainFolder(chain / "out" / "week" / "chain") as folder:
+        height = folder.height
     told = said("certificates", *(bundle if word == "BUNDLE" else word for word in words), folder=chain, check=2)
     assert told.startswith(f"refused: {refusal}")
+    with ChainFolder(chain / "out" / "week" / "chain") as folder:
+        assert folder.height == height  # no block holds what was refused
 
 
 def test_after_all_of_this_the_chain_is_sound(chain: Path) -> None:

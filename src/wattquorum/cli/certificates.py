@@ -430,7 +430,7 @@ def _key(path: Path) -> SigningKey:
 
 
 def _ordered(node: LoneNode, key: SigningKey, payload: Payload) -> Executed:
-    """The transaction as the chain's next block; what the ledger refuses is raised."""
+    """The transaction as the chain's next block; what the ledger would refuse is raised, and no block is written."""
     ledger = node.ledger
     address = address_of(ledger.chain_id, key.public)
     account: Account | None = ledger.state.get(State.ACCOUNT, address)
@@ -444,12 +444,13 @@ def _ordered(node: LoneNode, key: SigningKey, payload: Payload) -> Executed:
     # A demo's clock is its market's calendar; a live chain's is everybody's.
     now = Millis(tip + 1 if ledger.genesis.demo else max(tip + 1, time.time_ns() // 1_000_000))
     body = Body(ledger.chain_id, address, account.nonce, ledger.height + EXPIRY_BLOCKS, now + EXPIRY_MS, payload)
-    refused = node.accept(sign(key, body), None, now)
+    signed = sign(key, body)
+    foreseen = ledger.foresee(signed, now)
+    if foreseen.outcome is not Outcome.DONE:
+        raise Refused(foreseen.code, foreseen.field, foreseen.value)
+    refused = node.accept(signed, None, now)
     if refused is not None:
         raise refused
     node.cut(now)
     (executed,) = node.write(now).finished
-    receipt = executed.block.receipts[0]
-    if receipt.outcome is not Outcome.DONE:
-        raise Refused(receipt.code, receipt.field, receipt.value)
     return executed
