@@ -48,7 +48,14 @@ BundleArgument = Annotated[str, typer.Argument(help="A bundle's id (or how it be
 KeyOption = Annotated[Path | None, typer.Option(help="The owner's secret seed, as `wattquorum keys` wrote it.")]
 ProposerOption = Annotated[Path | None, typer.Option(help="The secret seed of a proposer of this chain.")]
 SeedOption = Annotated[int | None, typer.Option(help="Demo chains: the run's seed, from which all keys derive.")]
-CountOption = Annotated[int | None, typer.Option(min=1, help="How many certificates. Default: all of the bundle.")]
+CountOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many, from the bundle's first on: certificates of a whole bundle, Wh of a granular one. "
+        "Default: all of it.",
+    ),
+]
 EXPIRY_BLOCKS: Final = 1_000
 EXPIRY_MS: Final = 3_600_000
 SHOWN_ID: Final = 8
@@ -202,6 +209,13 @@ def _size(known: Known) -> str:
     return f"{count} of 1 MWh" if known.made.unit == WHOLE else format_energy(Energy(count))
 
 
+def _said(known: Known, count: int) -> str:
+    """Some certificates of a bundle as people call them: by number where each is 1 MWh, else by their energy."""
+    if known.made.unit != WHOLE:
+        return f"{format_energy(Energy(count))} of granular certificates"
+    return "1 certificate" if count == 1 else f"{count} certificates"
+
+
 def _produced(known: Known) -> str:
     return f"{format_moment(known.made.start_ms)[:16]} to {format_moment(known.made.end_ms)[:16]}"
 
@@ -280,7 +294,7 @@ def transfer(
     payload = TransferCertificates(found.made.bundle, number, taker)
     with _writable(chain, key, proposer_key, seed, bundles.name(found.owner)) as (node, owner):
         executed = _ordered(node, owner, payload)
-    typer.echo(f"done     {number} certificates to {bundles.name(taker)}, block {executed.block.header.height}")
+    typer.echo(f"done     {_said(found, number)} to {bundles.name(taker)}, block {executed.block.header.height}")
 
 
 @app.command("retire")
@@ -313,7 +327,7 @@ def retire(
         executed = _ordered(node, owner, payload)
     with ChainFolder(chain) as folder:
         _state(folder, executed.block.receipts[0].transaction, owner_name, out)
-    typer.echo(f"done     {number} certificates retired, block {executed.block.header.height}")
+    typer.echo(f"done     {_said(found, number)} retired, block {executed.block.header.height}")
     _told(out)
 
 
