@@ -8,6 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.cli.runs import printed, said
+from tests.ledger.world import START, World, key_of
+from wattquorum.cli.standing import _participation
+from wattquorum.foundation.codec import changed
+from wattquorum.foundation.identities import address_of
+from wattquorum.foundation.quantities import MILLION
+from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.seats import Seat
+from wattquorum.ledger.state import Table
+from wattquorum.ledger.transactions import AddValidator, Propose
+from wattquorum.ledger.validators import seats_of
+from wattquorum.node.chain_folder import ChainFolder
 
 
 def test_the_list_ranks_all_owners_and_their_powers_add_up(traded: Path) -> None:
@@ -30,6 +41,35 @@ def test_a_members_weight_is_explained_to_the_last_digit(traded: Path) -> None:
     for part in ("credit", "volume", "participation 0.0", "certificates 0.0", "carbon 50.0", "line 100.0"):
         assert f"\n{part}" in told
     assert "Voting power of hydro-11 among 30 legal owners, carried by its account hydro-11 (L-17)" in told
+
+
+def test_participation_is_explained_by_the_validator_or_by_having_none(traded: Path, tmp_path: Path) -> None:
+    told = printed("standing", "explain", "hydro-11", folder=traded)
+    assert "participation 0.0 (A-12, L-16): it runs no validator, so it replies to no round." in told
+    world = World(parameters={"fee": 0})
+    world.member("g", Side.SELL)
+    world.member("c", Side.BUY)
+    key = key_of("a replica")
+    world.done("operator", Propose(AddValidator(world.address("g"), key.public)))
+    world.publish()
+    world.approve(world.contract("g", "c", [1_000] * 4))
+    world.read({"g-sell": [1_000] * 4, "c-buy": [1_000] * 4})
+    world.close(day=START)
+    replica = address_of(world.ledger.chain_id, key.public)
+    seats, validator = seats_of(world.ledger.state), world.ledger.state.get(Table.VALIDATOR, replica)
+    with ChainFolder.create(tmp_path / "chain", world.genesis_bytes) as folder:
+        folder.append(world.executed)
+        folder.close(world.proposer)
+    said = f"its validator {replica.hex()[:8]} learns and does not vote yet"
+    told = printed("standing", "explain", "g", "--chain", "chain", folder=tmp_path)
+    assert f"participation 0.0 (A-12, L-16): {said}; R 0.0, and 0 valid replies in {seats.rounds} rounds" in told
+    # What an epoch brings: 30 points so far, and 7 of 9 rounds since it began.
+    voting = changed(validator, seat=Seat.VOTER, participation=30 * MILLION, replies=7)
+    world.ledger.state.put(Table.VALIDATOR, replica, voting)
+    world.ledger.state.put(Table.SEATS, b"", changed(seats, rounds=9))
+    assert _participation(world.ledger.state, world.address("g")) == (
+        f"its validator {replica.hex()[:8]} votes; R 30.0, and 7 valid replies in 9 rounds of the running epoch."
+    )
 
 
 def test_groups_hold_every_member_once_and_say_how_even_they_are(traded: Path) -> None:

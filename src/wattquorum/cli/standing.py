@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Final, NamedTuple, Self
 
 import typer
 from rich.console import Console
@@ -35,8 +35,11 @@ from wattquorum.ledger.facts import CreditDecayed, DayClosed, DayPublished, Fact
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.holdings import CarbonAccount, Holding
 from wattquorum.ledger.parameters import Parameters
+from wattquorum.ledger.seats import Seat, Validator
 from wattquorum.ledger.state import DAY_KEY_BYTES, side_key
+from wattquorum.ledger.state import State as StateOfLedger
 from wattquorum.ledger.state import Table as State
+from wattquorum.ledger.validators import seats_of
 from wattquorum.ledger.weighing import Weighed, members, weights
 from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, divided
 from wattquorum.standing.power import FLOOR, project, quorum_sizes, ranked, tolerance_default, tolerance_max
@@ -48,6 +51,7 @@ ChainOption = Annotated[Path, typer.Option(help="A chain folder.")]
 ToleranceOption = Annotated[
     int | None, typer.Option(help="How many voters may be lost. Default: a third of all but one.", min=0)
 ]
+VALIDATOR_DIGITS: Final = 8
 ONE_VOTE = "One vote for each legal owner, carried by its account of most weight (L-17)."
 
 
@@ -232,7 +236,7 @@ def _side(history: History, weighed: Weighed) -> list[str]:
     lines += [f"  {each}" for each in _credit(history, weighed)]
     lines += [f"volume {format_points(components.volume)} (A-11, L-18):", f"  {_volume(history, weighed)}"]
     participation = format_points(components.participation)
-    lines += [f"participation {participation} (A-12): there is no quorum yet, so nobody replies to one."]
+    lines += [f"participation {participation} (A-12, L-16): {_participation(history.ledger.state, weighed.member)}"]
     held = format_points(components.certificates)
     lines += [f"certificates {held} (A-13, L-20): {_certificates(history, weighed)}"]
     lines += [f"carbon {format_points(components.carbon)} (A-14, L-19): {_carbon(history, weighed)}"]
@@ -249,6 +253,24 @@ def _side(history: History, weighed: Weighed) -> list[str]:
     lines += [f"weight {format_points(weighed.weight)} ({rule}) = {' + '.join(terms)}"]
     trust, traded = format_points(Points(own.trust)), format_energy(Energy(own.traded))
     return [*lines, f"beside it, for groups and elections: trust T {trust}, traded N {traded} (B-2)", ""]
+
+
+SEATS: Final = {Seat.LEARNER: "learns and does not vote yet", Seat.VOTER: "votes", Seat.REMOVED: "was removed"}
+
+
+def _participation(state: StateOfLedger, member: bytes) -> str:
+    """What a member's replica earned, and its replies since."""
+    own: list[tuple[bytes, Validator]] = [each for each in state.items(State.VALIDATOR) if each[1].member == member]
+    if not own:
+        return "it runs no validator, so it replies to no round."
+    rounds = seats_of(state).rounds
+    told = [
+        f"its validator {replica.hex()[:VALIDATOR_DIGITS]} {SEATS[Seat(each.seat)]}; R "
+        f"{format_points(Points(each.participation))}, and {each.replies} valid replies in {rounds} rounds of the "
+        "running epoch"
+        for replica, each in own
+    ]
+    return f"{', '.join(told)}."
 
 
 def _certificates(history: History, weighed: Weighed) -> str:
