@@ -41,7 +41,7 @@ from wattquorum.ledger.state import State as StateOfLedger
 from wattquorum.ledger.state import Table as State
 from wattquorum.ledger.validators import seats_of
 from wattquorum.ledger.weighing import Weighed, members, weights
-from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, divided
+from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, TAU, divided
 from wattquorum.standing.power import FLOOR, project, quorum_sizes, ranked, tolerance_default, tolerance_max
 from wattquorum.standing.voters import Member, voters
 from wattquorum.standing.weight import Scale, volume_scale
@@ -391,11 +391,24 @@ def _power(history: History, votes: Votes, address: bytes) -> list[str]:
 @app.command("groups")
 def groups(
     chain: ChainOption = Path("out/week/chain"),
-    count: Annotated[int, typer.Option(help="How many groups.", min=GROUPS_MIN)] = GROUPS_DEFAULT,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            help=f"How many groups: {GROUPS_MIN} at least, at most one for each voter. "
+            f"Default: {GROUPS_DEFAULT}, or one for each voter where there are fewer."
+        ),
+    ] = None,
 ) -> None:
     """Divide all voters into groups of equal traded energy N and equal trust T, as a committee's election would."""
     history = _history(chain)
-    division = divided(_voters(history), history.ledger.chain_id, 0, count)
+    own = _voters(history)
+    if count is not None and count < GROUPS_MIN:
+        remedy = f"Form {GROUPS_MIN} or more: fewer cannot agree when the agent of one of them is bad."
+        raise Refused("out_of_range", "count", count, remedy)
+    if count is not None and count > max(len(own), GROUPS_MIN):
+        remedy = f"Form {len(own)} or fewer: each group needs a voter, and there are {len(own)}."
+        raise Refused("out_of_range", "count", count, remedy)
+    division = divided(own, history.ledger.chain_id, 0, count or GROUPS_DEFAULT)
     table = Table(title="Groups", title_justify="left")
     for heading in ("group", "voters", "N", "T"):
         table.add_column(heading, justify="left" if heading == "voters" else "right")
@@ -406,6 +419,12 @@ def groups(
     console.print(table)
     traded, trust = format_share(division.traded_differ), format_share(division.trust_differ)
     console.print(f"{ONE_VOTE}\nSums differ by at most {traded} of their mean in N and {trust} in T (B-3).")
+    pairs = (("N", division.traded_differ), ("T", division.trust_differ))
+    if missed := [name for name, differ in pairs if differ > TAU]:
+        console.print(
+            f"B-3 asks for {format_share(TAU)} at most, which is missed in {' and '.join(missed)}: no exchange of two "
+            "voters was found that comes closer. Another count may be more even."
+        )
 
 
 @app.command("wash")
