@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from wattquorum.cli.chains import read_chain, said_of
+from wattquorum.cli.chains import ChainArgument, ChainOption, chosen, read_chain, said_of
 from wattquorum.cli.files import writing
 from wattquorum.foundation.identities import ADDRESS_BYTES, SigningKey, address_of
 from wattquorum.foundation.intervals import format_moment
@@ -43,7 +43,6 @@ from wattquorum.node.verification import threads
 app = typer.Typer(
     help="Green certificates: who holds them, their lineage, giving and retiring them.", no_args_is_help=True
 )
-ChainOption = Annotated[Path, typer.Option(help="A chain folder.")]
 BundleArgument = Annotated[str, typer.Argument(help="A bundle's id (or how it begins), as `list` shows it.")]
 KeyOption = Annotated[Path | None, typer.Option(help="The owner's secret seed, as `wattquorum keys` wrote it.")]
 ProposerOption = Annotated[Path | None, typer.Option(help="The secret seed of a proposer of this chain.")]
@@ -157,12 +156,13 @@ def _bundles(chain: Path) -> Bundles:
 
 @app.command("list")
 def list_bundles(
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     owner: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Also those that were split, rolled up or used up.")] = False,
 ) -> None:
     """Bundles of certificates with their owners."""
-    bundles = _bundles(chain)
+    bundles = _bundles(chosen(named, chain))
     wanted = bundles.address(owner) if owner is not None else None
     table = Table(title="Bundles of certificates", title_justify="left")
     for heading in ("bundle", "owner", "device", "source"):
@@ -221,9 +221,9 @@ def _produced(known: Known) -> str:
 
 
 @app.command("show")
-def show(bundle: BundleArgument, chain: ChainOption = Path("out/week/chain")) -> None:
+def show(bundle: BundleArgument, named: ChainArgument = None, chain: ChainOption = None) -> None:
     """One bundle, everything it was made of, and through whose hands it went."""
-    bundles = _bundles(chain)
+    bundles = _bundles(chosen(named, chain))
     found = bundles.find(bundle)
     console = Console(highlight=False, soft_wrap=True)
     made = found.made
@@ -279,7 +279,8 @@ def transfer(
     bundle: BundleArgument,
     to: Annotated[str, typer.Argument(help="The account that gets them: a name or an address.")],
     count: CountOption = None,
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     key: KeyOption = None,
     proposer_key: ProposerOption = None,
     seed: SeedOption = None,
@@ -288,11 +289,12 @@ def transfer(
 
     Sign with --key and --proposer-key, or on a demo chain with --seed.
     """
-    bundles = _bundles(chain)
+    at = chosen(named, chain)
+    bundles = _bundles(at)
     found, taker = bundles.active(bundle), bundles.address(to)
     number = count or found.made.end - found.made.first
     payload = TransferCertificates(found.made.bundle, number, taker)
-    with _writable(chain, key, proposer_key, seed, bundles.name(found.owner)) as (node, owner):
+    with _writable(at, key, proposer_key, seed, bundles.name(found.owner)) as (node, owner):
         executed = _ordered(node, owner, payload)
     typer.echo(f"done     {_said(found, number)} to {bundles.name(taker)}, block {executed.block.header.height}")
 
@@ -308,7 +310,8 @@ def retire(
     out: Annotated[Path, typer.Option(help="The statement to write; its proof stands beside it.")] = Path(
         "retirement.html"
     ),
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     key: KeyOption = None,
     proposer_key: ProposerOption = None,
     seed: SeedOption = None,
@@ -317,15 +320,16 @@ def retire(
 
     Sign with --key and --proposer-key, or on a demo chain with --seed.
     """
-    bundles = _bundles(chain)
+    at = chosen(named, chain)
+    bundles = _bundles(at)
     found = bundles.active(bundle)
     number = count or found.made.end - found.made.first
     payload = RetireCertificates(found.made.bundle, number, beneficiary, purpose)
     owner_name = bundles.name(found.owner)
     _check_places(out)
-    with _writable(chain, key, proposer_key, seed, owner_name) as (node, owner):
+    with _writable(at, key, proposer_key, seed, owner_name) as (node, owner):
         executed = _ordered(node, owner, payload)
-    with ChainFolder(chain) as folder:
+    with ChainFolder(at) as folder:
         _state(folder, executed.block.receipts[0].transaction, owner_name, out)
     typer.echo(f"done     {_said(found, number)} retired, block {executed.block.header.height}")
     _told(out)
@@ -337,12 +341,14 @@ def state(
     out: Annotated[Path, typer.Option(help="The statement to write; its proof stands beside it.")] = Path(
         "retirement.html"
     ),
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
 ) -> None:
     """Write the statement of certificates that were retired before, with its proof."""
-    bundles = _bundles(chain)
+    at = chosen(named, chain)
+    bundles = _bundles(at)
     found = bundles.find(bundle)
-    with ChainFolder(chain) as folder:
+    with ChainFolder(at) as folder:
         retirement = _retirement(folder, found.made)
         if retirement is None:
             raise Refused("certificate_unknown", "bundle", bundle, "Name a bundle that was retired; see `list --all`.")

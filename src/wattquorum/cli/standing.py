@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from wattquorum.cli.chains import read_chain, said_of
+from wattquorum.cli.chains import ChainArgument, ChainOption, chosen, read_chain, said_of
 from wattquorum.foundation.intervals import format_moment
 from wattquorum.foundation.quantities import (
     MILLION,
@@ -47,7 +47,6 @@ from wattquorum.standing.voters import Member, voters
 from wattquorum.standing.weight import Scale, volume_scale
 
 app = typer.Typer(help="Weights and voting powers of members, from the chain alone.", no_args_is_help=True)
-ChainOption = Annotated[Path, typer.Option(help="A chain folder.")]
 ToleranceOption = Annotated[
     int | None, typer.Option(help="How many voters may be lost. Default: a third of all but one.", min=0)
 ]
@@ -174,9 +173,9 @@ def _votes(history: History, tolerance: int | None) -> Votes:
 
 
 @app.command("list")
-def list_members(chain: ChainOption = Path("out/week/chain"), tolerance: ToleranceOption = None) -> None:
+def list_members(named: ChainArgument = None, chain: ChainOption = None, tolerance: ToleranceOption = None) -> None:
     """Every legal owner's vote: the account that carries it, its weight, and what it is worth in a vote of all."""
-    history = _history(chain)
+    history = _history(chosen(named, chain))
     votes = _votes(history, tolerance)
     accounts: dict[str, int] = {}
     for member in members(history.ledger.state, history.ledger.parameters):
@@ -205,11 +204,12 @@ def _quorums(votes: Votes) -> str:
 @app.command("explain")
 def explain(
     member: Annotated[str, typer.Argument(help="A member's name or address.")],
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     tolerance: ToleranceOption = None,
 ) -> None:
     """One member's weight and voting power, component by component, with the facts and the steps behind each."""
-    history = _history(chain)
+    history = _history(chosen(named, chain))
     every = weights(history.ledger.state, history.ledger.parameters)
     own = [each for each in every if member in (history.account(each.member).name, each.member.hex())]
     if not own:
@@ -390,7 +390,8 @@ def _power(history: History, votes: Votes, address: bytes) -> list[str]:
 
 @app.command("groups")
 def groups(
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     count: Annotated[
         int | None,
         typer.Option(
@@ -400,7 +401,7 @@ def groups(
     ] = None,
 ) -> None:
     """Divide all voters into groups of equal traded energy N and equal trust T, as a committee's election would."""
-    history = _history(chain)
+    history = _history(chosen(named, chain))
     own = _voters(history)
     if count is not None and count < GROUPS_MIN:
         remedy = f"Form {GROUPS_MIN} or more: fewer cannot agree when the agent of one of them is bad."
