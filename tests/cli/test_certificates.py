@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.runs import printed, said
-from wattquorum.foundation.quantities import parse_energy
+from wattquorum.foundation.quantities import Energy, format_energy, parse_energy
 from wattquorum.green.certificates import WHOLE
+from wattquorum.node.chain_folder import ChainFolder
 
 BENEFICIARY = "Bakery <Corn> & Sons"
 
@@ -57,11 +58,26 @@ def test_a_bundle_is_shown_with_everything_that_it_was_made_of(chain: Path) -> N
 def test_certificates_are_given_away_and_the_chain_stays_sound(chain: Path) -> None:
     bundle = whole_of(chain, "wind-8")
     words = ("certificates", "transfer", bundle, "biomass-5", "--count", "1", "--seed", "1")
-    assert "1 certificates to biomass-5" in printed(*words, folder=chain)
+    assert "1 certificate to biomass-5, block" in printed(*words, folder=chain)
     held = printed("certificates", "list", "--owner", "biomass-5", folder=chain)
     assert re.search(r"1 of 1 MWh", held)
     gone = said(*words, folder=chain, check=2)
     assert gone.startswith("refused: certificate_final: bundle is not active any more (found: split in block")
+
+
+def test_granular_certificates_are_called_by_their_energy(chain: Path, tmp_path: Path) -> None:
+    told = printed("certificates", "list", "--owner", "wind-8", folder=chain)
+    granular, *_ = re.findall(r"([0-9a-f]{8}) .*│ +([\d.]+ k?Wh) │", told)
+    energy = parse_energy(granular[1])
+    words = ("certificates", "transfer", granular[0], "biomass-5", "--count", "5", "--seed", "1")
+    assert "done     5 Wh of granular certificates to biomass-5, block" in printed(*words, folder=chain)
+    told = printed("certificates", "list", "--owner", "wind-8", folder=chain)
+    rest = format_energy(Energy(energy - 5))
+    ((left, _),) = re.findall(rf"([0-9a-f]{{8}}) .*│ +({re.escape(rest)}) │", told)
+    out = tmp_path / "granular.html"
+    told = printed("certificates", "retire", left, "--seed", "1", "--out", out, folder=chain)
+    assert f"done     {rest} of granular certificates retired, block" in told
+    assert "Wh of a granular one" in " ".join(printed("certificates", "retire", "--help", folder=chain).split())
 
 
 def test_a_retirement_can_be_printed_and_checked_with_its_proof_alone(chain: Path, tmp_path: Path) -> None:
@@ -104,6 +120,7 @@ def test_the_statement_of_an_older_retirement_can_be_written_again(chain: Path, 
         (("show", "ffffffffffffffff"), "certificate_unknown: bundle"),
         (("list", "--owner", "nobody"), "account_unknown: account"),
         (("transfer", "BUNDLE", "nobody", "--seed", "1"), "account_unknown: account"),
+        (("transfer", "BUNDLE", "wind-1", "--seed", "1"), "self_trade: to"),
         (("transfer", "BUNDLE", "wind-1"), "file_unreadable: key"),
         (("transfer", "BUNDLE", "wind-1", "--seed", "2"), "out_of_range: seed"),
         (("retire", "BUNDLE", "--count", "5000", "--seed", "1"), "certificate_short: count"),
@@ -111,8 +128,12 @@ def test_the_statement_of_an_older_retirement_can_be_written_again(chain: Path, 
     ],
 )
 def test_what_cannot_be_done_is_refused(chain: Path, bundle: str, words: tuple[str, ...], refusal: str) -> None:
+    with ChainFolder(chain / "out" / "week" / "chain") as folder:
+        height = folder.height
     told = said("certificates", *(bundle if word == "BUNDLE" else word for word in words), folder=chain, check=2)
     assert told.startswith(f"refused: {refusal}")
+    with ChainFolder(chain / "out" / "week" / "chain") as folder:
+        assert folder.height == height  # no block holds what was refused
 
 
 def test_after_all_of_this_the_chain_is_sound(chain: Path) -> None:

@@ -68,6 +68,37 @@ def test_audit_says_sound_or_names_the_block(traded: Path, tmp_path: Path) -> No
     assert re.search(r"block \d+", told), told
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("audit",),
+        ("standing", "list"),
+        ("standing", "groups"),
+        ("standing", "explain", "wind-8"),
+        ("certificates", "list"),
+    ],
+    ids=" ".join,
+)
+def test_a_chain_is_named_as_argument_or_option(traded: Path, words: tuple[str, ...]) -> None:
+    chain = "week/chain"
+    told = printed(*words, chain, folder=traded / "out")
+    assert printed(*words, "--chain", chain, folder=traded / "out") == told
+    assert printed(*words, chain, "--chain", chain, folder=traded / "out") == told
+    two = said(*words, chain, "--chain", "another", folder=traded / "out", check=2)
+    assert two.startswith(
+        "refused: file_unreadable: chain cannot be read (found: week/chain and another). Name one chain"
+    )
+
+
+@pytest.mark.parametrize(
+    "command", ["export", "forget", "prove", "records", "certificates show", "certificates transfer"]
+)
+def test_every_command_on_a_chain_has_both_ways_to_name_it(command: str) -> None:
+    told = CliRunner().invoke(app, [*command.split(), "--help"]).stdout
+    assert re.search(r"\[CHAIN\]", told)
+    assert "--chain" in told
+
+
 def test_a_proof_is_verified_with_nothing_else(traded: Path, tmp_path: Path) -> None:
     lines = wattquorum("export", folder=traded).stdout.splitlines()
     blocks = [json.loads(line) for line in lines if '"line":"block"' in line]

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.cli.runs import printed, refused, said, wattquorum
+from tests.cli.runs import printed, refusal_of, said, wattquorum
 from tests.lab.own_files import BERLIN, MEMBERS, STRATEGY, readings
 
 OWN = ("week", "--data", "readings.csv", "--members", "members.toml", "--days", "1")
@@ -93,6 +93,16 @@ def test_what_an_own_grid_cannot_carry_is_curtailed(own: Path) -> None:
     told = wattquorum(*GRID, "--loading-max", "1", folder=own).stdout
     assert "Curtailed by the grid operator" in told
     assert "above 1.00 % of line to" in " ".join(told.split())
+
+
+def test_a_grid_that_breaks_its_limits_without_any_contract_is_told_so(own: Path) -> None:
+    change(own, lambda data: data["source"][0].update(u_ref=1.06))
+    told = " ".join(wattquorum(*GRID, folder=own).stdout.split())
+    assert "planned highest voltage 1.0550 p.u. 96 of 96 1.06" in told
+    assert "these limits do not fit this grid" in told
+    page = (own / "out/week/report.html").read_text(encoding="utf-8")
+    assert "Limits that are broken after curtailment" in page
+    assert "because curtailment cuts contracts and not injection" in page
 
 
 def test_everything_that_is_wrong_with_a_grid_is_told_at_once(own: Path) -> None:
@@ -184,6 +194,43 @@ def test_files_that_do_not_belong_together_are_refused(own: Path, words: tuple[s
     assert not (own / "out").exists()
 
 
-def test_a_day_without_a_power_flow_is_refused_with_its_interval(own: Path) -> None:
+def test_a_day_without_a_power_flow_is_refused_with_its_time_and_the_largest_unit(own: Path) -> None:
     change(own, lambda data: data["sym_load"][2].update(p_specified=4e9))
-    assert refused(*GRID, folder=own) == "grid_diverged"
+    told = said(*GRID, folder=own, check=2)
+    assert refusal_of(told) == "grid_diverged"
+    assert "(found: interval 0 of its day, from 2016-03-27T22:00:00Z)" in told
+    assert "the largest unit, sym_load 9 (id 9, sym_load, p_specified 4,000,000,000 W)" in told
+
+
+def test_a_grid_without_lines_is_one_fault(own: Path) -> None:
+    def without_lines(data: Model) -> None:
+        data["line"] = []
+        ends = {"id": 90, "from_node": 1, "to_node": 1, "from_status": 1, "to_status": 1}
+        data["node"] += [{"id": 100 + i, "u_rated": 20e3, "name": f"far {i}"} for i in range(5)]
+        data["node"].append({"id": 91, "u_rated": 400, "name": "low"})
+        data["transformer"] = [
+            {
+                **ends,
+                "to_node": 91,
+                "u1": 20e3,
+                "u2": 400,
+                "sn": 4e5,
+                "uk": 0.06,
+                "pk": 3e3,
+                "i0": 0.002,
+                "p0": 500,
+                "winding_from": 2,
+                "winding_to": 1,
+                "clock": 5,
+                "tap_side": 0,
+                "tap_min": -1,
+                "tap_max": 1,
+                "tap_size": 500,
+            }
+        ]
+
+    change(own, without_lines)
+    told = said(*GRID, folder=own, check=2).splitlines()
+    named = "7 that stand alone: north, south, far 0, far 1, far 2 and 2 more"
+    assert told[0] == "refused: grid.json: 1 fault"
+    assert told[1].startswith(f"  grid_island: node is not connected to any source (found: {named}). No closed line")

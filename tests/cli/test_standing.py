@@ -67,6 +67,19 @@ def test_groups_hold_every_member_once_and_say_how_even_they_are(traded: Path) -
     assert re.search(r"Sums differ by at most [\d.]+ % of their mean in N and [\d.]+ % in T", told.replace("\n", " "))
 
 
+def test_groups_that_miss_the_rule_say_so(traded: Path) -> None:
+    told = " ".join(printed("standing", "groups", "--count", "30", folder=traded).split())
+    assert "B-3 asks for 2.0 % at most, which is missed in N and T" in told
+    differ = re.search(r"at most ([\d.]+) % of their mean in N and ([\d.]+) % in T", told)
+    assert differ is not None
+    assert min(float(each) for each in differ.groups()) > 2
+    even = " ".join(printed("standing", "groups", "--count", "4", folder=traded).split())
+    differ = re.search(r"at most ([\d.]+) % of their mean in N and ([\d.]+) % in T", even)
+    assert differ is not None
+    missed = [name for name, each in zip("NT", differ.groups(), strict=True) if float(each) > 2]
+    assert ("which is missed" in even) is bool(missed)
+
+
 def test_at_the_highest_tolerance_powers_come_close_to_equal(traded: Path) -> None:
     told = printed("standing", "list", "--tolerance", "14", folder=traded)
     powers = [float(each) for each in re.findall(r"([\d.]+) %", told)]
@@ -79,6 +92,8 @@ def test_at_the_highest_tolerance_powers_come_close_to_equal(traded: Path) -> No
         (("explain", "nobody"), "account_unknown: member is not an account"),
         (("list", "--tolerance", "15"), "out_of_range: tolerance lies outside its range (found: 15)"),
         (("list", "--chain", "nowhere"), "nowhere"),
+        (("groups", "--count", "31"), "out_of_range: count lies outside its range (found: 31). Form 30 or fewer: each"),
+        (("groups", "--count", "3"), "out_of_range: count lies outside its range (found: 3). Form 4 or more: fewer"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(traded: Path, words: tuple[str, ...], wrong: str) -> None:

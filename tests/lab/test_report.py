@@ -20,7 +20,14 @@ from tests.records.market import MEMBERS, STATEMENT, eventful, record
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.report import write_report
 from wattquorum.lab.report.details import details
-from wattquorum.lab.report.grid import grid
+from wattquorum.lab.report.grid import (
+    BEYOND_EVERYWHERE,
+    BEYOND_METERED,
+    BEYOND_NONE,
+    BEYOND_PLANNED,
+    beyond_limits,
+    grid,
+)
 from wattquorum.lab.report.strategies import groups, sums_of_members
 from wattquorum.lab.report.week import Week
 from wattquorum.lab.tables import print_tables
@@ -227,6 +234,38 @@ def test_the_grid_shows_flows_in_force_and_what_was_curtailed_with_the_reason(pa
     text = " ".join(Elements(page).texts)
     assert "transformer T2 near its limit" in text
     assert "0.9900" in text
+
+
+def test_limits_that_stay_broken_are_counted_with_the_worst_by_kind_of_flow(page: str) -> None:
+    text = " ".join(Elements(page).texts)
+    worst = "loading 40.00 % 4 of 8 50.00 % Mon 13 Jun 00:15, line 7"
+    assert f"planned {worst}" in " ".join(text.split())
+    assert f"metered {worst}" in " ".join(text.split())
+    assert BEYOND_PLANNED in text
+    assert BEYOND_METERED in text
+    assert BEYOND_EVERYWHERE not in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "rows", "says"),
+    [
+        # Values are told in steps of 100: 1,049,960 is told as 1,050,000, and what keeps it may be told as that too.
+        ("965000", "1049960", 0, BEYOND_NONE),
+        ("965000", "1049940", 2, BEYOND_PLANNED),
+        ("990000", "1055000", 0, BEYOND_NONE),
+        ("990100", "1055000", 2, BEYOND_PLANNED),
+        ("1030000", "1055000", 2, BEYOND_EVERYWHERE),
+    ],
+)
+def test_a_limit_is_compared_as_it_is_told(tmp_path: Path, low: str, high: str, rows: int, says: str) -> None:
+    place = record(eventful(), tmp_path / "market.sqlite")
+    limits = {"grid_voltage_low_ppm": low, "grid_voltage_high_ppm": high, "grid_loading_ppm": "1000000"}
+    annotate(place, {**NOTES, **limits}, [], GRID_INFO)
+    with opened(place) as engine:
+        found = beyond_limits(Week(engine))
+    assert found is not None
+    assert len(found.rows) == rows
+    assert found.says[0] == says
 
 
 def test_without_a_map_or_without_a_flow_the_grid_section_says_so(tmp_path: Path) -> None:

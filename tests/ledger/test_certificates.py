@@ -9,10 +9,12 @@ import pytest
 
 from tests.ledger.green_world import DAY, KWH, MWH, GreenWorld, generating
 from tests.ledger.world import QUARTER, START
-from wattquorum.foundation.quantities import MILLION
+from wattquorum.foundation.identities import verify_each
+from wattquorum.foundation.quantities import MILLION, Millis
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.blocks import Outcome
+from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.facts import BundleEnded, BundleMade, BundleMoved, Moved, SaleEnded, SaleOffered
 from wattquorum.ledger.holdings import BundleStatus, Ending, SaleEnding
 from wattquorum.ledger.state import Table
@@ -348,3 +350,25 @@ def test_who_leaves_with_more_certified_than_measured_gets_no_money_until_that_i
     world.done("operator", WithdrawCertificates(world.address("g"), bundle, "corrected"))
     assert world.device("g-sell").carry == 0
     world.done("g", WithdrawMoney(1))
+
+
+def test_what_would_become_of_a_transaction_is_foreseen_and_nothing_changes() -> None:
+    world, bundle = wholes(5)
+    digest, height, nonce = world.ledger.digest, world.ledger.height, world.account("g").nonce
+    to_itself = world.signed("g", TransferCertificates(bundle, 1, world.address("g")))
+    foreseen = world.ledger.foresee(to_itself, Millis(world.now + 1))
+    assert (foreseen.outcome, foreseen.code, foreseen.field) == (Outcome.REFUSED, "self_trade", "to")
+    given = world.signed("g", TransferCertificates(bundle, 1, world.address("c")))
+    foreseen = world.ledger.foresee(given, Millis(world.now + 1))
+    assert foreseen.outcome is Outcome.DONE
+    again = world.signed("g", TransferCertificates(bundle, 1, world.address("c")), nonce=nonce + 1)
+    assert world.ledger.foresee(again, Millis(world.now + 1)).code == "nonce_wrong"
+    assert (world.ledger.digest, world.ledger.height, world.account("g").nonce) == (digest, height, nonce)
+    assert not world.ledger.state.changes()
+    twin = Ledger(world.genesis_bytes)
+    for entry in world.entries:
+        twin.execute(entry, verify_each)
+    executed = world.block([given])
+    assert executed.block.receipts == (foreseen,)
+    twin.execute(world.entries[-1], verify_each)
+    assert twin.digest == world.ledger.digest

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from wattquorum.cli.chains import read_chain, said_of
+from wattquorum.cli.chains import ChainArgument, ChainOption, chosen, read_chain, said_of
 from wattquorum.cli.files import writing
 from wattquorum.foundation.identities import ADDRESS_BYTES, SigningKey, address_of
 from wattquorum.foundation.intervals import format_moment
@@ -43,12 +43,18 @@ from wattquorum.node.verification import threads
 app = typer.Typer(
     help="Green certificates: who holds them, their lineage, giving and retiring them.", no_args_is_help=True
 )
-ChainOption = Annotated[Path, typer.Option(help="A chain folder.")]
 BundleArgument = Annotated[str, typer.Argument(help="A bundle's id (or how it begins), as `list` shows it.")]
 KeyOption = Annotated[Path | None, typer.Option(help="The owner's secret seed, as `wattquorum keys` wrote it.")]
 ProposerOption = Annotated[Path | None, typer.Option(help="The secret seed of a proposer of this chain.")]
 SeedOption = Annotated[int | None, typer.Option(help="Demo chains: the run's seed, from which all keys derive.")]
-CountOption = Annotated[int | None, typer.Option(min=1, help="How many certificates. Default: all of the bundle.")]
+CountOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many, from the bundle's first on: certificates of a whole bundle, Wh of a granular one. "
+        "Default: all of it.",
+    ),
+]
 EXPIRY_BLOCKS: Final = 1_000
 EXPIRY_MS: Final = 3_600_000
 SHOWN_ID: Final = 8
@@ -150,12 +156,13 @@ def _bundles(chain: Path) -> Bundles:
 
 @app.command("list")
 def list_bundles(
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     owner: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Also those that were split, rolled up or used up.")] = False,
 ) -> None:
     """Bundles of certificates with their owners."""
-    bundles = _bundles(chain)
+    bundles = _bundles(chosen(named, chain))
     wanted = bundles.address(owner) if owner is not None else None
     table = Table(title="Bundles of certificates", title_justify="left")
     for heading in ("bundle", "owner", "device", "source"):
@@ -202,14 +209,21 @@ def _size(known: Known) -> str:
     return f"{count} of 1 MWh" if known.made.unit == WHOLE else format_energy(Energy(count))
 
 
+def _said(known: Known, count: int) -> str:
+    """Some certificates of a bundle as people call them: by number where each is 1 MWh, else by their energy."""
+    if known.made.unit != WHOLE:
+        return f"{format_energy(Energy(count))} of granular certificates"
+    return "1 certificate" if count == 1 else f"{count} certificates"
+
+
 def _produced(known: Known) -> str:
     return f"{format_moment(known.made.start_ms)[:16]} to {format_moment(known.made.end_ms)[:16]}"
 
 
 @app.command("show")
-def show(bundle: BundleArgument, chain: ChainOption = Path("out/week/chain")) -> None:
+def show(bundle: BundleArgument, named: ChainArgument = None, chain: ChainOption = None) -> None:
     """One bundle, everything it was made of, and through whose hands it went."""
-    bundles = _bundles(chain)
+    bundles = _bundles(chosen(named, chain))
     found = bundles.find(bundle)
     console = Console(highlight=False, soft_wrap=True)
     made = found.made
@@ -265,7 +279,8 @@ def transfer(
     bundle: BundleArgument,
     to: Annotated[str, typer.Argument(help="The account that gets them: a name or an address.")],
     count: CountOption = None,
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     key: KeyOption = None,
     proposer_key: ProposerOption = None,
     seed: SeedOption = None,
@@ -274,13 +289,14 @@ def transfer(
 
     Sign with --key and --proposer-key, or on a demo chain with --seed.
     """
-    bundles = _bundles(chain)
+    at = chosen(named, chain)
+    bundles = _bundles(at)
     found, taker = bundles.active(bundle), bundles.address(to)
     number = count or found.made.end - found.made.first
     payload = TransferCertificates(found.made.bundle, number, taker)
-    with _writable(chain, key, proposer_key, seed, bundles.name(found.owner)) as (node, owner):
+    with _writable(at, key, proposer_key, seed, bundles.name(found.owner)) as (node, owner):
         executed = _ordered(node, owner, payload)
-    typer.echo(f"done     {number} certificates to {bundles.name(taker)}, block {executed.block.header.height}")
+    typer.echo(f"done     {_said(found, number)} to {bundles.name(taker)}, block {executed.block.header.height}")
 
 
 @app.command("retire")
@@ -294,7 +310,8 @@ def retire(
     out: Annotated[Path, typer.Option(help="The statement to write; its proof stands beside it.")] = Path(
         "retirement.html"
     ),
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     key: KeyOption = None,
     proposer_key: ProposerOption = None,
     seed: SeedOption = None,
@@ -303,17 +320,18 @@ def retire(
 
     Sign with --key and --proposer-key, or on a demo chain with --seed.
     """
-    bundles = _bundles(chain)
+    at = chosen(named, chain)
+    bundles = _bundles(at)
     found = bundles.active(bundle)
     number = count or found.made.end - found.made.first
     payload = RetireCertificates(found.made.bundle, number, beneficiary, purpose)
     owner_name = bundles.name(found.owner)
     _check_places(out)
-    with _writable(chain, key, proposer_key, seed, owner_name) as (node, owner):
+    with _writable(at, key, proposer_key, seed, owner_name) as (node, owner):
         executed = _ordered(node, owner, payload)
-    with ChainFolder(chain) as folder:
+    with ChainFolder(at) as folder:
         _state(folder, executed.block.receipts[0].transaction, owner_name, out)
-    typer.echo(f"done     {number} certificates retired, block {executed.block.header.height}")
+    typer.echo(f"done     {_said(found, number)} retired, block {executed.block.header.height}")
     _told(out)
 
 
@@ -323,12 +341,14 @@ def state(
     out: Annotated[Path, typer.Option(help="The statement to write; its proof stands beside it.")] = Path(
         "retirement.html"
     ),
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
 ) -> None:
     """Write the statement of certificates that were retired before, with its proof."""
-    bundles = _bundles(chain)
+    at = chosen(named, chain)
+    bundles = _bundles(at)
     found = bundles.find(bundle)
-    with ChainFolder(chain) as folder:
+    with ChainFolder(at) as folder:
         retirement = _retirement(folder, found.made)
         if retirement is None:
             raise Refused("certificate_unknown", "bundle", bundle, "Name a bundle that was retired; see `list --all`.")
@@ -433,7 +453,7 @@ def _key(path: Path) -> SigningKey:
 
 
 def _ordered(node: LoneNode, key: SigningKey, payload: Payload) -> Executed:
-    """The transaction as the chain's next block; what the ledger refuses is raised."""
+    """The transaction as the chain's next block; what the ledger would refuse is raised, and no block is written."""
     ledger = node.ledger
     address = address_of(ledger.chain_id, key.public)
     account: Account | None = ledger.state.get(State.ACCOUNT, address)
@@ -447,12 +467,13 @@ def _ordered(node: LoneNode, key: SigningKey, payload: Payload) -> Executed:
     # A demo's clock is its market's calendar; a live chain's is everybody's.
     now = Millis(tip + 1 if ledger.genesis.demo else max(tip + 1, time.time_ns() // 1_000_000))
     body = Body(ledger.chain_id, address, account.nonce, ledger.height + EXPIRY_BLOCKS, now + EXPIRY_MS, payload)
-    refused = node.accept(sign(key, body), None, now)
+    signed = sign(key, body)
+    foreseen = ledger.foresee(signed, now)
+    if foreseen.outcome is not Outcome.DONE:
+        raise Refused(foreseen.code, foreseen.field, foreseen.value)
+    refused = node.accept(signed, None, now)
     if refused is not None:
         raise refused
     node.cut(now)
     (executed,) = node.write(now).finished
-    receipt = executed.block.receipts[0]
-    if receipt.outcome is not Outcome.DONE:
-        raise Refused(receipt.code, receipt.field, receipt.value)
     return executed

@@ -30,11 +30,24 @@ from wattquorum.node.verification import processes
 
 WITHOUT_ROWS = "Rows of readings were deleted, so that not all blocks can be executed; use records made before."
 PREFIX_DIGITS_MIN: Final = 8
-ChainPath = Annotated[Path, typer.Argument(help="A chain folder.")]
+CHAIN_DEFAULT: Final = Path("out/week/chain")
+ChainArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="CHAIN", help=f"A chain folder. Default: {CHAIN_DEFAULT}.", show_default=False),
+]
+ChainOption = Annotated[Path | None, typer.Option(help="The same as CHAIN.", show_default=False)]
+
+
+def chosen(named: Path | None, chain: Path | None) -> Path:
+    """The chain folder that a command was given, as its argument or as --chain; Refused where they are two."""
+    if named is not None and chain is not None and named != chain:
+        raise Refused("file_unreadable", "chain", f"{named} and {chain}", "Name one chain, as CHAIN or as --chain.")
+    return named or chain or CHAIN_DEFAULT
 
 
 def audit(
-    chain: ChainPath = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     expect: Annotated[
         str | None, typer.Option(help="The state digest or block hash that the chain must end with (hexadecimal).")
     ] = None,
@@ -45,7 +58,8 @@ def audit(
     are added up independently. Exit status 1 and the first fault, or 0. A chain is called sound only if all of it was
     executed again; if rows were forgotten after their retention, it is called intact.
     """
-    with progress_bar("blocks") as step, processes() as verify, ChainFolder(chain) as folder:
+    at = chosen(named, chain)
+    with progress_bar("blocks") as step, processes() as verify, ChainFolder(at) as folder:
         audited = audit_folder(folder, verify, lambda _: step(folder.height))
         chain_id = folder.chain_id.hex()
     if expect is not None and expect.lower() not in (audited.digest.hex(), audited.tip_hash.hex()):
@@ -58,7 +72,7 @@ def audit(
     replayed = audited.replayed_from == 1
     word = "[green]sound[/]" if replayed else "[yellow]intact[/]"
     console.print(word, end="")
-    console.print(f": {audited.height} blocks, {audited.transactions} transactions, {chain}", markup=False)
+    console.print(f": {audited.height} blocks, {audited.transactions} transactions, {at}", markup=False)
     console.print(f"chain  {chain_id}  (compare it with the chain that you know)")
     if not replayed:
         console.print(
@@ -74,11 +88,12 @@ def audit(
 
 
 def export(
-    chain: ChainPath = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     out: Annotated[Path | None, typer.Option(help="The file to write. Default: standard output.")] = None,
 ) -> None:
     """Write the whole chain as JSON lines, for people and other programs."""
-    with ChainFolder(chain) as folder:
+    with ChainFolder(chosen(named, chain)) as folder:
         if out is None:
             export_lines(folder, sys.stdout.buffer)
             return
@@ -88,7 +103,8 @@ def export(
 
 
 def forget(
-    chain: ChainPath = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     before: Annotated[
         str | None, typer.Option(help="Delete rows committed before this time, such as 2016-06-15T00:00:00Z.")
     ] = None,
@@ -98,7 +114,7 @@ def forget(
     Without --before, the ledger's retention period counts back from the last block. Rows that the newest snapshot
     still needs stay. Afterwards an audit begins its replay at a snapshot, and says so.
     """
-    with processes() as verify, ChainFolder(chain, writing=True) as folder:
+    with processes() as verify, ChainFolder(chosen(named, chain), writing=True) as folder:
         ledger = ledger_of(folder, verify)
         days = ledger.parameters.retention_days
         limit = max(0, (folder.tip.time_ms if folder.tip else 0) - days * MS_PER_DAY)
@@ -116,7 +132,8 @@ def prove(
     transaction: Annotated[
         str, typer.Argument(help="The transaction's hash, in hexadecimal (or how it begins, 8 digits or more).")
     ],
-    chain: Annotated[Path, typer.Option(help="A chain folder.")] = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     out: Annotated[Path, typer.Option(help="The proof file to write.")] = Path("proof.json"),
 ) -> None:
     """Prove that a transaction and its receipt stand in a chain; anybody can verify the file with nothing else.
@@ -128,7 +145,7 @@ def prove(
     if len(wanted) < PREFIX_DIGITS_MIN or not set(wanted) <= set("0123456789abcdef"):
         remedy = f"Give its hash, or at least the first {PREFIX_DIGITS_MIN} hexadecimal digits of it."
         raise Refused("out_of_range", "transaction", transaction, remedy)
-    with ChainFolder(chain) as folder:
+    with ChainFolder(chosen(named, chain)) as folder:
         blocks = (decode_block(data) for _, data in folder.read())
         found, headers = _found(blocks, wanted, transaction)
         end = folder.ended.height if folder.ended is not None else len(headers)
@@ -198,7 +215,8 @@ def verify(proof: Annotated[Path, typer.Argument(help="A proof file.")]) -> None
 
 
 def records(
-    chain: ChainPath = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     out: Annotated[
         str, typer.Option(help="A SQLite file or a database URL; existing records go on.")
     ] = f"out/week/{RECORDS}",
@@ -211,7 +229,7 @@ def records(
         progress_bar("blocks") as step,
         Projection(out) as projection,
         processes() as check,
-        ChainFolder(chain) as folder,
+        ChainFolder(chosen(named, chain)) as folder,
     ):
         ledger = Ledger(folder.genesis_bytes)
         projection.begin(ledger.genesis, ledger.founding_facts)

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from wattquorum.cli.chains import read_chain, said_of
+from wattquorum.cli.chains import ChainArgument, ChainOption, chosen, read_chain, said_of
 from wattquorum.foundation.intervals import format_moment
 from wattquorum.foundation.quantities import (
     MILLION,
@@ -42,13 +42,12 @@ from wattquorum.ledger.validators import seats_of
 from wattquorum.ledger.weighing import Weighed, members, weights
 from wattquorum.market.penalties import defaults
 from wattquorum.standing.credit import kept_of
-from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, divided
+from wattquorum.standing.groups import GROUPS_DEFAULT, GROUPS_MIN, TAU, divided
 from wattquorum.standing.power import FLOOR, project, quorum_sizes, ranked, tolerance_default, tolerance_max
 from wattquorum.standing.voters import Member, voters
 from wattquorum.standing.weight import Scale, volume_scale
 
 app = typer.Typer(help="Weights and voting powers of members, from the chain alone.", no_args_is_help=True)
-ChainOption = Annotated[Path, typer.Option(help="A chain folder.")]
 ToleranceOption = Annotated[
     int | None, typer.Option(help="How many voters may be lost. Default: a third of all but one.", min=0)
 ]
@@ -177,9 +176,9 @@ def _votes(history: History, tolerance: int | None) -> Votes:
 
 
 @app.command("list")
-def list_members(chain: ChainOption = Path("out/week/chain"), tolerance: ToleranceOption = None) -> None:
+def list_members(named: ChainArgument = None, chain: ChainOption = None, tolerance: ToleranceOption = None) -> None:
     """Every legal owner's vote: the account that carries it, its weight, and what it is worth in a vote of all."""
-    history = _history(chain)
+    history = _history(chosen(named, chain))
     votes = _votes(history, tolerance)
     accounts: dict[str, int] = {}
     for member in members(history.ledger.state, history.ledger.parameters):
@@ -208,11 +207,12 @@ def _quorums(votes: Votes) -> str:
 @app.command("explain")
 def explain(
     member: Annotated[str, typer.Argument(help="A member's name or address.")],
-    chain: ChainOption = Path("out/week/chain"),
+    named: ChainArgument = None,
+    chain: ChainOption = None,
     tolerance: ToleranceOption = None,
 ) -> None:
     """One member's weight and voting power, component by component, with the facts and the steps behind each."""
-    history = _history(chain)
+    history = _history(chosen(named, chain))
     every = weights(history.ledger.state, history.ledger.parameters)
     own = [each for each in every if member in (history.account(each.member).name, each.member.hex())]
     if not own:
@@ -422,12 +422,26 @@ def _power(history: History, votes: Votes, address: bytes) -> list[str]:
 
 @app.command("groups")
 def groups(
-    chain: ChainOption = Path("out/week/chain"),
-    count: Annotated[int, typer.Option(help="How many groups.", min=GROUPS_MIN)] = GROUPS_DEFAULT,
+    named: ChainArgument = None,
+    chain: ChainOption = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            help=f"How many groups: {GROUPS_MIN} at least, at most one for each voter. "
+            f"Default: {GROUPS_DEFAULT}, or one for each voter where there are fewer."
+        ),
+    ] = None,
 ) -> None:
     """Divide all voters into groups of equal traded energy N and equal trust T, as a committee's election would."""
-    history = _history(chain)
-    division = divided(_voters(history), history.ledger.chain_id, 0, count)
+    history = _history(chosen(named, chain))
+    own = _voters(history)
+    if count is not None and count < GROUPS_MIN:
+        remedy = f"Form {GROUPS_MIN} or more: fewer cannot agree when the agent of one of them is bad."
+        raise Refused("out_of_range", "count", count, remedy)
+    if count is not None and count > max(len(own), GROUPS_MIN):
+        remedy = f"Form {len(own)} or fewer: each group needs a voter, and there are {len(own)}."
+        raise Refused("out_of_range", "count", count, remedy)
+    division = divided(own, history.ledger.chain_id, 0, count or GROUPS_DEFAULT)
     table = Table(title="Groups", title_justify="left")
     for heading in ("group", "voters", "N", "T"):
         table.add_column(heading, justify="left" if heading == "voters" else "right")
@@ -438,6 +452,12 @@ def groups(
     console.print(table)
     traded, trust = format_share(division.traded_differ), format_share(division.trust_differ)
     console.print(f"{ONE_VOTE}\nSums differ by at most {traded} of their mean in N and {trust} in T (B-3).")
+    pairs = (("N", division.traded_differ), ("T", division.trust_differ))
+    if missed := [name for name, differ in pairs if differ > TAU]:
+        console.print(
+            f"B-3 asks for {format_share(TAU)} at most, which is missed in {' and '.join(missed)}: no exchange of two "
+            "voters was found that comes closer. Another count may be more even."
+        )
 
 
 @app.command("wash")

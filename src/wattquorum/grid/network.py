@@ -45,6 +45,7 @@ FILE_BYTES_MAX: Final = 100_000_000
 COMPONENTS_MAX: Final = 100_000  # of one kind
 NAME_CHARACTERS_MAX: Final = 64
 FAULTS_SHOWN_MAX: Final = 20
+NODES_NAMED_MAX: Final = 5  # of those that one fault is about
 
 Row = Mapping[str, Any]
 
@@ -449,7 +450,7 @@ def _drop_faults(row: Row, place: str, rated: float) -> Iterator[Refused]:
 
 
 def _island_faults(rows: Mapping[str, Sequence[Row]]) -> Iterator[Refused]:
-    """Every connected part of the grid that no source in service reaches over closed branches."""
+    """Every connected part of the grid that no source in service reaches over closed branches; lone nodes together."""
     near: dict[int, list[int]] = {row["id"]: [] for row in rows["node"]}
     for kind in BRANCHES:
         for row in rows[kind]:
@@ -458,13 +459,27 @@ def _island_faults(rows: Mapping[str, Sequence[Row]]) -> Iterator[Refused]:
                 near[row["to_node"]].append(row["from_node"])
     names = {row["id"]: _name(row, "node") for row in rows["node"]}
     reached = _reached([row["node"] for row in rows["source"] if row["status"]], near)
+    lone = []
     for id_ in near:
         if id_ not in reached:
             island = _reached([id_], near)
             reached |= island
-            shown = ", ".join(names[each] for each in near if each in island)
+            if len(island) == 1:
+                lone.append(names[id_])
+                continue
             remedy = "Close a line to it, give it a source, or leave its nodes and units out."
-            yield Refused("grid_island", "node", shown, remedy)
+            yield Refused("grid_island", "node", _listed([names[each] for each in near if each in island]), remedy)
+    if len(lone) == 1:
+        yield Refused("grid_island", "node", lone[0], "Close a line to it, or leave it and its units out.")
+    elif lone:
+        remedy = "No closed line, link or transformer leads to any of them: add those, or leave nodes and units out."
+        yield Refused("grid_island", "node", f"{len(lone):,} that stand alone: {_listed(lone)}", remedy)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names, the first ones where there are many."""
+    more = len(names) - NODES_NAMED_MAX
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:NODES_NAMED_MAX])} and {more:,} more"
 
 
 def _reached(first: Iterable[int], near: Mapping[int, Sequence[int]]) -> set[int]:

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from wattquorum.foundation.intervals import Window
+from wattquorum.foundation.intervals import Window, format_moment
+from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.vectors import INTERVALS_MAX, EnergyVector, Int64s, pack_energy
 from wattquorum.grid.curtailment import PLANNING, Capability, ContractDay, Curtailment, Limits, Placed, curtail
 from wattquorum.grid.flow import Exchange, Flow, Solver, exchange_of, power_flow
@@ -82,7 +83,7 @@ class GridOperator:
         day = ContractDay(self.solver, self._others(window), placed, self._capabilities, window.length_ms, self._limits)
         found = curtail(day)
         exchange = day.exchange(np.arange(window.intervals), found.kept.T)
-        return Decision(found, power_flow(self.solver, exchange, window.length_ms))
+        return Decision(found, self._flow(exchange, window))
 
     def metered(self, readings: Mapping[str, Int64s], window: Window) -> Flow:
         """The flow of a day on which members' meters counted so much; Refused("grid_diverged")."""
@@ -90,7 +91,27 @@ class GridOperator:
         rows = [(self._unit_of[meter], *self._drawn(self._unit_of[meter], readings[meter])) for meter in self._unit_of]
         members = exchange_of(len(self.network.units), window.intervals, rows)
         exchange = Exchange(others.active + members.active, others.reactive + members.reactive)
-        return power_flow(self.solver, exchange, window.length_ms)
+        return self._flow(exchange, window)
+
+    def _flow(self, exchange: Exchange, window: Window) -> Flow:
+        """The flow of a day; where an interval has none, the refusal names it and the unit that is most likely wrong.
+
+        A rating in the wrong unit is what bounds catch last, so the largest one is the first to look at [chosen].
+        """
+        try:
+            return power_flow(self.solver, exchange, window.length_ms)
+        except Refused as refused:
+            if (refused.code, refused.field) != ("grid_diverged", "interval"):
+                raise
+            start = window.start_ms + int(refused.value) * window.length_ms
+            unit = max(self.network.units, key=lambda each: each.p_rated_w)
+            kind = "sym_gen" if unit.generates else "sym_load"
+            value = f"interval {refused.value} of its day, from {format_moment(start)}"
+            remedy = (
+                f"Look first at the largest unit, {unit.name} (id {unit.id}, {kind}, p_specified {unit.p_rated_w:,.0f} "
+                "W), then at the lines' r1 and x1."
+            )
+            raise Refused("grid_diverged", "grid", value, remedy) from None
 
     def _drawn(self, place: int, energy: Int64s) -> tuple[Int64s, np.ndarray]:
         return energy, energy * self._capabilities[place].tangent

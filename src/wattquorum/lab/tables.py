@@ -14,7 +14,14 @@ from rich.text import Text
 
 from wattquorum.lab.report.books import SUM_HEADINGS, SUM_SIDES, sum_rows
 from wattquorum.lab.report.defaulting import DEFAULT_HEADINGS, DEFAULT_SIDES, default_rows
-from wattquorum.lab.report.grid import CURTAILMENT_HEADINGS, CURTAILMENT_SIDES, curtailment_rows
+from wattquorum.lab.report.grid import (
+    BEYOND_HEADINGS,
+    BEYOND_SIDES,
+    CURTAILMENT_HEADINGS,
+    CURTAILMENT_SIDES,
+    beyond_limits,
+    curtailment_rows,
+)
 from wattquorum.lab.report.overview import title_of
 from wattquorum.lab.report.strategies import (
     GROUP_HEADINGS,
@@ -47,6 +54,11 @@ def print_tables(place: str | Path, console: Console) -> None:
         if curtailed := curtailment_rows(week):
             shown = ("day", "seller", "buyer", "cut", "reason")
             _print(console, "Curtailed by the grid operator", CURTAILMENT_HEADINGS, CURTAILMENT_SIDES, shown, curtailed)
+        if (beyond := beyond_limits(week)) and beyond.rows:
+            shown = ("flow", "limit", "allowed", "intervals", "worst")
+            _print(console, "Beyond the grid's limits", BEYOND_HEADINGS, BEYOND_SIDES, shown, beyond.rows)
+            for line in beyond.says:
+                console.print(Text(line))
         shown = ("check", "one way", "closes")
         _print(console, "Sums that must close", SUM_HEADINGS, SUM_SIDES, shown, sum_rows(week))
 

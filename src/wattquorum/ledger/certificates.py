@@ -30,8 +30,10 @@ def transfer_certificates(context: Context, payload: TransferCertificates) -> No
     """The owner gives certificates to another account that has a key."""
     check_active(context.account(context.sender), "sender")
     taker = context.account(payload.to, "to")
-    if not taker.key or payload.to == context.sender:
-        raise Refused("account_unknown", "to", payload.to, "Name another account that somebody holds a key of.")
+    if payload.to == context.sender:
+        raise Refused("self_trade", "to", payload.to, "Give them to another account.")
+    if not taker.key:
+        raise Refused("account_unknown", "to", payload.to, "Name an account that somebody holds a key of.")
     bundle = owned(context, context.sender, payload.bundle, payload.count)
     part = cut(context, new_ids(context), context.sender, payload.bundle, bundle, payload.count)
     move(context, context.sender, payload.to, *part)

@@ -296,6 +296,16 @@ class Ledger:
         signed = [key if key and next(left) else b"" for key in keys]
         return self._apply(ordered, root, received, signed)
 
+    def foresee(self, data: bytes, now: Millis) -> Receipt:
+        """What would become of a transaction that comes without rows, alone in a block made now; nothing is changed."""
+        context = Context(self.state, self.shelf, self._tariffs, self.chain_id, self._reserved)
+        context.now, context.height = now, self.height + 1
+        mark = self.state.mark()
+        try:
+            return self._transact(context, data, _receive(data), b"")
+        finally:
+            self.state.roll_back(mark)
+
     def _apply(
         self, ordered: Ordered, root: bytes, received: Sequence[Received | Refused], signed: Sequence[bytes]
     ) -> Executed:

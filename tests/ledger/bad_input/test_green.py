@@ -312,7 +312,7 @@ def giving_to_nobody(world: GreenWorld) -> Attempt:
     return Attempt("g", TransferCertificates(granular(world)[0], 1, NOBODY), NOBODY)
 
 
-@refused("account_unknown", "to")
+@refused("self_trade", "to")
 def giving_to_oneself(world: GreenWorld) -> Attempt:
     return Attempt("g", TransferCertificates(granular(world)[0], 1, world.address("g")), world.address("g"))
 

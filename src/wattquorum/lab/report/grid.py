@@ -7,11 +7,12 @@ chain either: records that were rebuilt from a chain alone have the flows and no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import select
 
 from wattquorum.foundation.quantities import Energy, format_energy
+from wattquorum.grid.flow import STEP_PPM
 from wattquorum.lab.report.markup import Section, behind, chart, chooser, panel, paragraph, table
 from wattquorum.lab.report.week import Week
 from wattquorum.records import grid_tables as gt
@@ -32,11 +33,7 @@ LEAD: Final = (
 
 def grid(week: Week) -> Section:
     """The map at each day's worst interval, losses, voltages and loading over time, and what was curtailed."""
-    flows = week.rows(
-        select(gt.flows)
-        .where(gt.flows.c.superseded_height.is_(None))
-        .order_by(gt.flows.c.day_start_ms, gt.flows.c.kind)
-    )
+    flows = _in_force(week)
     if not flows:
         body = paragraph("No power flow of any day was reported.") + _curtailments(week)
         return Section("grid", "Grid", "What the wires carried", LEAD, body, {})
@@ -53,6 +50,7 @@ def grid(week: Week) -> Section:
         + chart("grid-voltages", "Lowest and highest voltage of the grid over time", height=280)
         + chart("grid-loading", "Loading of the most loaded line or transformer over time", height=240)
         + _curtailments(week)
+        + _beyond(week)
         + behind("Balance of every day", _balance(week, flows))
         + behind("Extremes of every day", _extremes(week, flows))
     )
@@ -83,6 +81,112 @@ def curtailment_rows(week: Week) -> list[list[str]]:
     ]
 
 
+def _in_force(week: Week) -> list[AnyRow]:
+    """The flows that no later version superseded, by day and kind."""
+    return week.rows(
+        select(gt.flows)
+        .where(gt.flows.c.superseded_height.is_(None))
+        .order_by(gt.flows.c.day_start_ms, gt.flows.c.kind)
+    )
+
+
+BEYOND_HEADINGS = ("flow", "limit", "allowed", "intervals", "worst", "when, where")
+BEYOND_SIDES = "llrrrt"
+BEYOND_NONE: Final = "Both planned and metered flows keep every limit of voltage and loading."
+BEYOND_PLANNED: Final = (
+    "What is planned beyond a limit, others than these contracts break alone: no curtailment cures it, and no contract "
+    "may make it worse."
+)
+BEYOND_METERED: Final = (
+    "A metered flow can go beyond what was planned, because curtailment cuts contracts and not injection: what members "
+    "meter beyond their promises is no part of any contract."
+)
+BEYOND_EVERYWHERE: Final = (
+    "Planned flows break a limit in every interval: these limits do not fit this grid. Compare them with its sources' "
+    "u_ref and with the ratings in its file."
+)
+
+
+class _Limit(NamedTuple):
+    """A limit as told: its name and columns, and which way lies beyond it (+1 or -1)."""
+
+    name: str
+    column: str  # of `flow_intervals`; in `flows` the worst one
+    extreme: str  # in `flows`: when and where the worst is
+    place: str
+    sign: int
+
+
+_LIMITED: Final = (
+    _Limit("lowest voltage", "lowest_voltage_ppm", "lowest_voltage", "node", -1),
+    _Limit("highest voltage", "highest_voltage_ppm", "highest_voltage", "node", 1),
+    _Limit("loading", "loading_ppm", "loading", "branch", 1),
+)
+
+
+class Beyond(NamedTuple):
+    """Limits that stay broken after curtailment: rows of a table, and what to say about them."""
+
+    rows: list[list[str]]
+    says: list[str]
+
+
+def beyond_limits(week: Week) -> Beyond | None:
+    """Where flows in force lie beyond the operator's limits; None where the records do not tell the limits.
+
+    Values on the chain are rounded to steps, and so is a limit before it is compared: what keeps it is never told as
+    broken. Connections and reactive power of members are not in a report of the flow, and not looked at here.
+    """
+    flows, bounds = _in_force(week), _limits(week.run)
+    if not flows or not bounds:
+        return None
+    spread = _spread(week)
+    rows, everywhere = [], False
+    for kind in reversed(KINDS):
+        own = [row for row in flows if row.kind == kind]
+        every = [(row, each) for row in own for each in spread[row.day_start_ms, kind, row.version]]
+        broken: set[tuple[int, int]] = set()
+        for limit, bound in zip(_LIMITED, bounds, strict=True):
+            told = (bound + STEP_PPM // 2) // STEP_PPM * STEP_PPM
+            beyond = [each for _, each in every if limit.sign * (getattr(each, limit.column) - told) > 0]
+            if beyond:
+                broken |= {(each.day_start_ms, each.interval) for each in beyond}
+                worst = max(own, key=lambda row: limit.sign * getattr(row, limit.column))
+                rows.append(_beyond_row(week, limit, bound, f"{len(beyond)} of {len(every)}", worst))
+        everywhere |= kind == "planned" and bool(every) and len(broken) == len(every)
+    found = {row[0] for row in rows}
+    told_of = (("planned", BEYOND_PLANNED), ("metered", BEYOND_METERED))
+    says = [BEYOND_EVERYWHERE] if everywhere else []
+    says += [text for kind, text in told_of if kind in found] or [BEYOND_NONE]
+    return Beyond(rows, says)
+
+
+def _beyond_row(week: Week, limit: _Limit, bound: int, count: str, worst: AnyRow) -> list[str]:
+    """One limit of one kind of flow, and the worst that was found."""
+    day = week.days[week.day_number[worst.day_start_ms]]
+    when = f"{day.label} {day.stamps[getattr(worst, f'{limit.extreme}_interval')][-5:]}"
+    where = getattr(worst, f"{limit.extreme}_{limit.place}")
+    shown = _ratio if limit.place == "branch" else _per_unit
+    return [worst.kind, limit.name, shown(bound), count, shown(getattr(worst, limit.column)), f"{when}, {where}"]
+
+
+def _ratio(ppm: int) -> str:
+    return f"{ppm / 10_000:.2f} %"
+
+
+def _per_unit(ppm: int) -> str:
+    return f"{ppm / 1_000_000:.4f} p.u."
+
+
+def _beyond(week: Week) -> str:
+    found = beyond_limits(week)
+    if found is None:
+        return ""
+    caption = "Limits that are broken after curtailment"
+    shown = table(caption, BEYOND_HEADINGS, found.rows, sides=BEYOND_SIDES) if found.rows else ""
+    return f"<h3>Beyond the limits</h3>{''.join(paragraph(each) for each in found.says)}{shown}"
+
+
 def _balance(week: Week, flows: list[AnyRow]) -> str:
     rows = []
     for row in flows:
@@ -102,7 +206,7 @@ def _extremes(week: Week, flows: list[AnyRow]) -> str:
         found: list[str | int] = [day.label, row.kind]
         for name, place in (("lowest_voltage", "node"), ("highest_voltage", "node"), ("loading", "branch")):
             value, interval = getattr(row, f"{name}_ppm"), getattr(row, f"{name}_interval")
-            shown = f"{value / 10_000:.2f} %" if name == "loading" else f"{value / 1_000_000:.4f}"
+            shown = _ratio(value) if name == "loading" else f"{value / 1_000_000:.4f}"
             found += [shown, f"{day.stamps[interval][-5:]}, {getattr(row, f'{name}_{place}')}"]
         rows.append(found)
     headings = [
@@ -125,9 +229,7 @@ def _drawn(week: Week, flows: list[AnyRow]) -> dict[str, Any]:
     loadings: dict[tuple[int, str, int], list[int]] = {}
     for row in week.rows(select(gt.flow_branches).order_by(gt.flow_branches.c.branch)):
         loadings.setdefault((row.day_start_ms, row.kind, row.version), []).append(row.loading_ppm)
-    spread: dict[tuple[int, str, int], list[AnyRow]] = {}
-    for row in week.rows(select(gt.flow_intervals).order_by(gt.flow_intervals.c.interval)):
-        spread.setdefault((row.day_start_ms, row.kind, row.version), []).append(row)
+    spread = _spread(week)
     drawn = []
     for row in flows:
         place = (row.day_start_ms, row.kind, row.version)
@@ -147,6 +249,14 @@ def _drawn(week: Week, flows: list[AnyRow]) -> dict[str, Any]:
             }
         )
     return {"flows": drawn, "limits": _limits(week.run), **_map(week, key)}
+
+
+def _spread(week: Week) -> dict[tuple[int, str, int], list[AnyRow]]:
+    """Intervals of every flow, by day, kind and version."""
+    spread: dict[tuple[int, str, int], list[AnyRow]] = {}
+    for row in week.rows(select(gt.flow_intervals).order_by(gt.flow_intervals.c.interval)):
+        spread.setdefault((row.day_start_ms, row.kind, row.version), []).append(row)
+    return spread
 
 
 def _limits(run: Mapping[str, str]) -> list[int]:
