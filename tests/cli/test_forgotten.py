@@ -186,7 +186,7 @@ def test_certificates_are_given_and_retired_as_before(whole: Path, tmp_path: Pat
     keys = ("--key", "mill.key", "--proposer-key", "proposer.key")
     (granular,) = ids(folder, "--owner", "mill")
     words = ("certificates", "transfer", granular, "yard", "--count", "1000", *keys)
-    assert "1000 certificates to yard" in printed(*words, folder=folder)
+    assert "1 kWh of granular certificates to yard" in printed(*words, folder=folder)
     (given,) = ids(folder, "--owner", "yard")
     told = printed("certificates", "show", given, folder=folder)
     assert re.search(r"split in block \d+\n\nchanged hands\n  block \d+: \w+, mill to yard\n", told)

@@ -299,6 +299,54 @@ def test_on_a_phone_tables_with_text_are_cards_that_need_no_scrolling(page: Page
     assert deciding.evaluate("element => element.scrollWidth <= element.clientWidth")
 
 
+def test_on_a_phone_flows_have_their_amounts_in_a_table_and_not_on_bars(page: Page, report: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(report.as_uri())
+    see_everything(page, SANKEYS)
+    labels = "id => [...byId(id).querySelectorAll('.sankey .node-label')].map((label) => label.textContent).join('')"
+    for name in SANKEYS:
+        key = page.locator(f"#{name}-key")
+        assert page.evaluate(labels, name) == ""
+        assert key.locator("tbody tr").count() > 3
+        assert key.evaluate("element => element.scrollWidth <= element.clientWidth")
+    closing = page.locator("#energy-closing").inner_text()
+    traded = page.locator("#energy-flow-key tr", has_text="traded on contracts").locator("td").last.inner_text()
+    assert f"= {traded} traded" in closing
+    page.set_viewport_size({"width": 1280, "height": 900})
+    for name in SANKEYS:
+        expect(page.locator(f"#{name}-key")).to_be_hidden()
+        page.wait_for_function(f"({labels})('{name}') !== ''")
+
+
+def test_on_a_phone_steps_of_a_bill_are_large_enough_to_read(page: Page, report: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(report.as_uri())
+    see_everything(page, ["bill-waterfall"])
+    page.select_option("#bill-member", label="school")
+    kinds = page.locator("#bill-waterfall .ytick text")
+    told = kinds.all_text_contents()
+    assert told
+    assert all(re.search(r"[a-z].*-?[\d,]+\.\d\d$", each, re.DOTALL) for each in told)
+    for text in page.locator("#bill-waterfall text:not(:empty)").all():
+        place = text.bounding_box()
+        assert place is not None
+        assert place["height"] >= 10
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= 390
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(page.locator("#bill-waterfall .xtick text").last).to_have_text("total")
+
+
+def test_on_a_phone_accounts_of_carbon_are_cards(page: Page, report: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(report.as_uri())
+    accounts = page.get_by_role("region", name="Accounts by period")
+    accounts.scroll_into_view_if_needed()
+    assert accounts.evaluate("element => element.scrollWidth <= element.clientWidth")
+    for heading in ("bought", "sold", "emitted", "settled"):
+        expect(accounts.locator(f"tbody td[data-label={heading}]").first).to_be_in_viewport()
+
+
 def test_a_lineage_is_whole_on_a_desk(page: Page, report: Path) -> None:
     page.goto(report.as_uri())
     see_everything(page, ["green-held"])

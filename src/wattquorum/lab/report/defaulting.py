@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, literal, select
 
 from wattquorum.foundation.quantities import Energy, Points, format_energy, format_points
-from wattquorum.lab.report.markup import Section, behind, chart, chooser, table
+from wattquorum.lab.report.markup import Section, behind, chooser, flow_chart, table
 from wattquorum.lab.report.week import Week
 from wattquorum.records import tables as t
 from wattquorum.records.views import penalties, shares
@@ -17,7 +17,7 @@ def defaulting(week: Week) -> Section:
         '<div class="choosers">'
         + chooser("default-day", "Day", [("", "all days"), *((day.number, day.label) for day in week.days)])
         + "</div>"
-        + chart("default-flow", "Penalties from those who fell short to those who were paid", height=520)
+        + flow_chart("default-flow", "Penalties from those who fell short to those who were paid", height=520)
         + '<p id="default-closing" class="closing" aria-live="polite"></p>'
         + table(f"Defaults, money in {week.currency}", DEFAULT_HEADINGS, default_rows(week), sides=DEFAULT_SIDES)
         + behind("Who was fined, and who got the shares", _shared(week))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 
 from wattquorum.foundation.quantities import Energy, format_energy
-from wattquorum.lab.report.markup import Section, behind, chart, chooser, table
+from wattquorum.lab.report.markup import Section, behind, chart, chooser, flow_chart, table
 from wattquorum.lab.report.week import SIDES, Week
 from wattquorum.records import tables as t
 from wattquorum.records.views import energy_balance
@@ -18,7 +18,7 @@ def energy(week: Week) -> Section:
         + chooser("energy-day", "Day", [("", "all days"), *((day.number, day.label) for day in week.days)])
         + chooser("energy-group", "Show", [("technology", "technologies"), ("member", "members")])
         + "</div>"
-        + chart("energy-flow", "Energy flows from generators over market and grid to consumers", height=520)
+        + flow_chart("energy-flow", "Energy flows from generators over market and grid to consumers", height=520)
         + '<p id="energy-closing" class="closing" aria-live="polite"></p>'
         + behind("The sums behind it, day by day", _balance(week))
         + "<h3>Every quarter-hour</h3>"

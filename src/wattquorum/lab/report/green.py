@@ -46,7 +46,7 @@ def green(week: Week) -> Section:
             if week.rows(select(g.carbon_accounts.c.account).limit(1))
             else "Nobody is obliged on this chain."
         )
-        + table("Accounts by period", CARBON_HEADINGS, _carbon(week), sides="lrrrrrrr")
+        + table("Accounts by period", CARBON_HEADINGS, _carbon(week), sides="trrrrrrr")
         + table("Allowances that changed hands", ("block", "from", "to", "allowances"), _moved(week), sides="rllr")
     )
     lead = (

@@ -27,6 +27,11 @@ def chart(name: str, label: str, *, height: int = 420) -> str:
     )
 
 
+def flow_chart(name: str, label: str, *, height: int) -> str:
+    """As `chart`, for a picture of flows: on a phone a table below it says what labels say elsewhere."""
+    return chart(name, label, height=height) + f'<div id="{name}-key" class="scroll key"></div>'
+
+
 def chooser(name: str, label: str, options: Iterable[tuple[Cell, str]]) -> str:
     """A labelled list to choose from."""
     choices = "".join(f'<option value="{escape(str(value))}">{escape(text)}</option>' for value, text in options)

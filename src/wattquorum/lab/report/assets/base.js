@@ -103,7 +103,10 @@ function draw(id, traces, layout = {}) {
   return Plotly.react(id, traces, look, { displayModeBar: false, responsive: true });
 }
 
-// A Sankey. Nodes are added by key; a flow goes from node to node, and equal ways add up.
+// As wide as a phone, by the breakpoint of the style sheet: labels inside a picture would cover it there, or each other.
+const phone = matchMedia("(max-width: 40rem)");
+
+// A Sankey, and on a phone a table below it in place of the labels. Nodes are added by key; a flow goes from node to node, and equal ways add up.
 class Flows {
   constructor() {
     this.nodes = [];
@@ -131,6 +134,7 @@ class Flows {
       const [from, to] = key.split(":").map(Number);
       return { from, to, amount };
     });
+    fill(`${id}-key`);
     if (!flows.length) {
       Plotly.purge(id);
       fill(id, element("p", empty, { class: "lead" }));
@@ -141,12 +145,14 @@ class Flows {
       nodes[flow.from].amount += flow.amount;
       if (!flows.some((other) => other.from === flow.to)) nodes[flow.to].amount += flow.amount;
     }
-    const used = (place) => into.has(place) || flows.some((flow) => flow.from === place);
+    const from = new Set(flows.map((flow) => flow.from));
+    const used = (place) => into.has(place) || from.has(place);
+    if (phone.matches) this.tabulate(id, nodes.map((_, place) => (used(place) ? [into, from].map((ends) => ends.has(place)) : [])), textOf);
     if (!byId(id).querySelector(".main-svg")) fill(id);
     draw(id, [{
       type: "sankey", arrangement: "snap", textfont: { color: colour("ink"), size: 12.5 },
       node: {
-        label: nodes.map((node, place) => (used(place) ? labelOf(node) : "")), color: nodes.map((node) => node.shade), pad, thickness: 15,
+        label: nodes.map((node, place) => (used(place) && !phone.matches ? labelOf(node) : "")), color: nodes.map((node) => node.shade), pad, thickness: 15,
         line: { width: 0 }, customdata: nodes.map((node) => `${node.label}: ${textOf(node.amount)}`), hovertemplate: "%{customdata}<extra></extra>",
       },
       link: {
@@ -156,6 +162,16 @@ class Flows {
         hovertemplate: "%{customdata}<extra></extra>",
       },
     }], { margin: { l: 8, r: 8, t: 12, b: 12 } });
+  }
+
+  // What labels would say; `ends` are whether something flows into a node and out of it.
+  tabulate(id, ends, textOf) {
+    const sides = [["from", false, true], ["over", true, true], ["to", true, false]];
+    const rows = sides.flatMap(([word, in_, out]) => this.nodes
+      .filter((_, place) => ends[place].length && ends[place][0] === in_ && ends[place][1] === out)
+      .sort((one, other) => other.amount - one.amount)
+      .map((node) => [word, [element("span", [], { class: "swatch", style: `background:${node.shade}` }), node.label], textOf(node.amount)]));
+    fill(`${id}-key`, tableOf("Bars of the picture; a touch on one names it", [["", "l"], ["colour", "l"], ["amount", "r"]], rows));
   }
 }
 

@@ -40,15 +40,27 @@ function drawBill() {
   const trade = lines.filter((line) => !CASH.includes(line.kind));
   const kinds = sumsByKind(trade);
   const total = sum(trade.map((line) => line.amount));
+  // On a phone steps go down the page, and each amount stands with its kind: on bars they would be too small to read.
+  const upright = !phone.matches;
+  const names = [...kinds.map(([kind]) => kindText(kind)), "total"];
+  const amounts = [...kinds.map(([, { amount }]) => amount), total];
+  const steps = upright ? names : names.map((name, i) => `${name}<br>${roundText(amounts[i])}`);
+  const sizes = amounts.map((amount) => amount / 1e6);
+  byId("bill-waterfall").style.minHeight = upright ? "400px" : `${90 + 44 * names.length}px`;
   draw("bill-waterfall", [{
-    type: "waterfall", x: [...kinds.map(([kind]) => kindText(kind)), "total"], measure: [...kinds.map(() => "relative"), "total"],
-    y: [...kinds.map(([, { amount }]) => amount / 1e6), total / 1e6],
-    customdata: [...kinds.map(([, { amount, lines: count }]) => `${moneyText(amount)}, ${count} line${count === 1 ? "" : "s"}`), moneyText(total)],
-    hovertemplate: "%{x}: %{customdata}<extra></extra>", connector: { line: { color: colour("plain"), width: 1, dash: "dot" } },
+    type: "waterfall", orientation: upright ? "v" : "h", measure: [...kinds.map(() => "relative"), "total"],
+    x: upright ? steps : sizes, y: upright ? sizes : steps,
+    customdata: [...kinds.map(([kind, { amount, lines: count }]) => `${kindText(kind)}: ${moneyText(amount)}, ${linesText(count)}`), `total: ${moneyText(total)}`],
+    hovertemplate: "%{customdata}<extra></extra>", connector: { line: { color: colour("plain"), width: 1, dash: "dot" } },
     increasing: { marker: { color: colour("good") } }, decreasing: { marker: { color: colour("c3") } },
-    totals: { marker: { color: colour("accent") } }, text: [...kinds.map(([, { amount }]) => roundText(amount)), roundText(total)],
-    textposition: "outside", textfont: { color: colour("soft"), size: 11.5 }, cliponaxis: false,
-  }], { yaxis: axis(week.currency), margin: { l: 70, r: 20, t: 30, b: 40 }, showlegend: false });
+    totals: { marker: { color: colour("accent") } }, text: amounts.map(roundText),
+    textposition: upright ? "outside" : "none", textfont: { color: colour("soft"), size: 11.5 }, cliponaxis: false,
+  }], upright
+    ? { yaxis: axis(week.currency), margin: { l: 70, r: 20, t: 30, b: 40 }, showlegend: false }
+    : {
+      xaxis: axis(week.currency, { nticks: 4 }), yaxis: axis("", { autorange: "reversed", showgrid: false }),
+      margin: { l: 10, r: 10, t: 10, b: 40 }, showlegend: false,
+    });
   sayBill(member, day, trade, total);
   offerKinds(lines);
   listLines();

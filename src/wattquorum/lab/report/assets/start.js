@@ -18,6 +18,7 @@ if (week.days.length && week.members.length) {
   for (const id of drawings.keys()) fill(id, element("p", "Nothing to draw yet.", { class: "lead" }));
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
+phone.addEventListener("change", () => drawAll());
 addEventListener("beforeprint", () => drawAll(true));
 
 const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.getAttribute("href").slice(1), link]));
