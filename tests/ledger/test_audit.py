@@ -7,11 +7,11 @@ from functools import cache
 
 import pytest
 
+from tests.ledger.usurpation import usurped
 from tests.ledger.voting_world import VotingWorld
 from tests.ledger.world import HOUR, START, World, key_of
-from wattquorum.consensus.configuration import Voter
 from wattquorum.foundation.codec import changed, encode
-from wattquorum.foundation.identities import address_of, tagged_hash, verify_each
+from wattquorum.foundation.identities import tagged_hash, verify_each
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.refusals import Refused
 from wattquorum.foundation.transfers import Kind, Transfer
@@ -20,13 +20,10 @@ from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.audit import Audited, AuditFault, audit
 from wattquorum.ledger.blocks import Block, Outcome, Proposed, decode_ordered, order, receipts_root, transactions_root
 from wattquorum.ledger.conservation import Books
-from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.facts import ContractSettled, Moved
 from wattquorum.ledger.readings import decode_rows, root_of_rows
-from wattquorum.ledger.seats import Seat, Validator, Vector
 from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import Deposit, SealDay
-from wattquorum.ledger.validators import version_place
 from wattquorum.market.terms import Policy
 
 KWH = 1_000
@@ -328,25 +325,9 @@ def test_a_made_up_snapshot_whose_made_up_voters_vouch_for_it_is_not_believed(
 ) -> None:
     """Where rows were deleted a state cannot be recomputed; who vouches for it must be known from before."""
     world, _ = forgotten
-    honest = world.executed[:-1]
-    ledger = Ledger(world.genesis_bytes)
-    for entry in world.entries[:-1]:
-        ledger.execute(entry, verify_each)
-    thief = key_of("thief")
-    replica = address_of(ledger.chain_id, thief.public)
-    ledger.state.put(Table.VECTOR, version_place(0), Vector((Voter(replica, 1),), (), 0, b""))
-    ledger.state.put(Table.VALIDATOR, replica, Validator(thief.public, b"", Seat.VOTER, 0, 0, 0))
-    ledger.state.commit()
-    last = honest[-1].block
-    ledger.stand_at(changed(last.header, state_root=ledger.state.root()))
-    taken = {ledger.height: snapshots.take(ledger)}
-    blocks = [*(each.data for each in honest[:-1]), encode(with_header(last, state_root=ledger.state.root()))]
-    for _ in range(2):
-        assert ledger.tip is not None
-        entry = order(thief, ledger.chain_id, ledger.tip.time_ms + 1, ledger.applied, ())
-        blocks.append(ledger.execute(entry, verify_each).data)
+    made_up = usurped(world.genesis_bytes, world.entries[:-1])
     with pytest.raises(AuditFault) as told:
-        audit(world.genesis_bytes, blocks, no_rows, taken, verify_each)
+        audit(world.genesis_bytes, made_up.blocks, no_rows, {made_up.height: made_up.snapshot}, verify_each)
     assert told.value.reason.code == "snapshot_wrong"
 
 

@@ -180,6 +180,31 @@ def test_the_distance_is_to_the_version_in_force_and_not_to_one_that_waits() -> 
     assert (world.seats.newest, world.seats.new) == (2, 0)
 
 
+def test_while_a_change_is_joint_the_distance_is_to_the_version_that_is_being_left() -> None:
+    """Standing is back where it was: that is no distance from what is installed, though some from what comes."""
+    world = VotingWorld(hysteresis=166_000)
+    world.round(1, 2)
+    world.end_epoch()
+    world.block(old=0, new=1)
+    world.block(by=1, old=0)
+    chain = world.ledger.state.get(Table.CHAIN, b"")
+    ends = chain.epoch_started_ms + world.ledger.parameters.epoch_ms
+    world.block(by=1, old=0, evidence=world.evidence(3, 0), at=ends)
+    assert len(dict.fromkeys(world.points())) == 1, world.points()
+    assert (world.seats.old, world.seats.new, world.seats.newest) == (0, 1, 1)
+
+
+def test_a_learner_changes_no_power_so_that_its_admission_needs_no_joint_configuration() -> None:
+    world = VotingWorld(hysteresis=500_000)
+    world.round(1, 2)
+    world.end_epoch()
+    assert world.seats.newest == 0  # standing moved, and less than the hysteresis
+    world.member("late", Side.BUY, money=0)
+    box = world.admit("late", "box")
+    assert (world.seats.newest, world.newest.learners) == (1, (box,))
+    assert world.newest.voters == world.vector(0).voters
+
+
 def test_in_probation_a_replica_has_the_power_of_no_weight() -> None:
     world = VotingWorld(probation_days=1)
     world.round(1, 2)

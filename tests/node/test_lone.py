@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledger.usurpation import usurped
 from tests.ledger.world import START, key_of
 from tests.node.small_chain import fed, small_chain
 from tests.node.test_chain_folder import proved
@@ -184,3 +185,15 @@ def test_a_chain_that_executes_to_something_else_is_not_continued(tmp_path: Path
     with ChainFolder(path) as folder, pytest.raises(Refused) as caught:
         ledger_of(folder, verify_each)
     assert caught.value.code in ("snapshot_wrong", "encoding_unreadable", "encoding_noncanonical")
+
+
+def test_a_snapshot_that_only_voters_of_its_own_making_vouch_for_is_passed_over(tmp_path: Path) -> None:
+    """Then the blocks before it are executed, and do not lead to what it says."""
+    ends = max(CHAIN.snapshots)
+    made_up = usurped(CHAIN.genesis, CHAIN.world.entries[:ends])
+    with ChainFolder.create(tmp_path / "chain", CHAIN.genesis) as folder:
+        folder.append(made_up.executed)
+        folder.put_snapshot(made_up.height, made_up.snapshot)
+        with pytest.raises(Refused) as caught:
+            ledger_of(folder, verify_each)
+    assert (caught.value.code, caught.value.value) == ("chain_altered", str(made_up.height))

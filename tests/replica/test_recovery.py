@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.ledger.usurpation import usurped
 from tests.ledger.world import START, World
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
@@ -91,6 +92,13 @@ def test_rows_that_are_missing_are_named_with_their_block() -> None:
 def test_a_snapshot_of_another_block_is_refused() -> None:
     assert refused(snapshot=STORED.snapshot, blocks=STORED.blocks[-3:], rows=STORED.rows) == "snapshot_wrong"
     assert refused(snapshot=STORED.snapshot, blocks=[], rows=STORED.rows) == "snapshot_wrong"
+
+
+def test_a_snapshot_that_only_voters_of_its_own_making_vouch_for_is_refused() -> None:
+    """Whose word counts may not follow from the state that it is to prove: founders' does."""
+    made_up = usurped(STORED.world.genesis_bytes, STORED.world.entries[:-1])
+    blocks = made_up.blocks[made_up.height - 1 :]
+    assert refused(snapshot=made_up.snapshot, blocks=blocks, rows=STORED.rows) == "snapshot_wrong"
 
 
 def test_rows_under_a_wrong_root_are_refused() -> None:
