@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import Final
 from unittest.mock import patch
@@ -156,6 +157,10 @@ def _price() -> Line:
     return Line("weighted quorums' rate, of counting ones'", 1 / both.times, "x", note)
 
 
+def _commit_into(times: list[int], cluster: Cluster) -> None:
+    times.extend(cluster.commit(20, 1, 200))
+
+
 def _sizes() -> list[Line]:
     """Consensus time of a round by number of replicas, on links of one delay and on links of 10 to 50 ms."""
     lines = []
@@ -166,7 +171,7 @@ def _sizes() -> list[Line]:
         chance = Chance(size)
         mixed = Cluster([1] * size, [chance.between(5, 25) // 2 for _ in range(size)])
         times: list[int] = []
-        taken = seconds(lambda mixed=mixed, times=times: times.extend(mixed.commit(20, 1, 200)))  # type: ignore[misc]
+        taken = seconds(partial(_commit_into, times, mixed))
         note = (
             f"commits after {trips:.2f} round trips; {1_000 * taken / 20:.1f} ms of computing a round for all replicas"
         )

@@ -23,11 +23,11 @@ from wattquorum.ledger.rounds import LATE_MAX, evidence_of
 from wattquorum.ledger.state import Table
 
 
-def refusal(world: VotingWorld, **round_: int) -> tuple[str, str]:
+def refusal(world: VotingWorld, *, by: int = 0, old: int | None = None, new: int | None = None) -> tuple[str, str]:
     """What a block is refused for; the ledger is as it was then."""
     before, height = snapshot_of(world.ledger.state), world.ledger.height
     with pytest.raises(Refused) as refused:
-        world.block(**round_)  # type: ignore[arg-type]
+        world.block(by=by, old=old, new=new)
     assert (snapshot_of(world.ledger.state), world.ledger.height) == (before, height)
     return refused.value.code, refused.value.field
 

@@ -48,7 +48,7 @@ class Site:
         self.engine = Raft(
             self.address, founding_configuration(ledger), self.records, self.number, self.cluster.now, applied, settings
         )
-        self.replica = Replica(self.engine, ledger, self.key, verify_each)
+        self.replica = Replica(self.engine, ledger, self.key, verify_each, tick_ms=self.cluster.tick_ms)
         self.up = True
 
     @property
@@ -79,8 +79,14 @@ class Cluster:
     """Sites by number, one clock for all, and links that tests cut."""
 
     def __init__(
-        self, hosts: int = 3, parameters: dict[str, int] | None = None, settings: Settings | None = None
+        self,
+        hosts: int = 3,
+        parameters: dict[str, int] | None = None,
+        settings: Settings | None = None,
+        *,
+        tick_ms: int = 0,
     ) -> None:
+        self.tick_ms = tick_ms
         self.founding = Founding(1, hosts, 3, parameters or {})
         self.now = Millis(self.founding.created_ms + 1)
         self.settings = settings or Settings(election_ms=300, slot_ms=50, heartbeat_ms=50)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.replica.cluster import BY_PARTICIPATION, HOUR, Cluster, Site
@@ -9,6 +11,7 @@ from wattquorum.consensus.raft.entries import Kind as Entries
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import address_of, verify_each
+from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Outcome, ordered_of
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.facts import RoundCounted, VectorMade
@@ -278,3 +281,36 @@ def test_frames_that_cannot_be_read_are_dropped(frame: bytes) -> None:
     cluster.until(lambda: cluster.done(follower, data))
     assert leader.engine.term == term
     assert all(executed.block.receipts[0].outcome is Outcome.DONE for executed in follower.finished)
+
+
+def test_while_leadership_is_handed_over_nothing_is_ordered_and_nothing_is_reserved() -> None:
+    cluster = Cluster()
+    leader = cluster.leader()
+    cluster.run(100)
+    follower = cluster.followers()[0]
+    cluster.loses = lambda _from, to, _frame: to is follower
+    leader.engine.transfer(follower.address, cluster.now)
+    (data,) = deposits(cluster)
+    cluster.give(leader, data)
+    with pytest.raises(Refused) as refused:
+        leader.replica.cut(cluster.now)
+    assert refused.value.code == "not_ordering"
+    cluster.until(lambda: cluster.done(leader, [data]))  # once the transfer is given up
+    assert leader.engine.leader == leader.address
+
+
+def test_an_idle_chain_ticks_while_somebody_orders_and_only_then() -> None:
+    cluster = Cluster(tick_ms=200)
+    leader = cluster.leader()
+    before = leader.ledger.height
+    cluster.run(2_000)
+    cluster.until(cluster.same)
+    assert 7 <= leader.ledger.height - before <= 11
+    times = [executed.block.header.time_ms for executed in leader.finished]
+    assert all(later - earlier >= 200 for earlier, later in itertools.pairwise(times))
+    for follower in cluster.followers():
+        follower.up = False
+    cluster.run(3_000)
+    at_rest = leader.ledger.height
+    cluster.run(3_000)
+    assert leader.ledger.height == at_rest

@@ -42,7 +42,7 @@ def test_a_seed_decides_everything_whatever_the_hash_seed() -> None:
     assert trace_of(chaos("--seed", "8")) not in traces
 
 
-def test_the_literal_rules_elect_two_leaders_and_lose_commits_and_joint_entries_do_neither_in_the_same_worlds() -> None:
+def test_joint_same_seeds_pass_where_the_literal_rules_elect_two_leaders_and_lose_commits() -> None:
     """In worlds of three hosts the first 120 seeds are enough for both; a failure can be replayed by what it tells."""
     broken = chaos("--literal", "--nodes", "3", "--seeds", "0:120")
     assert broken.returncode == 1

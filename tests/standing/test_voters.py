@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,7 +69,7 @@ def test_every_owner_has_one_vote_and_no_account_of_it_has_more_weight(members: 
 
 
 @given(accounts, st.randoms(use_true_random=False))
-def test_voters_are_the_same_in_whatever_order_accounts_are_listed(members: list[Member], shuffler: object) -> None:
+def test_voters_are_the_same_in_whatever_order_accounts_are_listed(members: list[Member], shuffler: Random) -> None:
     again = list(members)
-    shuffler.shuffle(again)  # type: ignore[attr-defined]
+    shuffler.shuffle(again)
     assert voters(again) == voters(members)

@@ -117,6 +117,10 @@ class Engine(Protocol):
     def leader(self) -> bytes:
         """Who orders in it as far as is known: payloads that wait elsewhere are best sent there. Empty: nobody."""
 
+    @property
+    def takes(self) -> bool:
+        """Whether it would take up what is proposed now. Also then it may get lost."""
+
     def receive(self, sender: bytes, frame: bytes, now: Millis, /) -> None:
         """A frame arrived from a replica whose identity the driver has checked."""
 

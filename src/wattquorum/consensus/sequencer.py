@@ -82,6 +82,11 @@ class Sequencer:
         """Itself."""
         return self._configuration.new[0].replica
 
+    @property
+    def takes(self) -> bool:
+        """Always."""
+        return True
+
     def receive(self, sender: bytes, _frame: bytes, _now: Millis, /) -> None:
         """Refused("orders_alone"): there is no other replica, so whoever sent this is a stranger."""
         raise Refused("orders_alone", "sender", sender)

@@ -189,6 +189,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "configuration_invalid": ("is not a configuration that can decide", "Name distinct voters with power above zero."),
     "diverged": ("differs from what the others have", "Stop this replica and restore it from another copy."),
     "input_unexpected": ("is nothing that the engine asked for", "Answer only what the engine handed out."),
+    "not_ordering": ("orders nothing now", "Send it to the replica that leads."),
     "orders_alone": ("needs other replicas, and this one orders alone", "Start an engine that has several voters."),
     "outcome_unseen": (
         "was used in a block that this replica did not see",

@@ -79,8 +79,8 @@ class Pool:
         first = next(iter(self._waiting.values()), None)
         return first.arrived_ms if first is not None else None
 
-    def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> None:
-        """Lets a signed transaction wait, with the rows beside it if it commits to any.
+    def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> bytes:
+        """Lets a signed transaction wait, with the rows beside it if it commits to any. Tells its hash.
 
         Raises Refused with the code that its receipt would have (encoding_*, transaction_oversized, chain_wrong,
         sender_unknown, nonce_wrong, expired, expiry_too_far, signature_forged, rows_missing, commitment_wrong), or
@@ -100,6 +100,7 @@ class Pool:
         self._known[received.hash] = self._waiting[received.hash] = pending
         self._senders.setdefault(received.body.sender, deque()).append(pending)
         self._bytes += pending.size
+        return received.hash
 
     def _admitted(self, received: Received, now: Millis) -> Account:
         body = received.body
@@ -171,6 +172,10 @@ class Pool:
     def release(self) -> None:
         """Lets what was reserved wait again, in its old place: its block may never come."""
         self._waiting = dict(self._known)
+
+    def get(self, transaction: bytes) -> Pending | None:
+        """A transaction that waits or is reserved, by its hash."""
+        return self._known.get(transaction)
 
     def waiting(self) -> tuple[Pending, ...]:
         """What waits and is not reserved, in the order in which it came."""

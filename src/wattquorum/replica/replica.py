@@ -25,10 +25,10 @@ from wattquorum.ledger.blocks import order
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.readings import encode_rows
 from wattquorum.ledger.rounds import evidence_of
-from wattquorum.replica.pool import Dropped, Limits, Pending, Pool
+from wattquorum.replica.forwarding import Forwarding
+from wattquorum.replica.pool import Dropped, Limits, Pool
 
-FORWARD_BYTES_MAX: Final = 1 << 20  # in one frame; a single larger transaction still goes alone
-FORWARD_AGAIN_MS: Final = 1_000  # what was sent to the leader and is in no block by then is sent again
+SWEEP_MS: Final = 1_000  # how often what no block can hold any more is looked for
 
 
 class Kind(IntEnum):
@@ -89,7 +89,7 @@ class Replica:
     __slots__ = (
         "_ahead",
         "_engine",
-        "_forwarded",
+        "_forwarding",
         "_key",
         "_last_ms",
         "_me",
@@ -97,14 +97,26 @@ class Replica:
         "_pool",
         "_proven",
         "_swept_ms",
+        "_tick_ms",
         "_told",
         "ledger",
     )
 
     def __init__(
-        self, engine: Engine, ledger: Ledger, key: SigningKey, verify: Verifier, limits: Limits | None = None
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        key: SigningKey,
+        verify: Verifier,
+        limits: Limits | None = None,
+        *,
+        tick_ms: int = 0,
     ) -> None:
-        """`engine` and `ledger` are at the same index; `verify` checks many signatures at once."""
+        """`engine` and `ledger` are at the same index; `verify` checks many signatures at once.
+
+        While this replica orders and nothing else does it for `tick_ms`, it proposes an empty block, so that time goes
+        on and gates close (L-26); 0: it never does of its own accord.
+        """
         self.ledger = ledger
         self._engine = engine
         self._key = key
@@ -114,8 +126,9 @@ class Replica:
         self._ahead: deque[tuple[Durable, Executed]] = deque()
         self._ordering = (engine.term, engine.leader)  # when it was drained last
         self._proven: Proven | None = None  # what the next block may tell of an earlier one
-        self._forwarded: dict[bytes, int] = {}  # when the leader was sent a transaction
+        self._forwarding = Forwarding()
         self._swept_ms = 0
+        self._tick_ms = tick_ms
         self._told = 0  # the newest version of voting powers that the engine was told
         if engine.leader != self._me:  # who leads from the start orders alone, and changes places with nobody
             self._tell_powers(Millis(self._last_ms))
@@ -123,9 +136,11 @@ class Replica:
     def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Refused | None:
         """Takes a signed transaction and the rows beside it, if it commits to any; None, or why not."""
         try:
-            self._pool.accept(data, attachment, now)
+            transaction = self._pool.accept(data, attachment, now)
         except Refused as refused:
             return refused
+        if self._engine.leader != self._me:
+            self._forwarding.came(transaction)
         return None
 
     def receive(self, sender: bytes, frame: bytes, now: Millis) -> None:
@@ -140,13 +155,16 @@ class Replica:
         for each in transactions:
             self.accept(each.data, each.attachment, now)
         if transactions:
-            self._engine.demand(self._pool.oldest_ms, now)
+            self._demand(now)
 
     def cut(self, now: Millis, time_ms: Millis | None = None) -> bytes:
         """Proposes an entry with what waits, signed; an empty one when nothing does, so that time goes on (L-26).
 
         The block's time is `time_ms`, by default now, or 1 ms after the block before it where that has not gone on.
+        Refused("not_ordering") where the engine would not take it.
         """
+        if not self._engine.takes:
+            raise Refused("not_ordering", "replica", self._me)
         taken = self._pool.take(time_ms or now)
         self._last_ms = max(self._last_ms + 1, time_ms or now)
         entry = order(
@@ -171,7 +189,7 @@ class Replica:
 
     def turn(self, now: Millis) -> None:
         """Tells the engine what waits and what time it is; to be called after transactions came, and at a deadline."""
-        self._engine.demand(self._pool.oldest_ms, now)
+        self._demand(now)
         self._engine.tick(now)
 
     def read(self, read: int, now: Millis) -> None:
@@ -259,47 +277,45 @@ class Replica:
                 self._restore(output.restore, now)
             finished += [self._apply(committed, now) for committed in output.committed]
             reads += output.reads
-            if output.wanted is not None and len(self._pool):
+            if output.wanted is not None and (len(self._pool) or self._ticks(now)):
                 self.cut(now)
-                self._engine.demand(self._pool.oldest_ms, now)
+                self._demand(now)
             elif not output.committed and output.restore is None:
                 break
         self._follow_leader(now)
         messages += self._forward(now)
-        return Work(
-            tuple(records), tuple(messages), tuple(finished), self._pool.dropped(), tuple(reads), output.deadline
-        )
+        deadline = output.deadline
+        if self._tick_ms and self._engine.takes and not self._ticks(now):
+            tick = self._last_ms + self._tick_ms
+            deadline = tick if deadline is None else min(deadline, tick)
+        return Work(tuple(records), tuple(messages), tuple(finished), self._pool.dropped(), tuple(reads), deadline)
+
+    def _ticks(self, now: Millis) -> bool:
+        """Whether there was no block for so long that an empty one is due."""
+        return 0 < self._tick_ms <= now - self._last_ms
+
+    def _demand(self, now: Millis) -> None:
+        self._engine.demand(Millis(self._last_ms) if self._ticks(now) else self._pool.oldest_ms, now)
 
     def _follow_leader(self, now: Millis) -> None:
         """Where another orders now, or in another term, what this replica had reserved may never be in a block."""
         ordering = (self._engine.term, self._engine.leader)
         if ordering != self._ordering:
             self._ordering = ordering
-            self._forwarded.clear()
             self._pool.release()
-            self._engine.demand(self._pool.oldest_ms, now)
-        if now - self._swept_ms >= FORWARD_AGAIN_MS:
+            self._forwarding.restart(self._pool.waiting())
+            self._demand(now)
+        if now - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now
             self._pool.expire()
-            self._forwarded = {key: sent for key, sent in self._forwarded.items() if now - sent < FORWARD_AGAIN_MS}
 
     def _forward(self, now: Millis) -> Iterator[Message]:
         """What waits here and was not sent to the leader yet, or so long ago that it may have been lost."""
         leader = self._engine.leader
         if leader in (b"", self._me):
             return
-        batch: list[Pending] = []
-        size = 0
-        for pending in self._pool.waiting():
-            sent = self._forwarded.get(pending.received.hash)
-            if sent is not None and now - sent < FORWARD_AGAIN_MS:
-                continue
-            size += pending.size
-            if batch and size > FORWARD_BYTES_MAX:
-                break
-            batch.append(pending)
+        batch = self._forwarding.batch(self._pool, now)
         if batch:
-            self._forwarded.update((pending.received.hash, int(now)) for pending in batch)
             data = encode([Forwarded(pending.received.data, pending.attachment) for pending in batch])
             yield Message(leader, _framed(Kind.TRANSACTIONS, data), 0)
 

@@ -22,8 +22,10 @@ from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.quantities import MILLION, Millis, Points
 from wattquorum.foundation.refusals import Refused
+from wattquorum.simulation.direct import DirectRaft
 from wattquorum.simulation.literal import LiteralRaft
 from wattquorum.simulation.steps import Link, World, address_of, name_of
+from wattquorum.standing.participation import valid_replies
 from wattquorum.standing.power import project, tolerance_default
 
 IN_VAIN: Final = "in vain "
@@ -101,12 +103,13 @@ def _play(scene: Scene, line: int, sentence: str) -> None:
 class Scene:
     """What a script is played with: the world, once the members are named, and how many configurations there were."""
 
-    __slots__ = ("_world", "settings", "version")
+    __slots__ = ("_world", "next", "settings", "version")
 
     def __init__(self) -> None:
         self._world: World | None = None
         self.settings = Settings()
         self.version = 0
+        self.next: Configuration | None = None  # what somebody computed last
 
     @property
     def world(self) -> World:
@@ -174,6 +177,11 @@ def _found_by_weight(scene: Scene, names: list[str], weights: list[int]) -> None
 def _found_literally(scene: Scene, names: list[str], weights: list[int]) -> None:
     voters = [Voter(address_of(name), weight) for name, weight in zip(names, weights, strict=True)]
     scene.found(voters, LiteralRaft)
+
+
+@_sentence(f"(?:{'|'.join(COUNTS)}) members {{names}} with powers {{numbers}} that change directly")
+def _found_direct(scene: Scene, names: list[str], powers: list[int]) -> None:
+    scene.found([Voter(address_of(name), power) for name, power in zip(names, powers, strict=True)], DirectRaft)
 
 
 @_sentence("the weights that {names} knows? are {powers}")
@@ -256,16 +264,35 @@ def _configure(scene: Scene, voters: tuple[Voter, ...]) -> None:
 
 @_sentence("the next configuration is {powers} with learners {names}")
 def _configure_with(scene: Scene, voters: tuple[Voter, ...], learners: list[str]) -> None:
-    world = scene.world
+    configuration = _next(scene, voters, learners)
+    for name in sorted(scene.world.replicas):
+        scene.world.compute(name, configuration)
+
+
+@_sentence("{name} alone knows that the next configuration is {powers}")
+def _configure_at(scene: Scene, name: str, voters: tuple[Voter, ...]) -> None:
+    scene.next = _next(scene, voters, [])
+    scene.world.compute(name, scene.next)
+
+
+@_sentence("{names} knows? it too")
+def _configure_too(scene: Scene, names: list[str]) -> None:
+    if scene.next is None:
+        raise ValueError("nobody alone knows a configuration")
+    for name in names:
+        scene.world.compute(name, scene.next)
+
+
+def _next(scene: Scene, voters: tuple[Voter, ...], learners: Sequence[str]) -> Configuration:
+    """The next version; who is new in it starts."""
     scene.version += 1
     basis = scene.version.to_bytes(32, "big")
-    following = tuple(address_of(name) for name in learners)
-    configuration = Configuration(scene.version, None, voters, following, scene.version, basis)
     for name in [*(name_of(voter.replica) for voter in voters), *learners]:
-        if name not in world.replicas:
-            world.start(name)
-    for name in sorted(world.replicas):
-        world.compute(name, configuration)
+        if name not in scene.world.replicas:
+            scene.world.start(name)
+    return Configuration(
+        scene.version, None, voters, tuple(address_of(name) for name in learners), scene.version, basis
+    )
 
 
 @_sentence("but {name} computes {powers}")
@@ -410,6 +437,12 @@ def _applied(scene: Scene, name: str) -> str:
 def _evidence(scene: Scene, name: str, payload: bytes) -> str:
     told = scene.world.replicas[name].committed.get(payload)
     return "nobody since it is not committed" if told is None else _names(map(name_of, told.evidence))
+
+
+@_sentence("then a round of {name} with {names} counts for {expected}")
+def _counts(scene: Scene, leader: str, followers: list[str]) -> str:
+    configuration = scene.world.engine(leader).configuration
+    return _names(map(name_of, valid_replies(configuration, address_of(leader), list(map(address_of, followers)))))
 
 
 @_sentence("then the log of {name} is {expected}")

@@ -353,7 +353,15 @@ def test_the_powerless_are_not_asked() -> None:
 
 
 def test_times_under_which_no_leader_could_stay_are_refused() -> None:
-    for wrong in ({"heartbeat_ms": 501}, {"heartbeat_ms": 0}, {"slot_ms": 0}, {"lease_ms": 501}, {"lease_ms": -1}):
+    for wrong in (
+        {"heartbeat_ms": 501},
+        {"heartbeat_ms": 0},
+        {"slot_ms": 0},
+        {"slot_min_ms": 0},
+        {"slot_min_ms": 50, "slot_max_ms": 49},
+        {"lease_ms": 501},
+        {"lease_ms": -1},
+    ):
         with pytest.raises(Refused) as caught:
             Settings(**wrong)
         assert caught.value.code == "out_of_range"

@@ -178,11 +178,11 @@ def test_two_who_are_equally_heavy_are_none() -> None:
 
 def test_a_small_difference_is_not_worth_a_transfer() -> None:
     bench = lighter(1)
-    install(bench, *heavy(1, powers=(100, 105, 1)))  # 5 of 206 is below 5 %
+    install(bench, *heavy(1, powers=(100, 110, 90)))  # a tenth of an equal share
     assert not handed_over(bench)
-    install(bench, *heavy(2, powers=(100, 110, 0)))  # 10 of 210 is below 5 %
+    install(bench, *heavy(2, powers=(100, 125, 75)))  # a quarter, and no more
     assert not handed_over(bench)
-    install(bench, *heavy(3, powers=(100, 112, 1)))  # 12 of 213 is above
+    install(bench, *heavy(3, powers=(100, 126, 74)))
     assert handed_over(bench)
 
 

@@ -38,6 +38,7 @@ from wattquorum.consensus.raft.messages import (
 from wattquorum.consensus.raft.outbox import Outbox
 from wattquorum.consensus.raft.records import Ballot, Base, kept
 from wattquorum.consensus.raft.settings import Settings
+from wattquorum.consensus.raft.slots import Slots
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.codec import changed
 from wattquorum.foundation.quantities import Millis
@@ -88,9 +89,12 @@ class Raft:
         "_restore",
         "_role",
         "_settings",
+        "_slots",
         "_unanswered",
         "_votes",
     )
+
+    leadership_of = Leadership
 
     def __init__(
         self,
@@ -114,6 +118,7 @@ class Raft:
             raise Refused("input_unexpected", "applied", applied, f"The records end with entry {log.last}.")
         self._me = me
         self._settings = settings or Settings()
+        self._slots = Slots(self._settings)
         self._chance = Chance(seed)
         self._now = int(now)
         self._ballot, self._log, self._base = ballot, log, base
@@ -172,6 +177,11 @@ class Raft:
         return self._commit
 
     @property
+    def takes(self) -> bool:
+        """Whether it leads, and neither hands over nor leaves."""
+        return self._leadership is not None and self._leadership.takes
+
+    @property
     def log(self) -> Log:
         """The log, for who checks it; only the engine changes it."""
         return self._log
@@ -210,7 +220,7 @@ class Raft:
     def propose(self, payloads: Sequence[bytes], now: Millis, /) -> None:
         """Appends the payloads if this replica leads and neither hands over nor leaves; otherwise they are lost."""
         self._now = int(now)
-        if self._leadership is not None and self._leadership.takes and payloads:
+        if self._leadership is not None and self.takes and payloads:
             self._leadership.append([Entry(self.term, Kind.PAYLOAD, payload) for payload in payloads])
             self._demanded = False
 
@@ -414,10 +424,10 @@ class Raft:
         voters = [replica for replica in ranked(self.configuration) if replica != self._leader]
         if self._failures:
             slots = len(voters) * min(1 << (self._failures - 1), BACKOFF_MAX)
-            wait = self._chance.below(max(slots, 1) * settings.slot_ms)
+            wait = self._chance.below(max(slots, 1) * self._slots.length_ms)
         else:
             rank = voters.index(self._me) if self._me in voters else len(voters)
-            wait = rank * settings.slot_ms + self._chance.below(settings.slot_ms)
+            wait = rank * self._slots.length_ms + self._chance.below(self._slots.length_ms)
         self._campaign_ms = self._now + settings.election_ms + wait
 
     def _stand(self) -> None:
@@ -502,8 +512,8 @@ class Raft:
 
     def _lead(self) -> None:
         self._role, self._leader, self._votes, self._failures = Role.LEADER, self._me, {}, 0
-        self._leadership = Leadership(
-            self._me, self.term, self._commit, self._log, self._outbox, self._settings, self._now
+        self._leadership = self.leadership_of(
+            self._me, self.term, self._commit, self._log, self._outbox, self._settings, self._slots, self._now
         )
         self._leadership.durable(self._durable)
         self._leadership.beat(self._now, self._base)
@@ -521,6 +531,8 @@ class Raft:
 
     def _append(self, sender: bytes, message: Append) -> None:
         """The leader's entries: kept if the one before them is there too (5.3); what differs from them is cut off."""
+        if message.term >= self.term:
+            self._slots.told(message.slot_ms)
         if self._is_stale(sender, message.term):
             return
         index, entries = message.index, message.entries
@@ -561,6 +573,8 @@ class Raft:
         if self._log.term_at(message.index) == message.last_term:
             self._commit = max(self._commit, message.index)
             self._pass_over()
+        if message.size > self._settings.snapshot_bytes_max:
+            return
         if message.index <= self._commit:
             self._incoming = None
             self._store(sender, message.round, self._commit)
@@ -591,11 +605,11 @@ class Raft:
         if leadership is None or message.term < self.term:
             return
         if isinstance(message, Stored):
-            leadership.stored(sender, message)
+            leadership.stored(sender, message, self._now)
             if leadership.handover is not None and leadership.handover.to == sender:
                 leadership.hand_over(self._now)
         else:
-            leadership.chunked(sender, message)
+            leadership.chunked(sender, message, self._now)
         self._advance()
 
     def _advance(self) -> None:

@@ -22,6 +22,7 @@ from wattquorum.consensus.raft.outbox import Outbox
 from wattquorum.consensus.raft.progress import Pace, Progress
 from wattquorum.consensus.raft.records import Base
 from wattquorum.consensus.raft.settings import Settings
+from wattquorum.consensus.raft.slots import Slots
 from wattquorum.foundation.codec import changed
 
 
@@ -61,6 +62,7 @@ class Leadership:
         "_round",
         "_rounds",
         "_settings",
+        "_slots",
         "_stored",
         "_term",
         "began",
@@ -69,11 +71,12 @@ class Leadership:
     )
 
     def __init__(
-        self, me: bytes, term: int, commit: int, log: Log, outbox: Outbox, settings: Settings, now: int
+        self, me: bytes, term: int, commit: int, log: Log, outbox: Outbox, settings: Settings, slots: Slots, now: int
     ) -> None:
         """Takes office: the term's first entry says nothing but lets everything before it be committed (5.4.2, 8)."""
         self._me, self._term, self._commit = me, term, commit
-        self._log, self._outbox, self._settings = log, outbox, settings
+        self._log, self._outbox, self._settings, self._slots = log, outbox, settings, slots
+        slots.lead()
         self._durable = 0
         self._began_ms = now
         self._heartbeat_ms = now  # when the next is due
@@ -133,7 +136,9 @@ class Leadership:
         assert previous is not None
         entries = self._log.entries(progress.next, self._settings.append_bytes_max)
         at = progress.next - 1
-        self._outbox.request(peer, Append(self._term, self._round, at, previous, self._commit, entries))
+        self._outbox.request(
+            peer, Append(self._term, self._round, at, previous, self._commit, entries, self._slots.measured_ms)
+        )
         if entries or progress.pace is Pace.PROBE:
             progress.sent(at + len(entries))
 
@@ -161,13 +166,16 @@ class Leadership:
         while now - self._rounds[0][1] > self._settings.election_ms:  # an answer to it would prove nothing any more
             self._rounds.popleft()
         self._heartbeat_ms, self._hurried = now + self._settings.heartbeat_ms, False
+        self._slots.measure()
         for peer, progress in self.progress.items():
             previous = self._log.term_at(progress.next - 1)
             if progress.pace is Pace.SNAPSHOT or previous is None:
                 self._send(peer, progress, base)
             else:
                 at = progress.next - 1
-                self._outbox.request(peer, Append(self._term, self._round, at, previous, self._commit, ()))
+                self._outbox.request(
+                    peer, Append(self._term, self._round, at, previous, self._commit, (), self._slots.measured_ms)
+                )
 
     def is_due(self, now: int) -> bool:
         """Whether a round is due, because of the time or because a read waits for one."""
@@ -175,19 +183,21 @@ class Leadership:
 
     # Answers --------------------------------------------------------------------------------------------------------
 
-    def heard(self, peer: bytes, round_: int) -> Progress | None:
+    def heard(self, peer: bytes, round_: int, now: int) -> Progress | None:
         """A follower answered a round of this term; None for one that is not fed any more."""
         progress = self.progress.get(peer)
         if progress is not None and round_ > progress.answered:
             progress.answered = round_
             place = round_ - self._rounds[0][0]
             if 0 <= place < len(self._rounds):
-                progress.answered_ms = max(progress.answered_ms, self._rounds[place][1])
+                began = self._rounds[place][1]
+                progress.answered_ms = max(progress.answered_ms, began)
+                self._slots.answered(now - began)
         return progress
 
-    def stored(self, peer: bytes, message: Stored) -> None:
+    def stored(self, peer: bytes, message: Stored, now: int) -> None:
         """A follower's answer to entries or a heartbeat."""
-        progress = self.heard(peer, message.round)
+        progress = self.heard(peer, message.round, now)
         if progress is None:
             return
         if not message.fits:
@@ -197,9 +207,9 @@ class Leadership:
             if progress.stored(message.index, self._arrivals):
                 self._stored[peer] = message.index
 
-    def chunked(self, peer: bytes, message: Chunked) -> None:
+    def chunked(self, peer: bytes, message: Chunked, now: int) -> None:
         """A follower's answer to a part of a snapshot."""
-        progress = self.heard(peer, message.round)
+        progress = self.heard(peer, message.round, now)
         if progress is not None:
             progress.wants_chunk(message.index, message.offset)
 
@@ -301,7 +311,7 @@ class Leadership:
         has answered within an election timeout: a joint entry whose new half is down would be stuck for ever.
         """
         effective = self._log.configuration
-        if self._log.configured_at > self._commit or self._commit < self.began or self.handover is not None:
+        if not self._may_change:
             return False
         if effective.old is not None:
             self.append([configuration_entry(self._term, changed(effective, old=None))])
@@ -315,6 +325,12 @@ class Leadership:
             return False
         self.append([configuration_entry(self._term, changed(wanted, old=effective.new))])
         return True
+
+    @property
+    def _may_change(self) -> bool:
+        """Whether the next configuration may be appended, of whatever kind it is."""
+        settled = self._log.configured_at <= self._commit and self._commit >= self.began
+        return settled and self.handover is None
 
     @property
     def leaving(self) -> bool:
@@ -334,7 +350,9 @@ class Leadership:
             previous = self._log.term_at(self.progress[peer].match)
             if previous is not None:
                 at = self.progress[peer].match
-                self._outbox.request(peer, Append(self._term, self._round, at, previous, self._commit, ()))
+                self._outbox.request(
+                    peer, Append(self._term, self._round, at, previous, self._commit, (), self._slots.measured_ms)
+                )
         for peer in ranked(self._log.configuration):
             progress = self.progress.get(peer)
             if progress is not None and progress.match == self._log.last:
@@ -346,9 +364,8 @@ class Leadership:
     def may_transfer(self, to: bytes) -> bool:
         """Whether leadership could go to this replica now: a voter with power, while no change is under way."""
         effective = self._log.configuration
-        settled = effective.old is None and self._log.configured_at <= self._commit and self._commit >= self.began
         votes = any(voter.replica == to and voter.power for voter in effective.new)
-        return settled and votes and to != self._me and self.handover is None
+        return self._may_change and effective.old is None and votes and to != self._me
 
     def transfer(self, to: bytes, now: int) -> None:
         """Takes no more proposals and lets this follower catch up; then it is asked to campaign (thesis, 3.10)."""
@@ -375,7 +392,7 @@ class Leadership:
         gap = powers[heaviest] - powers.get(self._me, 0)
         progress = self.progress.get(heaviest)
         caught_up = progress is not None and progress.match >= self._commit
-        return caught_up and gap * 1_000_000 > self._settings.heaviest_margin_ppm * sum(powers.values())
+        return caught_up and gap * len(powers) * 1_000_000 > self._settings.heaviest_margin_ppm * sum(powers.values())
 
     @property
     def takes(self) -> bool:

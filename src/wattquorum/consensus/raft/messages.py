@@ -42,6 +42,7 @@ class Append(Record, frozen=True, tag=3):
     previous: Unsigned  # the term of the entry at `index`
     committed: Unsigned
     entries: tuple[Entry, ...]
+    slot_ms: Unsigned = 0  # by how much ranks wait, as the leader measured it; 0: it has not
 
 
 class Stored(Record, frozen=True, tag=4):

@@ -1,0 +1,53 @@
+"""Forwarding: what came to a replica that does not order is sent to the one that does.
+
+Each transaction is sent once when it comes, and again while it is in no block after some time: frames get lost, and a
+leader may have dropped it. When another leads, everything that waits is due to it. A block's worth of work is done for
+what came and what is due, never for everything that waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from wattquorum.replica.pool import Pending, Pool
+
+FORWARD_BYTES_MAX: Final = 1 << 20  # in one frame; a single larger transaction still goes alone
+FORWARD_AGAIN_MS: Final = 1_000  # what was sent to the leader and is in no block by then is sent again
+
+
+class Forwarding:
+    """Which of the waiting transactions the leader has yet to be sent."""
+
+    __slots__ = ("_due", "_sent")
+
+    def __init__(self) -> None:
+        self._due: deque[bytes] = deque()  # by hash, in the order in which they came
+        self._sent: deque[tuple[int, bytes]] = deque()  # and when, in order
+
+    def came(self, transaction: bytes) -> None:
+        """A transaction waits from now on."""
+        self._due.append(transaction)
+
+    def restart(self, waiting: Iterable[Pending]) -> None:
+        """Another replica orders from now on: it has to be sent all that waits."""
+        self._due = deque(pending.received.hash for pending in waiting)
+        self._sent.clear()
+
+    def batch(self, pool: Pool, now: int) -> list[Pending]:
+        """What goes into the next frame to the leader, in order."""
+        while self._sent and now - self._sent[0][0] >= FORWARD_AGAIN_MS:
+            self._due.append(self._sent.popleft()[1])
+        found: list[Pending] = []
+        size = 0
+        while self._due:
+            pending = pool.get(self._due[0])
+            if pending is not None:
+                size += pending.size
+                if found and size > FORWARD_BYTES_MAX:
+                    break
+                found.append(pending)
+                self._sent.append((now, self._due[0]))
+            self._due.popleft()
+        return found
