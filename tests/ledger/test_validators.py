@@ -205,6 +205,24 @@ def test_a_learner_changes_no_power_so_that_its_admission_needs_no_joint_configu
     assert world.newest.voters == world.vector(0).voters
 
 
+def test_there_are_no_more_seats_than_the_parameters_say() -> None:
+    world = VotingWorld(validators_max=5)
+    for name in ("late", "later"):
+        world.member(name, Side.BUY, money=0)
+    box = world.admit("late", "box")
+    refused = world.do("operator", Propose(AddValidator(world.address("later"), key_of("crate").public)))
+    assert refused.code == "validators_too_many"
+    world.remove(box)
+    world.admit("later", "crate")
+    assert len(world.newest.learners) == 1
+
+
+def test_a_genesis_names_no_more_proposers_than_may_have_a_seat() -> None:
+    with pytest.raises(Refused) as refused:
+        VotingWorld(4, validators_max=3)
+    assert refused.value.code == "validators_too_many"
+
+
 def test_in_probation_a_replica_has_the_power_of_no_weight() -> None:
     world = VotingWorld(probation_days=1)
     world.round(1, 2)

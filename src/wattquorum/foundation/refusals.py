@@ -93,6 +93,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "governors_too_few": ("would leave fewer governors than must agree", "Grant the role to another account first."),
     "validator_exists": ("has a replica already", "A legal owner runs one replica, with a key of its own."),
     "validator_unknown": ("is no replica that this concerns", "Check its address, and who runs it."),
+    "validators_too_many": ("has no seat left", "Remove a replica first, or raise the parameter validators_max."),
     "validators_too_few": ("would leave nobody who votes", "Admit another replica first."),
     # delivery days and trading
     "band_violated": ("lies outside the price band", "Choose a price inside the band."),

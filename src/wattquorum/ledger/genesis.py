@@ -79,7 +79,10 @@ def decode_genesis(data: bytes) -> Genesis:
         for role in founder.roles:
             if role not in [each.name for each in GRANTABLE]:
                 raise Refused("role_unknown", "genesis.founders.roles", role)
-    first_parameters(genesis)
+    most = first_parameters(genesis).validators_max
+    if len(genesis.proposers) > most:
+        remedy = f"Name at most {most} or raise the parameter validators_max."
+        raise Refused("validators_too_many", "genesis.proposers", len(genesis.proposers), remedy)
     return genesis
 
 

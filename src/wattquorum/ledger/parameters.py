@@ -78,6 +78,7 @@ class Parameters(Record, frozen=True):
     voters_lost: int
     hysteresis: int
     probation_days: int
+    validators_max: int
 
     @property
     def generator_coefficients(self) -> Coefficients:
@@ -179,6 +180,7 @@ RANGES: Final = (
     Range("voters_lost", "voters", 0, 1_000, 0, "that may fail at once; 0: a third of all but one, at least one"),
     Range("hysteresis", "ppm of all power", 0, MILLION, 10_000, "change below which powers stay as they are"),
     Range("probation_days", "closed days", 0, 3_650, 7, "before a new validator's standing counts (L-17)"),
+    Range("validators_max", "replicas", 1, 1_000, 50, "that vote or learn at most; every one of them costs (L-17)"),
 )
 
 BY_NAME: Final = {each.name: each for each in RANGES}

@@ -75,6 +75,9 @@ def add_validator(context: Context, action: AddValidator) -> None:
                 raise Refused("validator_exists", "member", account.name, "A legal owner runs one replica (L-17).")
     days = context.chain().days_closed
     if before is None:
+        seated = sum(each.seat is not Seat.REMOVED for _, each in context.state.items(Table.VALIDATOR))
+        if seated >= context.parameters().validators_max:
+            raise Refused("validators_too_many", "key", action.key)
         _put(context, replica, Validator(action.key, action.member, Seat.LEARNER, 0, 0, days))
     else:
         _put(context, replica, changed(before, member=action.member, days_closed=days))

@@ -9,6 +9,7 @@ from wattquorum.foundation.identities import address_of
 from wattquorum.foundation.quantities import MILLION, Millis, Power, Ppm
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, chain_id_of, encode_genesis
+from wattquorum.ledger.parameters import DEFAULTS
 from wattquorum.ledger.transactions import AddValidator, MeterPoint, Payload, Propose, Register, RemoveValidator
 from wattquorum.simulation.demo_keys import DemoSecrets
 
@@ -32,8 +33,9 @@ class Founding:
             for number, key in enumerate(self.client_keys)
         ]
         proposers = tuple(key.public.hex() for key in self.host_keys[: hosts - spares])
+        room = {"validators_max": hosts} if hosts > DEFAULTS.validators_max else {}
         genesis = Genesis(
-            FORMAT, f"world-{seed}", "CNY", True, CREATED, 1, tuple(founders), proposers, dict(parameters)
+            FORMAT, f"world-{seed}", "CNY", True, CREATED, 1, tuple(founders), proposers, {**parameters, **room}
         )
         self.genesis = encode_genesis(genesis)
 

@@ -8,7 +8,7 @@ from tests.ledger.bad_input.attempts import NOBODY, Attempt, Case, check_case, n
 from tests.ledger.watched import WatchedWorld
 from tests.ledger.world import key_of
 from wattquorum.foundation.identities import address_of
-from wattquorum.ledger.transactions import AddValidator, Leave, Propose, ReadyValidator, RemoveValidator
+from wattquorum.ledger.transactions import AddValidator, Leave, Propose, ReadyValidator, RemoveValidator, SetParameters
 
 CASES: list[Case] = []
 refused = refusals(CASES)
@@ -84,6 +84,16 @@ def admitting_two_replicas_of_a_legal_owner(world: WatchedWorld) -> Attempt:
 def giving_a_founding_replica_to_an_owner_that_runs_one(world: WatchedWorld) -> Attempt:
     admit(world, "g", "box")
     return adding(world, "x", "proposer", "x")
+
+
+@refused("validators_too_many", "key")
+def one_more_than_there_are_seats(world: WatchedWorld) -> Attempt:
+    admit(world, "c", "box")
+    ahead = 8
+    world.done("operator", Propose(SetParameters((("validators_max", 2),), world.ledger.height + ahead)))
+    for _ in range(ahead):
+        world.block(())
+    return adding(world, "g", "crate", key_of("crate").public)
 
 
 @refused("validator_unknown", "replica")
