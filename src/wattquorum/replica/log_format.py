@@ -1,10 +1,9 @@
 """The form of the chain's block log: segments of framed blocks, as pure bytes.
 
 A segment is a head (what it is, whose chain, its first block's height) and frames; a frame is a head and an encoded
-block. Blocks that become durable together are a batch, and every frame names its batch's first height, because that
-is what tells a torn tail from damage: of a batch that was never made durable any part may be missing and nothing was
-acknowledged; but where a frame is damaged and an intact one of a later batch follows, the damaged one had been
-durable. The checksum of a frame's head covers its place, so that frames that were moved, or that stand inside a
+block. Every frame names its batch: the first height that was not durable when it was written. That is what tells a
+torn tail from damage: of what was never made durable any part may be missing and nothing was acknowledged; but where a
+frame is damaged and an intact one of a batch that begins above it follows, the damaged one had been durable. The checksum of a frame's head covers its place, so that frames that were moved, or that stand inside a
 block's data, are not taken for frames. Checksums find accidents; forgery is found by hashes, signatures and replay.
 """
 
@@ -89,7 +88,7 @@ def frames(data: bytes, first: int) -> Iterator[Frame | Fault]:
             yield Fault(offset, height, found, not _later_batch_follows(data, first, offset, height))
             return
         length, batch_here = found
-        if batch_here not in (batch, height):
+        if not batch <= batch_here <= height:
             yield Fault(offset, height, f"it names batch {batch_here}", torn=False)
             return
         batch, start = batch_here, offset + FRAME_HEAD_BYTES
