@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from wattquorum import __version__
-from wattquorum.cli import bills, certificates, chains, chaos, keys, standing, weeks
+from wattquorum.cli import bills, certificates, chains, chaos, keys, standing, wal, weeks
 from wattquorum.cli.files import is_of_database
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
@@ -33,6 +33,7 @@ WRONG_CODES: Final = (
     "conservation_broken",
     "end_unexpected",
     "file_unknown",
+    "log_damaged",
     "proof_wrong",
     "rows_missing",
     "snapshot_wrong",
@@ -58,6 +59,7 @@ app.add_typer(standing.app, name="standing")
 app.command("report")(weeks.report)
 app.command("chaos")(chaos.chaos)
 app.command("keys")(keys.keys)
+app.add_typer(wal.commands, name="wal")
 
 
 def _version(wanted: bool) -> None:

@@ -1,10 +1,11 @@
 """The form of the chain's block log: segments of framed blocks, as pure bytes.
 
 A segment is a head (what it is, whose chain, its first block's height) and frames; a frame is a head and an encoded
-block. Every frame names its batch: the first height that was not durable when it was written. That is what tells a
-torn tail from damage: of what was never made durable any part may be missing and nothing was acknowledged; but where a
-frame is damaged and an intact one of a batch that begins above it follows, the damaged one had been durable. The checksum of a frame's head covers its place, so that frames that were moved, or that stand inside a
-block's data, are not taken for frames. Checksums find accidents; forgery is found by hashes, signatures and replay.
+block. Every frame names its batch: the first height that was not durable when it was written. That is what tells a torn
+tail from damage: of what was never made durable any part may be missing and nothing was acknowledged; but where a frame
+is damaged and an intact one of a batch that begins above it follows, the damaged one had been durable. The checksum of
+a frame's head covers its place, so that frames that were moved, or that stand inside a block's data, are not taken for
+frames. Checksums find accidents; forgery is found by hashes, signatures and replay.
 """
 
 from __future__ import annotations
