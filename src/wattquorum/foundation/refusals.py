@@ -210,6 +210,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "file_exists": ("exists already", "Choose a file that does not exist."),
     "file_unknown": ("does not belong into a chain folder", "Move it elsewhere."),
     "folder_exists": ("exists and is not empty", "Choose another folder or remove it."),
+    "certificate_wrong": ("is not what TLS needs", "Join the community anew, or ask who runs its authority."),
     "log_damaged": ("is damaged", "Restore this replica from a backup, or let a new one take its place."),
     "snapshot_missing": ("has no snapshot that is new enough", "Take a snapshot first."),
     "records_foreign": (
