@@ -357,8 +357,6 @@ class Raft:
             return None  # what earlier leaders left is decided first: a block's time lies above the one before it
         if leadership.uncommitted >= self._settings.proposals_max:
             return None
-        if not may_lead(self.configuration, self._me):
-            return None  # it leads to the end of a change that leaves it out; what it ordered then, nobody would take
         return Wanted(self._log.last + 1, self.term)
 
     def _answerable(self) -> tuple[int, ...]:

@@ -318,10 +318,10 @@ class Leadership:
 
     @property
     def leaving(self) -> bool:
-        """Whether the effective configuration does without it: it orders nothing more, since it would have no vote in
-        what it orders, and leads on until that configuration is committed."""
+        """Whether the effective configuration does without it, or without power of its: it orders nothing more, since
+        it would have no vote in what it orders, and leads on until that configuration is committed."""
         effective = self._log.configuration
-        return effective.old is None and all(voter.replica != self._me for voter in effective.new)
+        return effective.old is None and not may_lead(effective, self._me)
 
     @property
     def dismissed(self) -> bool:
