@@ -212,10 +212,10 @@ def test_7_whose_log_has_its_last_entry_needs_no_snapshot_and_loses_nothing() ->
 
 def test_7_an_old_snapshot_takes_nothing_back() -> None:
     bench = Bench(THREE)
-    bench.follow(B, 1, *[payload(1)] * 7, committed=6)
+    bench.follow(B, 9, *[payload(1)] * 7, committed=6)
     bench.told()
-    bench.hear(B, changed(chunk(0, b"0123"), last_term=9))
-    assert bench.said(Stored) == [Stored(1, 1, True, 6, 0, 0)]
+    bench.hear(B, changed(chunk(0, b"0123", term=9), last_term=9))
+    assert bench.said(Stored) == [Stored(9, 1, True, 6, 0, 0)]
     assert bench.engine.log.last == 7
 
 

@@ -45,6 +45,7 @@ from wattquorum.foundation.refusals import Refused
 
 NOBODY: Final = b""
 BACKOFF_MAX: Final = 8  # times all slots that a candidate which keeps failing draws from at most
+TERM_STEP_MAX: Final = 1 << 32  # no elections raise a term so far at once, and one near the last could not be kept
 
 
 class Role(Enum):
@@ -185,6 +186,8 @@ class Raft:
             message = from_frame(frame)
         except Refused:
             return
+        if message.term > self.term + TERM_STEP_MAX:
+            return
         match message:
             case AskVote():
                 self._asked_for_vote(sender, message)
@@ -203,7 +206,8 @@ class Raft:
                 if self._leadership is not None and message.term == self.term:
                     self._ask_read(message.read, sender)
             case GiveRead():
-                if message.term == self.term and message.read in self._unanswered:
+                known = message.term == self.term and sender == self._leader
+                if known and message.read in self._unanswered:
                     del self._unanswered[message.read]
                     self._ready.append((message.index, message.read))
 

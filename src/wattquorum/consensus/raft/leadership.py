@@ -188,8 +188,8 @@ class Leadership:
     def stored(self, peer: bytes, message: Stored) -> None:
         """A follower's answer to entries or a heartbeat."""
         progress = self.heard(peer, message.round)
-        if progress is None:
-            return
+        if progress is None or message.index > self._log.last:
+            return  # nobody has more of this term than its leader
         if not message.fits:
             progress.misfit(message.index, self._log.hint(message.hint, message.hint_term))
         else:
