@@ -79,7 +79,7 @@ class Pool:
         first = next(iter(self._waiting.values()), None)
         return first.arrived_ms if first is not None else None
 
-    def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> None:
+    def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Pending:
         """Lets a signed transaction wait, with the rows beside it if it commits to any.
 
         Raises Refused with the code that its receipt would have (encoding_*, transaction_oversized, chain_wrong,
@@ -100,6 +100,7 @@ class Pool:
         self._known[received.hash] = self._waiting[received.hash] = pending
         self._senders.setdefault(received.body.sender, deque()).append(pending)
         self._bytes += pending.size
+        return pending
 
     def _admitted(self, received: Received, now: Millis) -> Account:
         body = received.body
@@ -175,6 +176,10 @@ class Pool:
     def waiting(self) -> tuple[Pending, ...]:
         """What waits and is not reserved, in the order in which it came."""
         return tuple(self._waiting.values())
+
+    def waits(self, transaction: bytes) -> bool:
+        """Whether the transaction with this hash waits and is not reserved."""
+        return transaction in self._waiting
 
     def move_to(self, ledger: Ledger) -> None:
         """Goes on over another ledger of the chain, which is further, by blocks that this replica does not see.

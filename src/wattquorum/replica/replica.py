@@ -89,15 +89,16 @@ class Replica:
     __slots__ = (
         "_ahead",
         "_engine",
-        "_forwarded",
         "_key",
         "_last_ms",
         "_me",
         "_ordering",
         "_pool",
         "_proven",
+        "_sent",
         "_swept_ms",
         "_told",
+        "_unsent",
         "ledger",
     )
 
@@ -114,7 +115,8 @@ class Replica:
         self._ahead: deque[tuple[Durable, Executed]] = deque()
         self._ordering = (engine.term, engine.leader)  # when it was drained last
         self._proven: Proven | None = None  # what the next block may tell of an earlier one
-        self._forwarded: dict[bytes, int] = {}  # when the leader was sent a transaction
+        self._unsent: deque[Pending] = deque()  # what the leader is to be sent, if it still waits here then
+        self._sent: deque[tuple[int, Pending]] = deque()  # when it was sent what, ascending
         self._swept_ms = 0
         self._told = 0  # the newest version of voting powers that the engine was told
         if engine.leader != self._me:  # who leads from the start orders alone, and changes places with nobody
@@ -123,7 +125,7 @@ class Replica:
     def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Refused | None:
         """Takes a signed transaction and the rows beside it, if it commits to any; None, or why not."""
         try:
-            self._pool.accept(data, attachment, now)
+            self._unsent.append(self._pool.accept(data, attachment, now))
         except Refused as refused:
             return refused
         return None
@@ -275,31 +277,39 @@ class Replica:
         ordering = (self._engine.term, self._engine.leader)
         if ordering != self._ordering:
             self._ordering = ordering
-            self._forwarded.clear()
             self._pool.release()
+            self._sent.clear()
+            self._unsent = deque(self._pool.waiting())
             self._engine.demand(self._pool.oldest_ms, now)
         if now - self._swept_ms >= FORWARD_AGAIN_MS:
             self._swept_ms = now
             self._pool.expire()
-            self._forwarded = {key: sent for key, sent in self._forwarded.items() if now - sent < FORWARD_AGAIN_MS}
 
     def _forward(self, now: Millis) -> Iterator[Message]:
-        """What waits here and was not sent to the leader yet, or so long ago that it may have been lost."""
+        """What waits here and was not sent to the leader yet, or so long ago that it may have been lost.
+
+        It looks at what is due alone: every frame leads here, and much may wait that the leader was sent just now.
+        """
         leader = self._engine.leader
         if leader in (b"", self._me):
+            self._unsent.clear()  # whoever is known to lead next, in another term or not, is sent all that waits
             return
+        lost: list[Pending] = []
+        while self._sent and now - self._sent[0][0] >= FORWARD_AGAIN_MS:
+            lost.append(self._sent.popleft()[1])
+        self._unsent.extendleft(reversed(lost))
         batch: list[Pending] = []
         size = 0
-        for pending in self._pool.waiting():
-            sent = self._forwarded.get(pending.received.hash)
-            if sent is not None and now - sent < FORWARD_AGAIN_MS:
-                continue
-            size += pending.size
-            if batch and size > FORWARD_BYTES_MAX:
-                break
-            batch.append(pending)
+        while self._unsent:
+            pending = self._unsent[0]
+            if self._pool.waits(pending.received.hash):
+                size += pending.size
+                if batch and size > FORWARD_BYTES_MAX:
+                    break
+                batch.append(pending)
+            self._unsent.popleft()
         if batch:
-            self._forwarded.update((pending.received.hash, int(now)) for pending in batch)
+            self._sent.extend((int(now), pending) for pending in batch)
             data = encode([Forwarded(pending.received.data, pending.attachment) for pending in batch])
             yield Message(leader, _framed(Kind.TRANSACTIONS, data), 0)
 
