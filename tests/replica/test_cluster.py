@@ -11,11 +11,13 @@ from wattquorum.consensus.raft.entries import Kind as Entries
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import address_of, verify_each
+from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Outcome, ordered_of
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.facts import RoundCounted, VectorMade
 from wattquorum.ledger.transactions import Deposit, Propose, RemoveValidator, transaction_hash
+from wattquorum.replica.pool import Pool
 from wattquorum.replica.replica import Frame, Kind, read_frame
 
 
@@ -77,6 +79,22 @@ def test_a_leader_sends_nothing_on_and_a_follower_sends_everything_once_in_a_sec
     assert len(sent) == 2
     heal(cluster)
     cluster.until(lambda: balance(leader) == 10)
+
+
+def test_what_was_sent_and_waits_is_not_looked_at_with_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster()
+    cluster.leader()
+    follower = cluster.followers()[0]
+    cluster.loses = lambda _sender, _to, frame: read_frame(frame)[0] is Kind.TRANSACTIONS
+    cluster.give(follower, *deposits(cluster, 5))
+    cluster.run(20)
+    looks: list[str] = []
+    for name in ("waiting", "get"):
+        monkeypatch.setattr(Pool, name, lambda *_, name=name: looks.append(name))
+    for _ in range(30):
+        cluster.now = Millis(cluster.now + 10)
+        follower.work()
+    assert looks == []
 
 
 def test_what_was_lost_on_its_way_is_sent_again_also_while_others_go_on_coming() -> None:

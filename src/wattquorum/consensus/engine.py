@@ -143,7 +143,10 @@ class Engine(Protocol):
         """Since when the oldest admissible payload that nobody has proposed here has waited; None: there is none."""
 
     def read(self, read: int, now: Millis, /) -> None:
-        """A read with this number wants to see everything that was decided before now."""
+        """A read wants to see everything that was decided before now.
+
+        Its number was never used here, not even before a restart: an answer to that one may still be under way.
+        """
 
     def transfer(self, to: bytes, now: Millis, /) -> None:
         """Asks to hand leadership to another voter."""

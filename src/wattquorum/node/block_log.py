@@ -91,7 +91,7 @@ class BlockLog:
             self._open(self._firsts[-1])
             if torn is not None:
                 self._end = torn.position.offset
-                self._take_back()
+            self._take_back()  # durable in any case: what a process wrote that was killed may be in memory alone
 
     def _open(self, first: int) -> None:
         try:

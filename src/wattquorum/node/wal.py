@@ -227,7 +227,7 @@ class Wal:
                 sync_file(self._descriptor)
             if tail.reason or size < self._segment_bytes:
                 _allocate(self._descriptor, max(size, self._segment_bytes))
-                os.fsync(self._descriptor)
+            os.fsync(self._descriptor)  # what a process wrote that was killed may be in memory alone until now
         except OSError as fault:
             raise refusal(fault, tail.segment.name) from None
         self._end = tail.offset

@@ -37,8 +37,10 @@ class Forwarding:
 
     def batch(self, pool: Pool, now: int) -> list[Pending]:
         """What goes into the next frame to the leader, in order."""
+        lost: list[bytes] = []
         while self._sent and now - self._sent[0][0] >= FORWARD_AGAIN_MS:
-            self._due.append(self._sent.popleft()[1])
+            lost.append(self._sent.popleft()[1])
+        self._due.extendleft(reversed(lost))  # first, since later ones of the same senders need them
         found: list[Pending] = []
         size = 0
         while self._due:

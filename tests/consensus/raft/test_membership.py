@@ -409,3 +409,17 @@ def test_only_what_is_committed_can_be_applied() -> None:
         bench.engine.applied(2, bytes(32), Millis(0))
     assert caught.value.code == "input_unexpected"
     bench.apply()
+
+
+def test_6_a_leader_that_keeps_its_place_but_no_power_orders_nothing_more_and_leaves() -> None:
+    bench = Bench(THREE)
+    bench.reign()
+    bench.know(of(0, 1, 1, version=1))
+    heard(bench)
+    bench.engine.demand(Millis(0), Millis(bench.now))
+    bench.settle()
+    assert (bench.role, bench.output.wanted) == (Role.LEADER, None)
+    bench.told()
+    heard(bench)
+    assert bench.plays(Role.FOLLOWER)
+    assert bench.receivers(Campaign) == [B]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.consensus.raft.bench import A, B, Bench, C, nothing, of, payload
+from tests.consensus.raft.bench import A, B, Bench, C, ask, nothing, of, payload
 from wattquorum.consensus.engine import Restore
 from wattquorum.consensus.raft.engine import Role
 from wattquorum.consensus.raft.entries import configuration_entry
-from wattquorum.consensus.raft.messages import Append, Campaign, Chunk, Chunked, Stored
+from wattquorum.consensus.raft.messages import Append, Campaign, Chunk, Chunked, GiveVote, Stored
 from wattquorum.consensus.raft.records import kept
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.codec import changed
@@ -212,10 +212,10 @@ def test_7_whose_log_has_its_last_entry_needs_no_snapshot_and_loses_nothing() ->
 
 def test_7_an_old_snapshot_takes_nothing_back() -> None:
     bench = Bench(THREE)
-    bench.follow(B, 1, *[payload(1)] * 7, committed=6)
+    bench.follow(B, 9, *[payload(1)] * 7, committed=6)
     bench.told()
-    bench.hear(B, changed(chunk(0, b"0123"), last_term=9))
-    assert bench.said(Stored) == [Stored(1, 1, True, 6, 0, 0)]
+    bench.hear(B, changed(chunk(0, b"0123", term=9), last_term=9))
+    assert bench.said(Stored) == [Stored(9, 1, True, 6, 0, 0)]
     assert bench.engine.log.last == 7
 
 
@@ -258,3 +258,16 @@ def test_7_whoever_began_with_a_snapshot_can_lead() -> None:
     bench.hear(A, Stored(2, 1, True, 0, 0, 0))
     bench.hear(C, Stored(bench.engine.term, bench.round, False, 6, 0, 0))
     assert [each.data for each in bench.said(Chunk, to=C)] == [STATE]
+
+
+def test_7_a_snapshot_from_the_leader_takes_no_vote_back() -> None:
+    bench = Bench(THREE)
+    bench.wait(bench.settings.election_ms)
+    bench.hear(C, ask(7))
+    for offset in (0, 4, 8):
+        bench.hear(C, chunk(offset, STATE[offset : offset + 4], term=7))
+    assert bench.restores != []
+    restarted = Bench(THREE, bench.records)
+    restarted.wait(restarted.settings.election_ms)
+    restarted.hear(B, ask(7, 9, 7))
+    assert restarted.said(GiveVote) == [GiveVote(7, 7, False, False)]

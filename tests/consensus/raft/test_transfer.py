@@ -242,3 +242,15 @@ def test_a_joint_configuration_is_none_that_is_installed() -> None:
     bench.store(B, index=bench.engine.log.last)  # the joint one is committed, new is not
     assert bench.engine.configuration.old is None
     assert not any(isinstance(said.message, Campaign) for said in bench.told())
+
+
+def test_3_10_it_gives_up_in_time_however_many_frames_keep_the_driver_from_its_tick() -> None:
+    bench = Bench(THREE)
+    bench.reign()
+    transfer(bench, B)
+    while bench.now < 3 * bench.settings.election_ms:
+        bench.now = bench.deadline
+        bench.store(C)
+    bench.propose(b"x")
+    bench.store(C)
+    assert (bench.role, bench.payloads) == (Role.LEADER, [b"x"])

@@ -46,6 +46,7 @@ from wattquorum.foundation.refusals import Refused
 
 NOBODY: Final = b""
 BACKOFF_MAX: Final = 8  # times all slots that a candidate which keeps failing draws from at most
+TERM_STEP_MAX: Final = 1 << 32  # no elections raise a term so far at once, and one near the last could not be kept
 
 
 class Role(Enum):
@@ -195,6 +196,8 @@ class Raft:
             message = from_frame(frame)
         except Refused:
             return
+        if message.term > self.term + TERM_STEP_MAX:
+            return
         match message:
             case AskVote():
                 self._asked_for_vote(sender, message)
@@ -213,7 +216,8 @@ class Raft:
                 if self._leadership is not None and message.term == self.term:
                     self._ask_read(message.read, sender)
             case GiveRead():
-                if message.term == self.term and message.read in self._unanswered:
+                known = message.term == self.term and sender == self._leader
+                if known and message.read in self._unanswered:
                     del self._unanswered[message.read]
                     self._ready.append((message.index, message.read))
 
@@ -336,8 +340,7 @@ class Raft:
     def drain(self) -> Output:
         """Hands out, once, what there is to do."""
         if self._leadership is not None and self._leadership.is_due(self._now):
-            self._leadership.beat(self._now, self._base)
-            self._advance()
+            self.tick(Millis(self._now))  # all of it: where frames keep coming, the driver's tick may never be due
         if self._leadership is not None:
             self._leadership.feed(self._base)
         voted = self.term if self._role is Role.CANDIDATE else 0
@@ -368,8 +371,6 @@ class Raft:
             return None  # what earlier leaders left is decided first: a block's time lies above the one before it
         if leadership.uncommitted >= self._settings.proposals_max:
             return None
-        if not may_lead(self.configuration, self._me):
-            return None  # it leads to the end of a change that leaves it out; what it ordered then, nobody would take
         return Wanted(self._log.last + 1, self.term)
 
     def _answerable(self) -> tuple[int, ...]:

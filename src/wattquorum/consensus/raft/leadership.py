@@ -198,8 +198,8 @@ class Leadership:
     def stored(self, peer: bytes, message: Stored, now: int) -> None:
         """A follower's answer to entries or a heartbeat."""
         progress = self.heard(peer, message.round, now)
-        if progress is None:
-            return
+        if progress is None or message.index > self._log.last:
+            return  # nobody has more of this term than its leader
         if not message.fits:
             progress.misfit(message.index, self._log.hint(message.hint, message.hint_term))
         else:
@@ -334,10 +334,10 @@ class Leadership:
 
     @property
     def leaving(self) -> bool:
-        """Whether the effective configuration does without it: it orders nothing more, since it would have no vote in
-        what it orders, and leads on until that configuration is committed."""
+        """Whether the effective configuration does without it, or without power of its: it orders nothing more, since
+        it would have no vote in what it orders, and leads on until that configuration is committed."""
         effective = self._log.configuration
-        return effective.old is None and all(voter.replica != self._me for voter in effective.new)
+        return effective.old is None and not may_lead(effective, self._me)
 
     @property
     def dismissed(self) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from wattquorum.consensus.configuration import Configuration
+from wattquorum.consensus.configuration import Configuration, check
 from wattquorum.consensus.raft.entries import Entry, Kind, configuration_of
 from wattquorum.foundation.codec import Decoder, Record, Unsigned, encode
+from wattquorum.foundation.refusals import Refused
 
 
 class AskVote(Record, frozen=True, tag=1):
@@ -111,11 +112,22 @@ to_frame: Final = encode
 def from_frame(frame: bytes) -> RaftMessage:
     """A message from its frame; Refused("encoding_unreadable" or "encoding_noncanonical") for anything else.
 
-    Configurations in it are read as well: an entry that a log cannot take up must not get that far.
+    What a log cannot take up must not get that far: Refused("configuration_invalid") for configurations under which
+    nobody decides, Refused("out_of_range") for entries of a later term than their leader's, which would make the log
+    look newer than any that can be elected.
     """
     message = _messages.decode(frame)
     if isinstance(message, Append):
         for entry in message.entries:
             if entry.kind is Kind.CONFIGURATION:
-                configuration_of(entry)
+                check(configuration_of(entry))
+        _check_term(message.term, message.entries[-1].term if message.entries else message.previous)
+    elif isinstance(message, Chunk):
+        check(message.configuration)
+        _check_term(message.term, message.last_term)
     return message
+
+
+def _check_term(term: int, last_term: int) -> None:
+    if last_term > term:
+        raise Refused("out_of_range", "term", last_term, f"Its leader is in term {term}.")
