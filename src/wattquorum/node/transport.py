@@ -176,7 +176,8 @@ class _Peer:
             if self._link is None:
                 began = time.monotonic()
                 try:
-                    await asyncio.wait_for(self._connect(), HANDSHAKE_S)
+                    async with asyncio.timeout(HANDSHAKE_S):
+                        await self._connect()
                     wait = RETRY_FIRST_S
                 except (OSError, TimeoutError, ssl.SSLError, Broken) as fault:
                     self.fault = str(fault) or type(fault).__name__
@@ -188,7 +189,8 @@ class _Peer:
                     continue
             self._wanted.clear()
             try:
-                await asyncio.wait_for(self._wanted.wait(), PROBE_S)
+                async with asyncio.timeout(PROBE_S):
+                    await self._wanted.wait()
             except TimeoutError:
                 self._probe()
 
