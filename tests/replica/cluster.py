@@ -12,9 +12,8 @@ from wattquorum.foundation.identities import SigningKey, address_of, verify_each
 from wattquorum.foundation.quantities import Millis
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.transactions import Body, Payload, sign, transaction_hash
-from wattquorum.replica.replica import Replica
+from wattquorum.replica.replica import Replica, founding_configuration
 from wattquorum.simulation.founding import Founding
-from wattquorum.simulation.host import founding_configuration
 
 STEP_MS = 10
 HOUR = 3_600_000

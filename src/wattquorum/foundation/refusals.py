@@ -211,6 +211,9 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "file_unknown": ("does not belong into a chain folder", "Move it elsewhere."),
     "folder_exists": ("exists and is not empty", "Choose another folder or remove it."),
     "certificate_wrong": ("is not what TLS needs", "Join the community anew, or ask who runs its authority."),
+    "node_failed": ("found a defect in itself", "Report it with the log; start the node again meanwhile."),
+    "node_halted": ("takes part no more", "See why in its status; ask another node meanwhile."),
+    "node_stopped": ("was stopped", "Ask another node, or this one when it runs again."),
     "log_damaged": ("is damaged", "Restore this replica from a backup, or let a new one take its place."),
     "snapshot_missing": ("has no snapshot that is new enough", "Take a snapshot first."),
     "records_foreign": (

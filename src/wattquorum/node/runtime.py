@@ -128,6 +128,9 @@ class Runtime:
                     self._driven.receive(sender, frame, now)
             except Refused as refused:
                 self._halt(refused)
+            except Exception as fault:
+                self._halt(Refused("node_failed", "node", f"{type(fault).__name__}: {fault}"))
+                raise
             self.wake()
 
     def wake(self) -> None:
@@ -145,6 +148,9 @@ class Runtime:
             self._work()
         except Refused as refused:
             self._halt(refused)
+        except Exception as fault:  # a defect: whatever state this left, nothing more is said from it
+            self._halt(Refused("node_failed", "node", f"{type(fault).__name__}: {fault}"))
+            raise
 
     def _work(self) -> None:
         now = self.clock.read()

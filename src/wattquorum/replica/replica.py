@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Committed, Durable, Engine, Message, Restore
 from wattquorum.foundation.codec import Decoder, Record, encode
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
@@ -318,6 +319,12 @@ class Replica:
         if batch:
             data = encode([Forwarded(pending.received.data, pending.attachment) for pending in batch])
             yield Message(leader, _framed(Kind.TRANSACTIONS, data), 0)
+
+
+def founding_configuration(ledger: Ledger) -> Configuration:
+    """The configuration that a chain starts with: its genesis's proposers, of equal power."""
+    addresses = sorted(address_of(ledger.chain_id, bytes.fromhex(key)) for key in ledger.genesis.proposers)
+    return Configuration(0, None, tuple(Voter(address, 1) for address in addresses), (), 0, b"")
 
 
 def _framed(kind: Kind, data: bytes) -> bytes:

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Message
 from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.settings import Settings
@@ -19,7 +18,7 @@ from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis
 from wattquorum.ledger.execution import Ledger
-from wattquorum.replica.replica import Replica, Work
+from wattquorum.replica.replica import Replica, Work, founding_configuration
 from wattquorum.simulation.clock import Clock
 from wattquorum.simulation.disk import Disk
 from wattquorum.simulation.literal import LiteralRaft
@@ -139,9 +138,3 @@ class Host:
         if found:
             self._waiting = deque(message for message in self._waiting if message.after > self.durable)
         return found
-
-
-def founding_configuration(ledger: Ledger) -> Configuration:
-    """The configuration that a chain starts with: its genesis's proposers, of equal power."""
-    addresses = sorted(address_of(ledger.chain_id, bytes.fromhex(key)) for key in ledger.genesis.proposers)
-    return Configuration(0, None, tuple(Voter(address, 1) for address in addresses), (), 0, b"")

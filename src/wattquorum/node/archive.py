@@ -1,0 +1,184 @@
+"""The archive: the chain folder of a node that runs, filled behind its back.
+
+The write-ahead log is what makes a block certain; the archive is what is served, audited and exported. So blocks go
+there in batches, in a thread, and only before the log lets its beginning go must everything be in it. After a restart
+the log tells blocks again that the archive has; after another replica's state was taken over, blocks are missing that
+others still have. They are asked for and put in before anything that follows them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+from wattquorum.foundation.codec import Decoder, Record, Unsigned, encode
+from wattquorum.foundation.identities import SigningKey
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.blocks import decode_block, header_hash, read_rows
+from wattquorum.ledger.execution import Executed
+from wattquorum.ledger.transactions import CommitReadings, Received
+from wattquorum.node.chain_folder import ChainFolder
+
+ANSWER_BYTES_MAX: Final = 4 << 20
+PENDING_MAX: Final = 10_000  # blocks that wait for missing ones; more are let go, and asked for later
+
+
+class Wanted(Record, frozen=True):
+    """Asks a peer for blocks from a height on, as many as fit."""
+
+    first: Unsigned
+    last: Unsigned
+
+
+class Stored(Record, frozen=True):
+    """A block, and the rows beside it."""
+
+    block: bytes
+    rows: tuple[bytes, ...]
+
+
+_wanted: Final = Decoder[Wanted](Wanted, "request for blocks")
+_stored: Final = Decoder[tuple[Stored, ...]](tuple[Stored, ...], "blocks")
+
+
+class Missing(NamedTuple):
+    """Heights of blocks that the archive does not have, though it was given later ones."""
+
+    first: int
+    last: int
+
+
+class Archive:
+    """A chain folder that is written in a thread. Everything is called from one thread, the loop's."""
+
+    __slots__ = ("_folder", "_height", "_pending", "_pool", "_writing", "full")
+
+    def __init__(self, folder: ChainFolder) -> None:
+        self._folder = folder
+        self._height = folder.height  # up to which it is written or being written
+        self._pending: deque[Executed] = deque()  # what follows, perhaps behind a gap
+        self._pool = ThreadPoolExecutor(1, "archive")
+        self._writing: Future[None] | None = None
+        self.full = False
+
+    @property
+    def height(self) -> int:
+        """The last block that is, or is about to be, in the folder."""
+        return self._height
+
+    def add(self, executed: Executed) -> None:
+        """A block that was decided. Refused("diverged") where the folder has another one at its height."""
+        height = executed.block.header.height
+        if height <= self._height:
+            tip = self._folder.tip
+            if tip is not None and height == tip.height and header_hash(executed.block.header) != self._folder.tip_hash:
+                raise Refused("diverged", "block", height, "The chain folder has another block at this height.")
+            return
+        last = self._pending[-1].block.header.height if self._pending else self._height
+        if height > last and len(self._pending) < PENDING_MAX:
+            self._pending.append(executed)
+
+    @property
+    def missing(self) -> Missing | None:
+        """What has to be asked for."""
+        if self._pending and self._pending[0].block.header.height > self._height + 1:
+            return Missing(self._height + 1, self._pending[0].block.header.height - 1)
+        return None
+
+    def write(self) -> None:
+        """Begins to write what follows without a gap, unless a write is under way; looks how the last one ended."""
+        if self._writing is not None:
+            if not self._writing.done():
+                return
+            self._end()
+        batch = self._ready()
+        if batch:
+            self._writing = self._pool.submit(self._folder.append, batch)
+
+    def _ready(self) -> list[Executed]:
+        batch: list[Executed] = []
+        while len(batch) < len(self._pending) and self._pending[len(batch)].block.header.height == (
+            self._height + 1 + len(batch)
+        ):
+            batch.append(self._pending[len(batch)])
+        return batch
+
+    def _end(self) -> None:
+        """Takes over how a write ended. For want of room it is tried again; else raises what it raised."""
+        writing, self._writing = self._writing, None
+        assert writing is not None
+        try:
+            writing.result()
+        except Refused as refused:
+            if refused.code != "disk_full":
+                raise
+            self.full = True
+            return
+        self.full = False
+        self._height = self._folder.height
+        while self._pending and self._pending[0].block.header.height <= self._height:
+            self._pending.popleft()
+
+    def flush(self) -> None:
+        """Returns when everything that it was given is durable; Refused("disk_full") when there is no room for it."""
+        for _ in range(2):
+            self.write()
+            if self._writing is not None:
+                self._end()
+        if self.full:
+            raise Refused("disk_full", "chain", str(self._folder.path))
+
+    # Blocks for others ----------------------------------------------------------------------------------------------
+
+    def request(self) -> bytes:
+        """What to ask a peer; empty when nothing is missing."""
+        missing = self.missing
+        return encode(Wanted(missing.first, missing.last)) if missing is not None else b""
+
+    def answer(self, request: bytes) -> bytes:
+        """Blocks for a peer, as many as fit; Refused for a request that cannot be read."""
+        wanted = _wanted.decode(request)
+        found: list[Stored] = []
+        size = 0
+        if wanted.first <= self._folder.height and (self._writing is None or self._writing.done()):
+            for position, data in self._folder.read(wanted.first):
+                size += len(data)
+                if position.height > wanted.last or (found and size > ANSWER_BYTES_MAX):
+                    break
+                rows = tuple(rows for root in _roots(data) if (rows := self._folder.rows(root)) is not None)
+                found.append(Stored(data, rows))
+        return encode(found)
+
+    def fill(self, answer: bytes) -> None:
+        """Puts in what was missing, as far as it follows on what is there; Refused for what cannot be read."""
+        missing = self.missing
+        if missing is None or (self._writing is not None and not self._writing.done()):
+            return
+        self.write()
+        batch = [Executed(decode_block(each.block), each.block, (), (), each.rows) for each in _stored.decode(answer)]
+        batch = [each for each in batch if missing.first <= each.block.header.height <= missing.last]
+        if batch and batch[-1].block.header.height == missing.last:
+            follows = self._pending[0].block.header
+            if follows.previous != header_hash(batch[-1].block.header):
+                raise Refused("chain_altered", "blocks", missing.last, "Another peer has to be asked.")
+        self._writing = self._pool.submit(self._folder.append, batch) if batch else self._writing
+
+    def close(self, key: SigningKey | None) -> None:
+        """Writes what it has and lets the folder go, its end signed if it is given a founder's key."""
+        try:
+            self.flush()
+        finally:
+            self._pool.shutdown()
+            self._folder.close(key)
+
+
+def _roots(data: bytes) -> Sequence[bytes]:
+    block = decode_block(data)
+    found = []
+    for transaction, receipt in zip(block.transactions, block.receipts, strict=True):
+        payload = Received(transaction).body.payload if read_rows(receipt) else None
+        if isinstance(payload, CommitReadings):
+            found.append(payload.root)
+    return found

@@ -1,0 +1,302 @@
+"""The node: one replica of a community's ledger as a process has it, with its disk, its peers and its clients.
+
+    node.toml       where it listens, and whom it knows
+    ledger.key      the secret seed of the key that it signs blocks with
+    tls/            by which others know it, and it them; see `community`
+    wal/            what its engine must not forget; see `wal`
+    chain/          the chain; see `chain_folder`
+
+A client hands in a signed transaction at any node and is told the receipt when its block is decided, or why there will
+be none. The same transaction may be handed in again: it has one nonce, and what became of it is told again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from wattquorum.consensus.raft.engine import Raft
+from wattquorum.consensus.raft.settings import Settings
+from wattquorum.foundation.identities import SigningKey, Verifier, address_of
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.blocks import Receipt
+from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.transactions import transaction_hash
+from wattquorum.node.archive import Archive
+from wattquorum.node.chain_files import GENESIS
+from wattquorum.node.chain_folder import ChainFolder
+from wattquorum.node.community import TlsFiles, contexts
+from wattquorum.node.runtime import Runtime
+from wattquorum.node.steady_clock import SteadyClock
+from wattquorum.node.transport import Place, Transport
+from wattquorum.node.wal import Wal
+from wattquorum.replica.pool import Limits
+from wattquorum.replica.replica import Replica, Work, founding_configuration
+
+REPLICA, ASK_BLOCKS, BLOCKS = (bytes([kind]) for kind in range(3))  # what a frame between nodes begins with
+RECEIPTS_KEPT: Final = 200_000  # of the last transactions, for who asks again
+ASK_AGAIN_S: Final = 0.5
+TICK_MS: Final = 1_000
+LIVES_BITS: Final = 20  # of a read's number; above them stands when the node started
+
+
+class NodeConfig(NamedTuple):
+    """What a node is told at its start."""
+
+    folder: Path
+    key: SigningKey
+    genesis: bytes
+    listen: Place
+    peers: Mapping[bytes, Place]  # by address, itself included or not
+    tls: TlsFiles
+    settings: Settings = Settings()
+    limits: Limits = Limits()
+    tick_ms: int = TICK_MS
+
+
+class Decided(NamedTuple):
+    """What became of a transaction: the height of its block and its receipt."""
+
+    height: int
+    receipt: Receipt
+
+
+class Node:
+    """A node of a community. `start` it in a running loop, and `stop` it."""
+
+    def __init__(self, config: NodeConfig, verify: Verifier) -> None:
+        """Opens its folder and puts its replica together. Raises what the chain folder and the log are refused for."""
+        self.config = config
+        self.clock = SteadyClock()
+        folder = config.folder / "chain"
+        if (folder / GENESIS).exists():
+            chain = ChainFolder(folder, writing=True)
+        else:
+            chain = ChainFolder.create(folder, config.genesis)
+        try:
+            if chain.genesis_bytes != config.genesis:
+                raise Refused("chain_wrong", "genesis", chain.chain_id, "This folder has another chain.")
+            self.wal = Wal(config.folder / "wal", chain.chain_id)
+        except BaseException:
+            chain.close()
+            raise
+        self.archive = Archive(chain)
+        self.chain_id = chain.chain_id
+        self.chain = chain
+        ledger = Ledger(config.genesis)
+        self.address = address_of(self.chain_id, config.key.public)
+        self.engine = Raft(
+            self.address,
+            founding_configuration(ledger),
+            self.wal.records(),
+            int.from_bytes(os.urandom(8), "big"),
+            self.clock.read(),
+            settings=config.settings,
+        )
+        self.replica = Replica(self.engine, ledger, config.key, verify, config.limits, tick_ms=config.tick_ms)
+        self.transport = Transport(
+            self.address,
+            self.chain_id,
+            contexts(config.tls),
+            config.listen,
+            config.peers,
+            self._on_frames,
+            seed=int.from_bytes(os.urandom(4), "big"),
+        )
+        self.runtime = Runtime(
+            self.replica, self.wal, self.clock, self._send, self._on_work, self._on_halt, self.archive.flush
+        )
+        self.started_s = time.monotonic()
+        self._read = int(self.clock.read()) << LIVES_BITS  # no number of an earlier life
+        self._submitted: dict[bytes, list[asyncio.Future[Decided]]] = {}
+        self._receipts: OrderedDict[bytes, Decided] = OrderedDict()
+        self._reads: dict[int, asyncio.Future[None]] = {}
+        self._asked_s = 0.0
+        self._watchers: list[Callable[[Executed], None]] = []
+        self._halted: asyncio.Future[Refused] | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """The replica's ledger, which may be another one after it took over somebody's state."""
+        return self.replica.ledger
+
+    async def start(self) -> Place:
+        """Listens, connects and takes part. Tells where it listens."""
+        self._halted = asyncio.get_running_loop().create_future()
+        place = await self.transport.start()
+        self.runtime.start()
+        return place
+
+    async def stop(self, *, hand_over: bool = True) -> None:
+        """Hands leadership to another, if it leads and one can take it; then ends. Nothing that was told is lost."""
+        if hand_over and self.engine.leader == self.address and self.halted is None:
+            await self._hand_over()
+        await self.runtime.stop()
+        await self.transport.close()
+        stopped = Refused("node_stopped", "node", self.address)
+        for futures in self._submitted.values():
+            for future in futures:
+                _fail(future, stopped)
+        for read in self._reads.values():
+            _fail(read, stopped)
+        founder = self.config.key.public.hex() in self.chain.genesis.proposers
+        try:
+            self.archive.close(self.config.key if founder and self.halted is None else None)
+        finally:
+            self.wal.close()
+
+    async def _hand_over(self) -> None:
+        voters = sorted(self.engine.configuration.new, key=lambda voter: (-voter.power, voter.replica))
+        connected = {peer.address for peer in self.transport.peers() if peer.connected_since is not None}
+        for voter in voters:
+            if voter.power and voter.replica in connected:
+                try:
+                    self.engine.transfer(voter.replica, self.clock.read())
+                except Refused:
+                    return
+                self.runtime.wake()
+                for _ in range(100):
+                    if self.engine.leader not in (self.address, b""):
+                        return
+                    await asyncio.sleep(0.01)
+                return
+
+    @property
+    def halted(self) -> Refused | None:
+        """Why it takes part no more, if it does not."""
+        return self.runtime.halted
+
+    async def until_halted(self) -> Refused:
+        """Waits until it takes part no more, which it may never."""
+        assert self._halted is not None
+        return await asyncio.shield(self._halted)
+
+    # Clients --------------------------------------------------------------------------------------------------------
+
+    async def submit(self, data: bytes, attachment: bytes | None = None) -> Decided:
+        """Hands in a signed transaction and waits for its receipt.
+
+        Raises Refused for one that cannot be admitted, or that left the pool without a block. When this task is
+        cancelled the transaction may still be decided.
+        """
+        self._check_taking_part()
+        transaction = transaction_hash(data)
+        known = self._receipts.get(transaction)
+        if known is not None:
+            return known
+        waiting = self._submitted.get(transaction)
+        future: asyncio.Future[Decided] = asyncio.get_running_loop().create_future()
+        if waiting is None:
+            refused = self.replica.accept(data, attachment, self.clock.read())
+            if refused is not None and refused.code != "already_pending":
+                raise refused
+            self._submitted[transaction] = [future]
+            self.runtime.wake()
+        else:
+            waiting.append(future)
+        return await future
+
+    async def read(self) -> Ledger:
+        """The ledger, once it shows everything that was decided before now (read index)."""
+        self._check_taking_part()
+        self._read += 1
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.replica.read(self._read, self.clock.read())
+        self._reads[self._read] = future
+        self.runtime.wake()
+        await future
+        return self.ledger
+
+    def _check_taking_part(self) -> None:
+        if self.halted is not None:
+            raise Refused("node_halted", "node", str(self.halted))
+
+    def receipt(self, transaction: bytes) -> Decided | None:
+        """What became of a transaction, if it is one of the last."""
+        return self._receipts.get(transaction)
+
+    def watch(self, watcher: Callable[[Executed], None]) -> Callable[[], None]:
+        """Tells a watcher of every block from now on, in order; call what is returned to end that."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    # What the runtime and the transport tell ------------------------------------------------------------------------
+
+    def _send(self, to: bytes, frame: bytes) -> None:
+        self.transport.send(to, REPLICA + frame)
+
+    def _on_frames(self, sender: bytes, frames: list[bytes]) -> None:
+        for_replica = [frame[1:] for frame in frames if frame[:1] == REPLICA]
+        if for_replica:
+            self.runtime.receive(sender, for_replica)
+        for frame in frames:
+            if frame[:1] != REPLICA:
+                try:
+                    self._on_blocks(sender, frame)
+                except Refused:
+                    continue  # nothing that a correct node sends, or nothing that fits: it is asked for again
+
+    def _on_blocks(self, sender: bytes, frame: bytes) -> None:
+        if frame[:1] == ASK_BLOCKS:
+            self.transport.send(sender, BLOCKS + self.archive.answer(frame[1:]))
+        elif frame[:1] == BLOCKS:
+            self.archive.fill(frame[1:])
+            self._asked_s = 0.0
+            self._keep_archive()
+
+    def _on_work(self, work: Work) -> None:
+        for executed in work.finished:
+            self.archive.add(executed)
+            height = executed.block.header.height
+            for receipt in executed.block.receipts:
+                decided = Decided(height, receipt)
+                self._receipts[receipt.transaction] = decided
+                for future in self._submitted.pop(receipt.transaction, ()):
+                    if not future.done():
+                        future.set_result(decided)
+            for watcher in list(self._watchers):
+                watcher(executed)
+        while len(self._receipts) > RECEIPTS_KEPT:
+            self._receipts.popitem(last=False)
+        for dropped in work.dropped:
+            for future in self._submitted.pop(dropped.transaction, ()):
+                _fail(future, dropped.reason)
+        for read in work.reads:
+            waiting = self._reads.pop(read, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+        if work.finished:
+            self._keep_archive()
+
+    def _keep_archive(self) -> None:
+        """Writes blocks on, and asks peers for those that are missing."""
+        self.archive.write()
+        missing = self.archive.missing
+        now = time.monotonic()
+        if missing is not None and now - self._asked_s > ASK_AGAIN_S:
+            self._asked_s = now
+            connected = [peer.address for peer in self.transport.peers() if peer.connected_since is not None]
+            if connected:
+                self.transport.send(connected[missing.first % len(connected)], ASK_BLOCKS + self.archive.request())
+
+    def _on_halt(self, refused: Refused) -> None:
+        halted = Refused("node_halted", "node", str(refused))
+        for futures in self._submitted.values():
+            for future in futures:
+                _fail(future, halted)
+        self._submitted.clear()
+        for read in self._reads.values():
+            _fail(read, halted)
+        self._reads.clear()
+        if self._halted is not None and not self._halted.done():
+            self._halted.set_result(refused)
+
+
+def _fail(future: asyncio.Future[Decided] | asyncio.Future[None], refused: Refused) -> None:
+    if not future.done():
+        future.set_exception(refused)
