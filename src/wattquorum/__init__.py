@@ -1,3 +1,17 @@
 """WattQuorum: a permissioned ledger for peer-to-peer power trading whose members' standing carries the vote."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wattquorum.api.client import Client as Client
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`Client`, loaded when it is asked for: the command line needs no HTTP."""
+    if name == "Client":
+        from wattquorum.api.client import Client
+
+        return Client
+    raise AttributeError(name)

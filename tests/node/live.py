@@ -134,6 +134,10 @@ class Village:
         assert account is not None
         return account.balance
 
+    def all_have(self, amount: int, client: int = 0) -> bool:
+        """Whether a client has this much wherever a node runs."""
+        return all(self.balance(number, client) == amount for number in self.nodes)
+
     def same(self) -> bool:
         """Whether all that run have the same chain."""
         return len({node.ledger.tip_hash for node in self.nodes.values()}) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_a_transaction_is_told_to_be_done_wherever_it_is_given_and_all_have_it(v
             for number, node in nodes.items():
                 decided = await node.submit(village.deposit(number))
                 assert decided.receipt.outcome is Outcome.DONE
-                await until(lambda number=number: all(village.balance(each, number) == 5 for each in nodes))
+                await until(partial(village.all_have, 5, number))
 
     run(story())
 
@@ -94,7 +95,7 @@ def test_whoever_stops_hands_over_and_restarts_with_all_that_was_told(village: V
                 await village.leader()
                 assert {node.engine.term for node in nodes.values()} == {term + 1}, "nobody had to wait for an election"
                 await village.start(leader)
-                await until(lambda leader=leader, number=number: village.balance(leader) == 5 * (number + 1))
+                await until(partial(village.all_have, 5 * (number + 1)))
         async with village.running() as nodes:
             assert all(not node.halted for node in nodes.values())
             await until(lambda: all(village.balance(number) == 15 for number in nodes))

@@ -134,6 +134,11 @@ class Replica:
         if engine.leader != self._me:  # who leads from the start orders alone, and changes places with nobody
             self._tell_powers(Millis(self._last_ms))
 
+    @property
+    def waiting(self) -> int:
+        """How many transactions wait here and are in no block that was proposed here."""
+        return len(self._pool)
+
     def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Refused | None:
         """Takes a signed transaction and the rows beside it, if it commits to any; None, or why not."""
         try:

@@ -1,0 +1,1 @@
+"""The floor of clients: what a node offers over HTTP, and who asks for it."""

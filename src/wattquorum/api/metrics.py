@@ -1,0 +1,54 @@
+"""Metrics: a node's counters and gauges in the text form that Prometheus reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from wattquorum.consensus.raft.engine import Role
+from wattquorum.node.node import Node
+
+Sample = tuple[str, str, str, dict[str, str], float]  # name, kind, help, labels, value
+
+
+def _samples(node: Node) -> Iterator[Sample]:
+    engine, runtime, transport = node.engine, node.runtime, node.transport
+    yield "term", "gauge", "Term of the consensus", {}, engine.term
+    yield "leader", "gauge", "1 while this node leads", {}, engine.role is Role.LEADER
+    yield "height", "gauge", "Blocks that this node has executed", {}, node.ledger.height
+    yield "archived_height", "gauge", "Blocks in the chain folder", {}, node.archive.height
+    yield "commit_index", "gauge", "Last index known to be committed", {}, engine.commit
+    yield "waiting_transactions", "gauge", "Transactions in the pool that no block has", {}, node.replica.waiting
+    yield "halted", "gauge", "1 when this node takes part no more", {}, node.halted is not None
+    yield "disk_full", "gauge", "1 while the disk has no room", {}, runtime.full or node.archive.full
+    yield "unsynced_records", "gauge", "Records that are not durable yet", {}, runtime.unsynced
+    yield "turns_total", "counter", "Turns of the event loop with work", {}, runtime.turns
+    yield "syncs_total", "counter", "Syncs of the write-ahead log", {}, runtime.syncs
+    yield "sync_seconds_total", "counter", "Time that these took", {}, runtime.sync_ns / 1e9
+    yield "uptime_seconds", "gauge", "Since the start of the process", {}, time.monotonic() - node.started_s
+    yield "clock_apart_seconds", "gauge", "By how much the wall clock is ahead", {}, node.clock.apart_ms / 1e3
+    yield "received_frames_total", "counter", "Frames from peers", {}, transport.received_frames
+    yield "received_bytes_total", "counter", "Bytes in them", {}, transport.received_bytes
+    for reason, count in sorted(transport.turned_away.items()):
+        yield "turned_away_total", "counter", "Connections that were refused", {"reason": reason}, count
+    for peer in transport.peers():
+        labels = {"peer": peer.address.hex()}
+        yield "peer_connected", "gauge", "1 while connected", labels, peer.connected_since is not None
+        yield "peer_round_trip_seconds", "gauge", "Of the last probe", labels, peer.round_trip_s or 0.0
+        yield "peer_backlog_bytes", "gauge", "Bytes that wait to be sent", labels, peer.backlog_bytes
+        yield "peer_dropped_frames_total", "counter", "Frames that were not sent", labels, peer.dropped_frames
+        yield "peer_sent_bytes_total", "counter", "Bytes sent", labels, peer.sent_bytes
+
+
+def exposition(node: Node) -> str:
+    """All of them, each with its help."""
+    lines: list[str] = []
+    told: dict[str, None] = {}
+    for name, kind, what, labels, value in sorted(_samples(node), key=lambda sample: sample[0]):
+        full = f"wattquorum_{name}"
+        if full not in told:
+            told[full] = None
+            lines += [f"# HELP {full} {what}.", f"# TYPE {full} {kind}"]
+        inside = ",".join(f'{key}="{each}"' for key, each in labels.items())
+        lines.append(f"{full}{{{inside}}} {float(value):g}" if inside else f"{full} {float(value):g}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,184 @@
+"""Shapes: what requests and answers of the interface look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wattquorum.foundation.codec import Record, Unsigned
+from wattquorum.node.node import Decided, Node
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitShape:
+    """A signed transaction and the rows beside it, in base64."""
+
+    transaction: str
+    rows: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptShape:
+    """What became of a transaction. Code, field and value are empty unless it was refused."""
+
+    transaction: str
+    height: int
+    outcome: str
+    code: str
+    field: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalShape:
+    """Why something was not done, and what would be admitted."""
+
+    code: str
+    field: str
+    value: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountShape:
+    """An account, after the block at `height`. Money in millionths."""
+
+    address: str
+    name: str
+    owner: str
+    status: str
+    balance: int
+    locked: int
+    nonce: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoterShape:
+    """Who votes with how much power."""
+
+    replica: str
+    power: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerShape:
+    """How this node stands with another."""
+
+    replica: str
+    place: str
+    connected: bool
+    round_trip_ms: float | None
+    backlog_bytes: int
+    dropped_frames: int
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusShape:
+    """How it stands with a node."""
+
+    replica: str
+    chain: str
+    role: str
+    term: int
+    leader: str
+    height: int
+    state: str
+    archived: int
+    commit: int
+    halted: str
+    disk_full: bool
+    clock_apart_ms: int
+    waiting: int
+    version: int
+    joint: bool
+    voters: list[VoterShape]
+    learners: list[str]
+    fewest_in_a_quorum: int
+    most_in_a_quorum: int
+    peers: list[PeerShape]
+    turned_away: dict[str, int]
+
+
+class BatchItem(Record, frozen=True):
+    """A transaction of a batch."""
+
+    transaction: bytes
+    rows: bytes | None
+
+
+class BatchOutcome(Record, frozen=True):
+    """What became of it; height 0 where it is in no block."""
+
+    height: Unsigned
+    outcome: Unsigned
+    code: str
+    field: str
+    value: str
+
+
+def receipt_shape(decided: Decided) -> ReceiptShape:
+    """A receipt as it is told."""
+    receipt = decided.receipt
+    return ReceiptShape(
+        receipt.transaction.hex(),
+        decided.height,
+        receipt.outcome.name.lower(),
+        receipt.code,
+        receipt.field,
+        receipt.value,
+    )
+
+
+def quorum_sizes(powers: list[int]) -> tuple[int, int]:
+    """The fewest and the most members that it takes until more than half of all power is together."""
+    total, sizes = sum(powers), []
+    for order in (sorted(powers, reverse=True), sorted(powers)):
+        held = count = 0
+        for power in order:
+            held, count = held + power, count + 1
+            if 2 * held > total:
+                break
+        sizes.append(count)
+    return sizes[0], sizes[1]
+
+
+def status_shape(node: Node) -> StatusShape:
+    """A node's state as it is told."""
+    engine, ledger = node.engine, node.ledger
+    effective = engine.configuration
+    fewest, most = quorum_sizes([voter.power for voter in effective.new])
+    return StatusShape(
+        node.address.hex(),
+        node.chain_id.hex(),
+        engine.role.value,
+        engine.term,
+        engine.leader.hex(),
+        ledger.height,
+        ledger.digest.hex(),
+        node.archive.height,
+        engine.commit,
+        str(node.halted or ""),
+        node.runtime.full or node.archive.full,
+        node.clock.apart_ms,
+        node.replica.waiting,
+        effective.version,
+        effective.old is not None,
+        [VoterShape(voter.replica.hex(), voter.power) for voter in effective.new],
+        [replica.hex() for replica in effective.learners],
+        fewest,
+        most,
+        [
+            PeerShape(
+                peer.address.hex(),
+                f"{peer.place[0]}:{peer.place[1]}",
+                peer.connected_since is not None,
+                None if peer.round_trip_s is None else round(1_000 * peer.round_trip_s, 3),
+                peer.backlog_bytes,
+                peer.dropped_frames,
+                peer.last_fault,
+            )
+            for peer in node.transport.peers()
+        ],
+        dict(sorted(node.transport.turned_away.items())),
+    )

@@ -1,0 +1,146 @@
+"""A node's configuration: `node.toml` and the files beside it.
+
+    listen = "10.0.0.1:7100"            # for other nodes
+    api = "127.0.0.1:8100"              # for clients
+    [peers]                             # all nodes of the community, by address
+    "1f3a...": "10.0.0.1:7100"
+    [raft]                              # times and bounds of the engine, all optional
+    election_ms = 1000
+
+Keys and certificates are in files of their own, which only their owner can read.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from wattquorum.consensus.raft.settings import Settings
+from wattquorum.foundation.identities import ADDRESS_BYTES, SigningKey
+from wattquorum.foundation.refusals import Refused
+from wattquorum.node.community import TlsFiles
+from wattquorum.node.disk import read_file
+from wattquorum.node.node import TICK_MS, NodeConfig
+from wattquorum.node.transport import Place
+
+CONFIG: Final = "node.toml"
+LEDGER_KEY: Final = "ledger.key"
+GENESIS: Final = "genesis.json"
+TLS: Final = "tls"
+AUTHORITY, CERTIFICATE, TLS_KEY, REVOKED = "authority.pem", "certificate.pem", "key.pem", "revoked.pem"
+PORT_MAX: Final = 65_535
+KEYS: Final = ("listen", "api", "peers", "raft", "tick_ms")
+
+
+class NodeFile(NamedTuple):
+    """What a node.toml says."""
+
+    listen: Place
+    api: Place
+    peers: dict[bytes, Place]
+    settings: Settings
+    tick_ms: int
+
+
+def place(text: object, field: str) -> Place:
+    """A host and a port; Refused("config_invalid") for anything else."""
+    host, _, port = str(text).rpartition(":")
+    if not isinstance(text, str) or not host or not port.isdecimal() or not 0 <= int(port) <= PORT_MAX:
+        raise Refused("config_invalid", field, text, 'Write it as "10.0.0.1:7100".')
+    return host.strip("[]"), int(port)
+
+
+def written(place_: Place) -> str:
+    """A place as it is written in a configuration."""
+    host, port = place_
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parsed(text: str) -> NodeFile:
+    """The content of a node.toml; Refused("config_invalid") with the field."""
+    try:
+        found: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise Refused("config_invalid", CONFIG, fault) from None
+    for key in found:
+        if key not in KEYS:
+            raise Refused("config_invalid", key, "unknown", f"Use {', '.join(KEYS)}.")
+    tick = found.get("tick_ms", TICK_MS)
+    if not isinstance(tick, int) or tick < 0:
+        raise Refused("config_invalid", "tick_ms", tick, "Give whole milliseconds, or 0 for no ticks.")
+    return NodeFile(
+        place(found.get("listen"), "listen"),
+        place(found.get("api"), "api"),
+        _peers(found.get("peers", {})),
+        _settings(found.get("raft", {})),
+        tick,
+    )
+
+
+def _peers(found: object) -> dict[bytes, Place]:
+    if not isinstance(found, dict):
+        raise Refused("config_invalid", "peers", found, "Write a table of addresses and places.")
+    peers = {}
+    for address, where in found.items():
+        try:
+            key = bytes.fromhex(address)
+        except ValueError:
+            key = b""
+        if len(key) != ADDRESS_BYTES:
+            raise Refused("config_invalid", "peers", address, "Give addresses of 40 hexadecimal digits.")
+        peers[key] = place(where, f"peers.{address}")
+    return peers
+
+
+def _settings(found: object) -> Settings:
+    known = [each.name for each in fields(Settings)]
+    if not isinstance(found, dict):
+        raise Refused("config_invalid", "raft", found, "Write a table.")
+    for name, value in found.items():
+        if name not in known or not isinstance(value, int):
+            raise Refused("config_invalid", f"raft.{name}", value, f"Whole numbers for {', '.join(known)}.")
+    return Settings(**found)
+
+
+def composed(listen: Place, api: Place, peers: Mapping[bytes, Place], raft: Mapping[str, int]) -> str:
+    """The text of a node.toml."""
+    lines = [f'listen = "{written(listen)}"', f'api = "{written(api)}"', "", "[peers]"]
+    lines += [f'"{address.hex()}" = "{written(where)}"' for address, where in sorted(peers.items())]
+    lines += ["", "[raft]", *(f"{name} = {value}" for name, value in raft.items())]
+    return "\n".join(lines) + "\n"
+
+
+def read_key(path: Path) -> SigningKey:
+    """A ledger key from its file; Refused("config_invalid")."""
+    try:
+        seed = bytes.fromhex(read_file(path, path.name).decode("ascii").strip())
+    except ValueError:
+        seed = b""
+    if len(seed) != 32:
+        raise Refused("config_invalid", path.name, "it holds no key", "Make one with `wattquorum keys`.")
+    return SigningKey(seed)
+
+
+def tls_files(folder: Path) -> TlsFiles:
+    """Where a node's folder has its certificates."""
+    return TlsFiles(*(folder / TLS / name for name in (AUTHORITY, CERTIFICATE, TLS_KEY, REVOKED)))
+
+
+def load(path: Path) -> tuple[NodeConfig, Place]:
+    """A node's configuration from its node.toml, and where its API listens."""
+    folder = path.parent
+    found = parsed(read_file(path, path.name).decode("utf-8", "replace"))
+    config = NodeConfig(
+        folder,
+        read_key(folder / LEDGER_KEY),
+        read_file(folder / GENESIS, GENESIS),
+        found.listen,
+        found.peers,
+        tls_files(folder),
+        found.settings,
+        tick_ms=found.tick_ms,
+    )
+    return config, found.api
