@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple, Self
 
 import httpx
 
+from wattquorum.api.shapes import BatchItem, BatchOutcome
 from wattquorum.foundation.codec import Decoder, encode
 from wattquorum.foundation.refusals import CODES, Refused
-from wattquorum.api.shapes import BatchItem, BatchOutcome
 
 PAUSE_FIRST_S: Final = 0.02
 PAUSE_MAX_S: Final = 1.0

@@ -214,6 +214,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "config_invalid": ("does not describe a node", "See the operations guide for what a node.toml holds."),
     "request_unreadable": ("cannot be read", "See the interface's schema."),
     "undecided": ("is not decided yet", "Hand the same transaction in again, here or elsewhere; it is decided once."),
+    "address_in_use": ("is where something else listens", "Choose another port, or end what listens there."),
     "node_failed": ("found a defect in itself", "Report it with the log; start the node again meanwhile."),
     "node_halted": ("takes part no more", "See why in its status; ask another node meanwhile."),
     "node_stopped": ("was stopped", "Ask another node, or this one when it runs again."),

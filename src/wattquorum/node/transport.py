@@ -18,7 +18,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import ADDRESS_BYTES, CHAIN_ID_BYTES
@@ -110,10 +110,9 @@ class _Link(asyncio.Protocol):
         self.answered = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=BACKLOG_BYTES_MAX)
-        _hurry(transport)
+        self.transport = found = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        found.set_write_buffer_limits(high=BACKLOG_BYTES_MAX)
+        _hurry(found)
         self.answered = time.monotonic()
         self._peer.connected(self)
 
@@ -304,10 +303,9 @@ class _Inbound(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = found = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self._owner.inbound[self] = None
-        _hurry(transport)
+        _hurry(found)
         self._timer = asyncio.get_running_loop().call_later(HELLO_S, self._turn_away, "silent")
 
     def data_received(self, data: bytes) -> None:

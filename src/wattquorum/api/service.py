@@ -1,0 +1,91 @@
+"""The service: a node and its interface as one process, from its start to its end.
+
+SIGTERM and SIGINT end it cleanly: leadership goes to another, what is under way is written, connections are closed. A
+node that takes part no more stays up and answers with the reason, until somebody ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from wattquorum.api.app import application
+from wattquorum.foundation.identities import Verifier
+from wattquorum.foundation.refusals import Refused
+from wattquorum.node.node import Node, NodeConfig
+from wattquorum.node.transport import Place
+
+Say = Callable[..., None]
+
+
+async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> None:
+    """Runs a node until the process is asked to end. `say` is told events by name, with their circumstances."""
+    node = Node(config, verify)
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_, ended.set)
+    host, port = await node.start()
+    if node.wal.torn is not None:
+        say("torn_tail_cut", file=node.wal.torn.segment.name, byte=node.wal.torn.offset, reason=node.wal.torn.reason)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application(node),
+            host=api[0],
+            port=api[1],
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+        )
+    )
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    serving = loop.create_task(_serve(server))
+    say(
+        "started",
+        replica=node.address.hex(),
+        listen=f"{host}:{port}",
+        api=f"{api[0]}:{api[1]}",
+        chain=node.chain_id.hex(),
+    )
+    watching = [loop.create_task(ended.wait()), serving]
+    halting = loop.create_task(_tell_halt(node, say))
+    try:
+        await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done() and not ended.is_set():
+            raise Refused("address_in_use", "api", f"{api[0]}:{api[1]}")
+    finally:
+        halting.cancel()
+        server.should_exit = True
+        await node.stop()
+        await asyncio.gather(serving, return_exceptions=True)
+        say("stopped", replica=node.address.hex(), height=node.ledger.height)
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    try:
+        await server._serve()
+    except SystemExit:  # how uvicorn says that it cannot listen, having told why
+        return
+
+
+async def _tell_halt(node: Node, say: Say) -> None:
+    refused = await node.until_halted()
+    say("halted", code=refused.code, field=refused.field, value=refused.value, remedy=refused.remedy)
+
+
+def run(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> None:
+    """The same in a loop of its own: uvloop's where it is installed."""
+    if sys.platform != "win32":
+        try:
+            import uvloop
+
+            uvloop.run(serve(config, api, verify, say))
+            return
+        except ModuleNotFoundError:
+            pass
+    asyncio.run(serve(config, api, verify, say))

@@ -1,0 +1,202 @@
+"""`wattquorum up`, `wattquorum node run` and `wattquorum status`: a community of nodes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.parameters import Voting
+
+node_commands = typer.Typer(help="Run one node of a community.", no_args_is_help=True)
+HOST: Final = "127.0.0.1"
+FIRST_PORT: Final = 7100
+REFRESH_S: Final = 1.0
+STOP_S: Final = 15.0
+START_S: Final = 20.0
+SHORT: Final = 8
+
+
+class Engine(StrEnum):
+    """How replicas agree."""
+
+    RAFT = "raft"
+    WEIGHTED_RAFT = "weighted-raft"
+
+    @property
+    def voting(self) -> Voting:
+        """As the ledger's parameter says it."""
+        return Voting.EQUAL if self is Engine.RAFT else Voting.WEIGHTED
+
+
+@node_commands.callback()
+def _only() -> None:
+    """Run one node of a community."""
+
+
+@node_commands.command("run")
+def node_run(
+    config: Annotated[Path, typer.Option(help="The node's node.toml; its keys, certificates and data are beside it.")],
+) -> None:
+    """Run one node until it is ended by SIGTERM or Ctrl-C.
+
+    It writes one JSON object in a line for each event to its standard output. When it is ended it hands leadership
+    to another node and writes what it has; nothing that a client was told is lost, however it ends.
+    """
+    from wattquorum.api.service import run
+    from wattquorum.node.config import load
+    from wattquorum.node.verification import threads
+
+    loaded, api = load(config)
+    with threads() as verify:
+        run(loaded, api, verify, _say)
+
+
+def _say(event: str, **circumstances: object) -> None:
+    sys.stdout.write(json.dumps({"at": round(time.time(), 3), "event": event, **circumstances}) + "\n")
+    sys.stdout.flush()
+
+
+def up(
+    replicas: Annotated[int, typer.Option(min=1, max=50, help="How many nodes.")] = 3,
+    engine: Annotated[
+        Engine, typer.Option(help="weighted-raft: standing carries votes; raft: all votes are equal.")
+    ] = Engine.WEIGHTED_RAFT,
+    folder: Annotated[Path, typer.Option(help="Where the community is, or will be.")] = Path("out/community"),
+    port: Annotated[int, typer.Option(min=1, max=65_000, help="The first of the ports on 127.0.0.1.")] = FIRST_PORT,
+    seconds: Annotated[float | None, typer.Option(help="End by itself after so long.", show_default=False)] = None,
+) -> None:
+    """Start a whole community on this machine: one process for each node, until Ctrl-C.
+
+    The first time its keys, certificates and genesis are made in the folder; later the same community goes on, with
+    as many nodes as it has. The display shows who leads and how far each has come; clients use the addresses of the
+    column `api`. The operator's key is in FOLDER/community/operator.key.
+    """
+    from wattquorum.node.founding import COMMUNITY, found
+
+    console = Console(highlight=False, soft_wrap=True)
+    if not (folder / COMMUNITY).exists():
+        found(folder, folder.name, replicas, engine.voting, HOST, port)
+        console.print(f"founded a community of {replicas} nodes in {folder}")
+    nodes = sorted(folder.glob("node-*"), key=lambda path: int(path.name.removeprefix("node-")))
+    started = [_started(node) for node in nodes]
+    stop_at = None if seconds is None else time.monotonic() + seconds
+    apis = [_api(node) for node in nodes]
+    try:
+        with Live(console=console, refresh_per_second=4) as live:
+            while stop_at is None or time.monotonic() < stop_at:
+                live.update(_table([_asked(api) for api in apis], apis, started))
+                time.sleep(REFRESH_S)
+                ended = [each for each in started if each.poll() is not None]
+                if ended:
+                    log = nodes[started.index(ended[0])] / "node.log"
+                    raise Refused("node_failed", "node", log, "Read its log, and start the community again.")
+    except KeyboardInterrupt:
+        console.print("stopping")
+    finally:
+        _stop(started)
+    console.print(f"stopped; the chains are in {folder}/node-*/chain")
+
+
+def _started(node: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "wattquorum", "node", "run", "--config", str(node / "node.toml")]
+    with (node / "node.log").open("ab") as log:
+        # In a session of its own, so that Ctrl-C reaches this process alone, which ends the nodes in order.
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+
+def _stop(started: Sequence[subprocess.Popen[bytes]]) -> None:
+    for each in started:
+        if each.poll() is None:
+            each.send_signal(signal.SIGTERM)
+    until = time.monotonic() + STOP_S
+    for each in started:
+        try:
+            each.wait(max(until - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            each.kill()
+            each.wait()
+
+
+def _api(node: Path) -> str:
+    from wattquorum.node.config import parsed, written
+
+    return "http://" + written(parsed((node / "node.toml").read_text(encoding="utf-8")).api)
+
+
+def _asked(api: str) -> dict[str, Any] | None:
+    import httpx
+
+    try:
+        found: dict[str, Any] = httpx.get(f"{api}/v1/status", timeout=1.0).json()
+    except (httpx.HTTPError, ValueError):
+        return None
+    return found
+
+
+def status(
+    nodes: Annotated[
+        list[str] | None, typer.Argument(help="Interfaces of nodes. Default: those of out/community.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything that the nodes tell, as JSON.")] = False,
+) -> None:
+    """Show how it stands with nodes: who leads, who votes with how much power, who is connected, what is wrong."""
+    apis = nodes or [_api(node) for node in sorted(Path("out/community").glob("node-*"))]
+    if not apis:
+        raise Refused("file_unreadable", "nodes", "none", "Name a node's interface, such as http://127.0.0.1:7103.")
+    found = [_asked(api) for api in apis]
+    if as_json:
+        sys.stdout.write(json.dumps(dict(zip(apis, found, strict=True)), indent=2) + "\n")
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(_table(found, apis))
+    told = next((each for each in found if each), None)
+    if told is None:
+        raise Refused("node_stopped", "nodes", ", ".join(apis), "Start them with `wattquorum up` or `node run`.")
+    powers = sum(voter["power"] for voter in told["voters"])
+    table = Table("replica", "power", "share", box=None)
+    for voter in sorted(told["voters"], key=lambda voter: -voter["power"]):
+        table.add_row(voter["replica"][:SHORT], f"{voter['power']:,}", f"{100 * voter['power'] / powers:.1f} %")
+    console.print(table)
+    console.print(
+        f"a quorum has {told['fewest_in_a_quorum']} to {told['most_in_a_quorum']} of {len(told['voters'])} members; "
+        f"version {told['version']}{' (joint)' if told['joint'] else ''}"
+    )
+
+
+def _table(
+    found: Sequence[dict[str, Any] | None],
+    apis: Sequence[str],
+    started: Sequence[subprocess.Popen[bytes]] | None = None,
+) -> Table:
+    table = Table("api", "replica", "role", "term", "height", "connected", "waiting", "what is wrong", box=None)
+    for number, (each, api) in enumerate(zip(found, apis, strict=True)):
+        if each is None:
+            state = "does not answer" if started is None or started[number].poll() is not None else "starting"
+            table.add_row(api, "", "", "", "", "", "", state)
+            continue
+        connected = sum(peer["connected"] for peer in each["peers"])
+        wrong = each["halted"] or ("its disk is full" if each["disk_full"] else "")
+        table.add_row(
+            api,
+            each["replica"][:SHORT],
+            each["role"],
+            str(each["term"]),
+            f"{each['height']:,}",
+            f"{connected} of {len(each['peers'])}",
+            f"{each['waiting']:,}",
+            wrong,
+        )
+    return table
