@@ -70,7 +70,7 @@ def _week() -> Recorded:
 def _show(section: Section) -> None:
     print(f"\n{section.title}")
     for line in section.lines:
-        print(f"  {line.name:<44}{line.value:>10,.1f} {line.unit:<12}{line.note}".rstrip())
+        print(f"  {line.name:<44}{line.value:>10,.{2 if line.unit == 'x' else 1}f} {line.unit:<12}{line.note}".rstrip())
 
 
 def told(sections: list[Section]) -> dict[str, object]:

@@ -184,8 +184,12 @@ def inside(copy: str) -> None:
     print(json.dumps([noticed, tried, breaks]))
 
 
+class TooLong(BaseException):
+    """A scenario or a world does not end. Nothing that a world runs takes it for an error of its own."""
+
+
 def _too_long(_signal: int, _frame: object) -> None:
-    raise TimeoutError
+    raise TooLong
 
 
 def _holds(name: str) -> bool:
@@ -194,7 +198,7 @@ def _holds(name: str) -> bool:
     signal.alarm(PATIENCE_S)
     try:
         play((SCENARIOS / f"{name}.txt").read_text(encoding="utf-8"))
-    except Exception:  # noqa: BLE001 - whatever a mutant does, it is noticed
+    except (Exception, TooLong):  # noqa: BLE001 - whatever a mutant does, it is noticed
         return False
     finally:
         signal.alarm(0)
@@ -204,17 +208,20 @@ def _holds(name: str) -> bool:
 def _broken(seed: int) -> str:
     """The invariant that a seed breaks, or the error that it ends with; empty where all holds."""
     from wattquorum.simulation.chaos import Rules, outcome_of  # noqa: PLC0415
+    from wattquorum.simulation.world import ERROR  # noqa: PLC0415
 
     signal.alarm(PATIENCE_S)
     try:
         breach = outcome_of(seed, Rules()).breach
-    except TimeoutError:
+    except TooLong:
         return "no end"
     except Exception as error:  # noqa: BLE001 - whatever a mutant does, it is noticed
         return type(error).__name__
     finally:
         signal.alarm(0)
-    return breach.invariant if breach is not None else ""
+    if breach is None:
+        return ""
+    return breach.found.partition(":")[0] if breach.invariant == ERROR else breach.invariant
 
 
 # What was found -------------------------------------------------------------------------------------------------------
@@ -308,6 +315,9 @@ def main(arguments: Sequence[str]) -> int:
     if asked.inside:
         inside(asked.inside)
         return 0
+    unknown = sorted({*(asked.only or ())} - {mutant.id for mutant in read()})
+    if unknown:
+        parser.error(f"there is no mutant {', '.join(unknown)}")
     mutants = [mutant for mutant in read() if not asked.only or mutant.id in asked.only]
     misplaced = [
         f"{mutant.id}: its text stands {places(mutant)} times in {mutant.file}"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import registry, throughput
-from benchmarks.__main__ import told
+from benchmarks.__main__ import _show, told
 from benchmarks.batches import Batch, settled_on_a_ledger
 from benchmarks.chains import recorded
 from benchmarks.measuring import Line, Section, of_pairs
@@ -102,3 +102,10 @@ def test_a_registry_splits_moves_and_retires_what_its_owners_hold() -> None:
     section = registry.measured(bundles=600, owners=7, actions=50)
     assert [line.name for line in section.lines] == ["splits", "transfers", "retirements", "a bundle, encoded"]
     assert all(line.value > 0 for line in section.lines)
+
+
+def test_a_ratio_is_shown_as_finely_as_its_target_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    _show(Section("a title", [Line("a ratio", 0.024, "x", "target 0.1"), Line("a time", 2.04, "ms")]))
+    _, _, ratio, time = capsys.readouterr().out.splitlines()
+    assert ratio.split()[2:4] == ["0.02", "x"]
+    assert time.split()[2:4] == ["2.0", "ms"]

@@ -6,10 +6,14 @@ All are tried by `make mutants`, which takes too long for every day.
 from __future__ import annotations
 
 import importlib
+import signal
+import time
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from wattquorum.simulation.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_SCENARIO = ("no_rollback", "older_term_committed", "own_vote_counted_early")
@@ -59,3 +63,29 @@ def test_a_mutant_that_nothing_notices_is_wrong_unless_it_is_explained(mutants: 
     assert mutants.wrong(unexplained, noticed) == ""
     elsewhere = noticed._replace(scenarios=("figure_7", "one_member"))
     assert mutants.wrong(unexplained, elsewhere) == "not caught by figure_8, but by figure_7 and 1 more"
+
+
+def test_a_mutant_that_does_not_exist_cannot_be_tried(mutants: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        mutants.main(["--only", "no_floor", "mistyped"])
+    assert ended.value.code == 2
+    assert "there is no mutant mistyped" in capsys.readouterr().err
+
+
+def test_an_error_in_a_world_notices_a_mutant_by_its_name(mutants: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_world: World, _client: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(World, "_submit", fails)
+    assert mutants._broken(0) == "KeyError"
+
+    def waits(_world: World, _client: int) -> None:
+        time.sleep(5)
+
+    monkeypatch.setattr(World, "_submit", waits)
+    monkeypatch.setattr(mutants, "PATIENCE_S", 1)
+    before = signal.signal(signal.SIGALRM, mutants._too_long)
+    try:
+        assert mutants._broken(0) == "no end"
+    finally:
+        signal.signal(signal.SIGALRM, before)

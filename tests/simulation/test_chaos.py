@@ -10,6 +10,9 @@ from typing import Final
 
 import pytest
 
+from wattquorum.simulation.chaos import Rules, nature_of
+from wattquorum.simulation.world import ERROR, World
+
 SEEDS: Final = "0:200"
 
 
@@ -64,9 +67,41 @@ def test_joint_same_seeds_pass_where_the_literal_rules_elect_two_leaders_and_los
         (("--trace",), "--trace"),
         (("--nodes", "101"), "--nodes"),
         (("--engine", "paxos"), "--engine"),
+        (("--jobs", "0"), "--jobs"),
+        (("--seed", "1", "--seeds", "0:3"), "--seeds"),
     ],
 )
 def test_wrong_usage_ends_with_two_and_says_what_was_wrong(arguments: tuple[str, ...], said: str) -> None:
     done = chaos(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_an_error_ends_its_own_world_and_is_told_with_its_seed_and_the_events_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_world: World, _host: None, _number: int) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(World, "_on_client", fails)
+    outcome = World(3, nature_of(3, Rules())).run()
+    assert outcome.seed == 3
+    assert outcome.breach is not None
+    assert outcome.breach.invariant == ERROR
+    assert outcome.breach.found.startswith("KeyError: 'lost' (in fails, test_chaos.py:")
+    assert outcome.breach.story[-1].split()[2] == "client"
+
+
+def test_a_host_that_is_down_gets_no_frame() -> None:
+    world, lines = World(13, nature_of(13, Rules())), list[str]()
+    world.on_event = lines.append
+    world.run()
+    down: dict[str, bool] = {}
+    missed = 0
+    for line in lines:
+        host, _, did = line.partition(" ms  ")[2].partition(" ")[2].partition(" ")
+        if did in ("start", "crash"):
+            down[host] = did == "crash"
+        assert not (did.startswith("gets from") and down[host]), line
+        missed += did.startswith("misses from") and down[host]
+    assert missed

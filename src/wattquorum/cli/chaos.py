@@ -15,6 +15,7 @@ from wattquorum.foundation.refusals import Refused
 BROKEN: Final = 1
 SEEDS: Final = re.compile(r"(\d+):(\d+)")
 TOLD_MAX: Final = 3  # failures told with their events
+ALL_SEEDS: Final = "0:200"
 SHOWN: Final = 40  # of the last events before a failure
 
 
@@ -26,7 +27,9 @@ class EngineName(StrEnum):
 
 def chaos(
     engine: Annotated[EngineName, typer.Option(help="Whose protocol is tried.")] = EngineName.RAFT,  # noqa: ARG001 - one so far
-    seeds: Annotated[str, typer.Option(help="From the first to before the last, as in 0:200.")] = "0:200",
+    seeds: Annotated[
+        str | None, typer.Option(help=f"From the first to before the last; {ALL_SEEDS} if not given.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="One seed alone, instead of --seeds.", min=0)] = None,
     nodes: Annotated[
         int, typer.Option(help="How many replicas every world has; 0: from 3 to 9, drawn by its seed.", min=0, max=100)
@@ -35,7 +38,7 @@ def chaos(
         bool, typer.Option("--literal", help="Document A's own rules: weights at hand, that change at once.")
     ] = False,
     trace: Annotated[bool, typer.Option("--trace", help="With --seed: print every event.")] = False,
-    jobs: Annotated[int, typer.Option(help="Processes; -1: one for each processor.")] = -1,
+    jobs: Annotated[int, typer.Option(help="Processes; -1: one for each processor.", min=-1)] = -1,
 ) -> None:
     """Try a protocol in worlds where networks, disks, clocks and machines fail, and say which invariant broke, if any.
 
@@ -46,19 +49,23 @@ def chaos(
     from joblib import Parallel, delayed
 
     from wattquorum.simulation.chaos import Rules, nature_of, outcome_of
-    from wattquorum.simulation.world import World
+    from wattquorum.simulation.world import ERROR, World
 
     console = Console(highlight=False, soft_wrap=True)
     rules = Rules(nodes, literal)
     if trace and seed is None:
         raise Refused("out_of_range", "--trace", "without --seed", "Name the seed whose events are to be printed.")
+    if seed is not None and seeds is not None:
+        raise Refused("out_of_range", "--seeds", f"{seeds} beside --seed {seed}", "Give one of the two.")
+    if jobs == 0:
+        raise Refused("out_of_range", "--jobs", jobs, "Name how many processes, or -1.")
     if seed is not None:
         world = World(seed, nature_of(seed, rules))
         if trace:
-            world.on_event = lambda event: console.print(world.told(event), markup=False)
+            world.on_event = lambda line: console.print(line, markup=False)
         outcomes = [world.run()]
     else:
-        wanted = _range(seeds)
+        wanted = _range(ALL_SEEDS if seeds is None else seeds)
         with Progress(
             TextColumn("worlds"),
             BarColumn(),
@@ -80,7 +87,8 @@ def chaos(
     broken_ones = [outcome for outcome in outcomes if outcome.breach is not None]
     for outcome in broken_ones[:TOLD_MAX]:
         assert outcome.breach is not None
-        console.print(f"seed {outcome.seed} breaks {outcome.breach.invariant}: {outcome.breach.found}", markup=False)
+        what = "ends with an" if outcome.breach.invariant == ERROR else "breaks"
+        console.print(f"seed {outcome.seed} {what} {outcome.breach.invariant}: {outcome.breach.found}", markup=False)
         if not trace:
             for line in outcome.breach.story[-SHOWN:]:
                 console.print(f"  {line}", markup=False)

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
 from wattquorum.consensus.engine import Durable
@@ -40,6 +42,7 @@ SHOWN_EVENTS: Final = 60
 READY_TRIES: Final = 3
 CONSERVED: Final = "I14"  # what a ledger refuses to go on from
 DIVERGED: Final = "I7"
+ERROR: Final = "error"  # no invariant: something raised what nothing should
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +134,11 @@ class World(Course):
             self.clients.append(Client(founding.member_keys[number], ledger.chain_id, member, asks, endless=False))
         self.checkers = Checkers(ledger, [host.address for host in self.hosts], joint=nature.joint)
         self._hash = hashlib.sha256()
-        self._recent: deque[Event] = deque(maxlen=SHOWN_EVENTS)
+        self._recent: deque[tuple[Event, bool]] = deque(maxlen=SHOWN_EVENTS)  # and whether it is missed
         self._reads: dict[tuple[int, int, int], int] = {}  # (host, its life, read): what it must see
         self._read = 0
         self._frozen = False
-        self.on_event: Callable[[Event], None] | None = None
+        self.on_event: Callable[[str], None] | None = None
 
     def _clock(self, chance: Chance, number: int) -> Clock:
         own = chance.stream(f"clock {number}")
@@ -158,6 +161,8 @@ class World(Course):
             breach = Breach(
                 CONSERVED if refused.code == "conservation_broken" else DIVERGED, str(refused), self.story()
             )
+        except Exception as error:  # noqa: BLE001 - whatever it is, this seed found it and others have to be tried
+            breach = Breach(ERROR, _raised(error), self.story())
         return Outcome(
             self.seed,
             breach,
@@ -186,20 +191,25 @@ class World(Course):
         what = event.what
         detail = hashlib.sha256(what[2]).hexdigest() if event.kind == "frame" else repr(what)
         self._hash.update(f"{event.at} {event.kind} {event.host} {detail}\n".encode())
-        self._recent.append(event)
+        missed = event.kind == "frame" and not self._arrives(*what)
+        self._recent.append((event, missed))
         if self.on_event is not None:
-            self.on_event(event)
+            self.on_event(self.told(event, missed=missed))
+
+    def _arrives(self, sender: int, receiver: int, _: bytes) -> bool:
+        return self.hosts[receiver].runs and self.network.reaches(sender, receiver)
 
     def story(self) -> tuple[str, ...]:
         """The last events in order, one line each."""
-        return tuple(self.told(event) for event in self._recent)
+        return tuple(self.told(event, missed=missed) for event, missed in self._recent)
 
-    def told(self, event: Event) -> str:
-        """An event as a line that a person reads."""
+    def told(self, event: Event, *, missed: bool) -> str:
+        """An event as a line that a person reads; `missed`: a frame for a host that is down or cut off from it."""
         at = f"{event.at:>7} ms  "
         if event.kind == "frame":
             sender, _, frame = event.what
-            return f"{at}{_name(event.host)} gets from {_name(sender)}: {describe(frame)}"
+            verb = "misses" if missed else "gets"
+            return f"{at}{_name(event.host)} {verb} from {_name(sender)}: {describe(frame)}"
         who = _name(event.host) if event.host >= 0 else ""
         about = "" if event.what is None else f" {event.what}"
         return f"{at}{who} {event.kind}{about}".rstrip()
@@ -456,6 +466,12 @@ class Verified:
                 verdict = self._verdicts[check] = is_signed(check)
             found.append(verdict)
         return found
+
+
+def _raised(error: Exception) -> str:
+    """What was raised, and where."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} (in {where.name}, {PurePath(where.filename).name}:{where.lineno})"
 
 
 def _name(number: int) -> str:
