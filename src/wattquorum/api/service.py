@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -32,7 +33,7 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
     host, port = await node.start()
     if node.wal.torn is not None:
         say("torn_tail_cut", file=node.wal.torn.segment.name, byte=node.wal.torn.offset, reason=node.wal.torn.reason)
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             application(node),
             host=api[0],
@@ -43,7 +44,6 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
             timeout_graceful_shutdown=2,
         )
     )
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     serving = loop.create_task(_serve(server))
     say(
         "started",
@@ -66,9 +66,18 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
         say("stopped", replica=node.address.hex(), height=node.ledger.height)
 
 
+class _Server(uvicorn.Server):
+    """Serves, and leaves signals to the service: the node ends first."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing."""
+        yield
+
+
 async def _serve(server: uvicorn.Server) -> None:
     try:
-        await server._serve()
+        await server.serve()
     except SystemExit:  # how uvicorn says that it cannot listen, having told why
         return
 
