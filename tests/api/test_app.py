@@ -31,7 +31,7 @@ def village(tmp_path: Path) -> Village:
 
 @asynccontextmanager
 async def asking(node: Node) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=application(node))
+    transport = httpx.ASGITransport(app=application(node))  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://node", timeout=20) as client:
         yield client
 

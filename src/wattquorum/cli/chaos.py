@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -16,6 +19,7 @@ BROKEN: Final = 1
 SEEDS: Final = re.compile(r"(\d+):(\d+)")
 TOLD_MAX: Final = 3  # failures told with their events
 ALL_SEEDS: Final = "0:200"
+LINES: Final = 10  # of progress where there is no terminal
 SHOWN: Final = 40  # of the last events before a failure
 
 
@@ -66,23 +70,19 @@ def chaos(
         outcomes = [world.run()]
     else:
         wanted = _range(ALL_SEEDS if seeds is None else seeds)
-        with Progress(
-            TextColumn("worlds"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[broken]}"),
-            console=Console(stderr=True),
-            transient=True,
-        ) as progress:
-            task = progress.add_task("worlds", total=len(wanted), broken="")
-            outcomes = []
-            for outcome in Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
-                delayed(outcome_of)(each, rules) for each in wanted
-            ):
-                outcomes.append(outcome)
-                broken = sum(each.breach is not None for each in outcomes)
-                progress.update(task, advance=1, broken=f"{broken} broken" if broken else "")
+        workers = min(jobs if jobs > 0 else os.cpu_count() or 1, len(wanted))
+        outcomes = []
+        with _progress(len(wanted)) as done:
+            try:
+                for outcome in Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)(
+                    delayed(outcome_of)(each, rules) for each in wanted
+                ):
+                    outcomes.append(outcome)
+                    done(sum(each.breach is not None for each in outcomes))
+            except KeyboardInterrupt:
+                held = sum(each.breach is None for each in outcomes)
+                console.print(f"{len(outcomes)} of {len(wanted)} seeds were tried, {held} of them held")
+                raise
     outcomes.sort(key=lambda outcome: outcome.seed)
     broken_ones = [outcome for outcome in outcomes if outcome.breach is not None]
     for outcome in broken_ones[:TOLD_MAX]:
@@ -102,12 +102,34 @@ def chaos(
         console.print(f"trace {outcomes[0].trace}")
     total = [sum(values) for values in zip(*(outcome.counts for outcome in outcomes), strict=True)]
     events, blocks, elections, versions, crashes, world_ms = total or [0] * 6
+    changes = "weights that change at every block" if literal else f"{versions} changes of power"
     console.print(
         f"{len(outcomes)} seeds, {len(broken_ones)} broken: {events} events, {blocks} blocks, {elections} elections, "
-        f"{versions} changes of power, {crashes} crashes in {world_ms // 1_000} simulated seconds"
+        f"{changes}, {crashes} crashes in {world_ms // 1_000} simulated seconds"
     )
     if broken_ones:
         raise typer.Exit(BROKEN)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Shows how many worlds are done, and how many of them broke; a line now and then where there is no terminal."""
+    errors = Console(stderr=True, highlight=False)
+    tried = 0
+    if not errors.is_terminal:
+
+        def line(broken: int) -> None:
+            nonlocal tried
+            tried += 1
+            if tried * LINES // total > (tried - 1) * LINES // total:
+                errors.print(f"{tried} of {total} worlds, {broken} broken")
+
+        yield line
+        return
+    columns = (TextColumn("worlds"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[broken]}"), console=errors, transient=True) as progress:
+        task = progress.add_task("worlds", total=total, broken="")
+        yield lambda broken: progress.update(task, advance=1, broken=f"{broken} broken" if broken else "")
 
 
 def _again(hosts: int, literal: bool) -> str:

@@ -13,6 +13,7 @@ from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.quantities import MILLION
+from wattquorum.ledger.parameters import Voting
 from wattquorum.simulation.literal import LiteralRaft
 from wattquorum.simulation.network import Weather
 from wattquorum.simulation.world import Nature, Outcome, World
@@ -30,6 +31,7 @@ TROUBLES: Final = (
 )
 HALF: Final = MILLION // 2
 LEASED: Final = MILLION // 4
+EQUALS: Final = MILLION // 16
 ONLY_PARTICIPATION: Final = {
     f"{side}_{name}": MILLION if name == "participation" else 0
     for side, names in (
@@ -86,6 +88,7 @@ def nature_of(seed: int, rules: Rules) -> Nature:
             "epoch_ms": chance.pick((1_000, 2_000)),
             "rho": 40_000_000,
             "probation_days": 0,
+            **_voting(Chance(seed).stream("voting")),
         },
         spares=spares,
         removals=removals,
@@ -98,6 +101,15 @@ def nature_of(seed: int, rules: Rules) -> Nature:
         linger_ms=0 if rules.literal else Chance(seed).stream("linger").pick((0, 0, 2, 10)),
         amnesia_ppm=0 if rules.literal else Chance(seed).stream("amnesia").pick((0, 0, 100_000, 300_000)),
     )
+
+
+def _voting(chance: Chance) -> dict[str, int]:
+    """By which rules standing becomes power: now and then all are equal, more or fewer may be lost, or powers cling."""
+    return {
+        "voting": int(Voting.EQUAL if chance.happens(EQUALS) else Voting.WEIGHTED),
+        "voters_lost": chance.pick((0, 0, 1, 2, 3)),
+        "hysteresis": chance.pick((0, 10_000, 10_000, 50_000)),
+    }
 
 
 def _membership(chance: Chance, voters: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from wattquorum.consensus.configuration import Configuration, Voter
@@ -23,10 +24,12 @@ from wattquorum.ledger.accounts import reserved
 from wattquorum.ledger.blocks import Header, Outcome, Round, header_hash
 from wattquorum.ledger.conservation import Books
 from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.rounds import decode_evidence
 from wattquorum.ledger.seats import Seat, Validator
 from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import ReadyValidator, Received
+from wattquorum.standing.power import tolerance_default, tolerance_max, total_power
 
 
 class Broken(Exception):
@@ -136,12 +139,14 @@ class Checkers:
         "_vectors",
         "_versions",
         "acknowledged",
+        "parameters",
         "shadows",
     )
 
     def __init__(self, ledger: Ledger, addresses: Sequence[bytes], *, joint: bool) -> None:
         """`joint`: configurations stand in entries, so that I4 to I6 and the quorums behind a commit can be judged."""
         self._joint = joint
+        self.parameters = ledger.parameters  # they stay as the genesis has them
         self._addresses = addresses  # of the hosts
         self._leaders: dict[int, bytes] = {}  # by term
         self._led: dict[tuple[int, int], None] = {}  # (host, term) whose leader was checked
@@ -270,11 +275,12 @@ class Checkers:
             self._installs[index, term] = after.version
 
     def _powers(self, configuration: Configuration) -> None:
-        """I6, as far as a configuration shows it: the loss of a third stops nobody, where three or more vote."""
+        """I6, as far as a configuration shows it: as many as may be lost stop nobody, and the total is exact."""
         powers = sorted((voter.power for voter in configuration.new), reverse=True)
-        most = powers[: max(1, (len(powers) - 1) // 3)]
-        if len(powers) >= 3:
-            must(2 * sum(most) < sum(powers), "I6", f"{len(most)} voters hold {sum(most)} of {sum(powers)}")
+        most = powers[: lost_at_most(self.parameters, len(powers))]
+        must(2 * sum(most) < sum(powers), "I6", f"{len(most)} voters hold {sum(most)} of {sum(powers)}")
+        total = len(powers) if max(powers) == 1 else total_power(len(powers))
+        must(sum(powers) == total, "I6", f"powers add up to {sum(powers)} and not to {total}")
 
     def _commits(self, host: int, engine: Raft) -> None:
         """I3: what is committed never changes, and when it becomes so a quorum's disks have it."""
@@ -329,7 +335,12 @@ class Checkers:
                 self._asked_to_vote[body.payload.replica] = None
             self._books.enter(facts, receipt.transfers, block.header.time_ms)
         if height == ledger.height:
-            self._vectors.setdefault(ledger.configuration.version, ledger.configuration)
+            newest = ledger.configuration
+            if newest.version not in self._vectors:
+                self._vectors[newest.version] = newest
+                before = self._vectors.get(newest.version - 1)
+                if before is None or before.new != newest.new:
+                    self._order(ledger, newest)
             self._seats(ledger)
             self._books.check(ledger.state, reserved(ledger.chain_id))
 
@@ -342,6 +353,16 @@ class Checkers:
             must(named == due, "I5", f"{len(due)} replicas have the seat of a {seat.name}, and {len(named)} are named")
         uncalled = sum(replica not in self._asked_to_vote for replica in voting)
         must(not uncalled, "I5", f"{uncalled} voters never asked for it")
+
+    def _order(self, ledger: Ledger, newest: Configuration) -> None:
+        """I6: who has more standing has no less power. In these worlds standing is participation, of who has a member."""
+        seats: dict[bytes, Validator] = dict(ledger.state.items(Table.VALIDATOR))
+        by_weight = sorted(
+            (seats[voter.replica].participation if seats[voter.replica].member else 0, voter.power)
+            for voter in newest.new
+        )
+        for (lighter, less), (heavier, more) in pairwise(by_weight):
+            must(less <= more or lighter == heavier, "I6", f"{heavier} points have {more} of power, {lighter} {less}")
 
     def _evidence(self, header: Header) -> None:
         """I7: evidence is of a block of the same leader and term, and of the shape that execution asks for (A-12)."""
@@ -377,6 +398,13 @@ class Checkers:
         """A read was answered that had to show every block up to `sees`."""
         must(ledger.height >= sees, "I3", f"a read showed block {ledger.height}, and {sees} was acknowledged before it")
         must(ledger.tip_hash == self._blocks[ledger.height], "I7", f"a read showed another block {ledger.height}")
+
+
+def lost_at_most(parameters: Parameters, voters: int) -> int:
+    """How many of so many voters may fail at once."""
+    if parameters.voters_lost:
+        return min(parameters.voters_lost, tolerance_max(voters))
+    return tolerance_default(voters)
 
 
 def _voters(configuration: Configuration) -> tuple[Voter, ...]:

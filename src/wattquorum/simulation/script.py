@@ -146,6 +146,11 @@ def _no_tail(scene: Scene) -> None:
     scene.settings = Settings(trailing_max=0, chunk_bytes=4)
 
 
+@_sentence("leases last {number} ms")
+def _leases(scene: Scene, milliseconds: int) -> None:
+    scene.settings = Settings(lease_ms=milliseconds)
+
+
 @_sentence("a frame holds one entry")
 def _small_frames(scene: Scene) -> None:
     scene.settings = Settings(append_bytes_max=1)

@@ -19,7 +19,7 @@ from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
 from wattquorum.consensus.engine import Durable
-from wattquorum.consensus.raft.engine import Role
+from wattquorum.consensus.raft.engine import Raft, Role
 from wattquorum.consensus.raft.messages import from_frame
 from wattquorum.consensus.raft.records import Ballot, decode_record
 from wattquorum.consensus.raft.settings import Settings
@@ -29,14 +29,13 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.transactions import ReadyValidator
 from wattquorum.replica.replica import Kind, Work, read_frame
-from wattquorum.simulation.checkers import Broken, Checkers, must
+from wattquorum.simulation.checkers import Broken, Checkers, lost_at_most, must
 from wattquorum.simulation.clients import Client
 from wattquorum.simulation.clock import Clock
 from wattquorum.simulation.course import Course, Event
 from wattquorum.simulation.founding import Founding
 from wattquorum.simulation.host import EngineOf, Host, Plan
 from wattquorum.simulation.network import Network, Weather
-from wattquorum.standing.power import tolerance_default
 
 SHOWN_EVENTS: Final = 60
 READY_TRIES: Final = 3
@@ -134,7 +133,9 @@ class World(Course):
             self.clients.append(Client(founding.member_keys[number], ledger.chain_id, member, asks, endless=False))
         self.checkers = Checkers(ledger, [host.address for host in self.hosts], joint=nature.joint)
         self._hash = hashlib.sha256()
-        self._recent: deque[tuple[Event, bool]] = deque(maxlen=SHOWN_EVENTS)  # and whether it is missed
+        self._recent: deque[tuple[Event | str, bool]] = deque(maxlen=SHOWN_EVENTS)  # and whether it is missed
+        self._roles: dict[int, tuple[str, int]] = {}  # by host, as told last
+        self._decided = 0  # up to which index, as told last
         self._reads: dict[tuple[int, int, int], int] = {}  # (host, its life, read): what it must see
         self._read = 0
         self._frozen = False
@@ -192,16 +193,27 @@ class World(Course):
         detail = hashlib.sha256(what[2]).hexdigest() if event.kind == "frame" else repr(what)
         self._hash.update(f"{event.at} {event.kind} {event.host} {detail}\n".encode())
         missed = event.kind == "frame" and not self._arrives(*what)
-        self._recent.append((event, missed))
+        if event.kind == "client" and not self.clients[what].waits_for:
+            return  # it has nothing to say
+        if event.kind != "trouble":  # what kind it is and whom it hits is told when it is known
+            self._tell(event, missed=missed)
+
+    def _tell(self, told: Event | str, *, missed: bool = False) -> None:
+        """Something for the story, and for who listens; no part of the trace."""
+        line = f"{self.now:>7} ms  {told}" if isinstance(told, str) else ""
+        self._recent.append((line or told, missed))
         if self.on_event is not None:
-            self.on_event(self.told(event, missed=missed))
+            self.on_event(self._line(line or told, missed=missed))
+
+    def _line(self, told: Event | str, *, missed: bool) -> str:
+        return told if isinstance(told, str) else self.told(told, missed=missed)
 
     def _arrives(self, sender: int, receiver: int, _: bytes) -> bool:
         return self.hosts[receiver].runs and self.network.reaches(sender, receiver)
 
     def story(self) -> tuple[str, ...]:
         """The last events in order, one line each."""
-        return tuple(self.told(event, missed=missed) for event, missed in self._recent)
+        return tuple(self._line(event, missed=missed) for event, missed in self._recent)
 
     def told(self, event: Event, *, missed: bool) -> str:
         """An event as a line that a person reads; `missed`: a frame for a host that is down or cut off from it."""
@@ -242,12 +254,22 @@ class World(Course):
         assert host.engine is not None
         self.checkers.stepped(host.number, host.engine, host.address, work.records)
         self._lose_votes(host, work.records)
+        self._tell_of(host.number, host.engine)
         for executed in work.finished:
             self.checkers.executed(executed, host.replica.ledger)
             self._tell_clients(host, executed.block.header.height, [r.transaction for r in executed.block.receipts])
         for read in work.reads:
             sees = self._reads.pop((host.number, host.crashes, read), 0)
             self.checkers.read(host.replica.ledger, sees)
+
+    def _tell_of(self, host: int, engine: Raft) -> None:
+        role = engine.role.value, engine.term
+        if self._roles.get(host) != role:
+            self._roles[host] = role
+            self._tell(f"{_name(host)} is a {role[0]} of term {role[1]}")
+        if engine.role is Role.LEADER and engine.commit > self._decided:
+            self._decided = engine.commit
+            self._tell(f"{_name(host)} knows that everything up to entry {engine.commit} is decided")
 
     # Clients --------------------------------------------------------------------------------------------------------
 
@@ -304,6 +326,7 @@ class World(Course):
             return
         kind = self._troubles.pick(self.nature.troubles)
         getattr(self, f"_make_{kind}")()
+        self._tell(f"trouble: {kind.replace('_', ' ')}, so that {self._cuts()}")
         self.put(self.now + self._troubles.between(*self.nature.trouble_ms), "trouble")
 
     def _victim(self) -> Host:
@@ -312,6 +335,11 @@ class World(Course):
         if leaders and self._troubles.happens(500_000):
             return self._troubles.pick(leaders)
         return self._troubles.pick(self.hosts)
+
+    def _cuts(self) -> str:
+        hosts = range(len(self.hosts))
+        cut = [f"{one}>{other}" for one in hosts for other in hosts if not self.network.reaches(one, other)]
+        return f"nothing comes through {' '.join(cut)}" if cut else "everybody reaches everybody"
 
     def _make_crash(self) -> None:
         for _ in range(self._troubles.between(1, 2)):
@@ -398,7 +426,9 @@ class World(Course):
             self.put(until, "resume", host.number)
 
     def _on_resume(self, host: Host, _: None) -> None:
+        """It may still believe that it leads; what it is asked now must not be answered by what it had before."""
         host.paused = False
+        self._ask(host)
 
     def _on_heal(self, _host: None, _what: None) -> None:
         self.network.heal()
@@ -422,7 +452,7 @@ class World(Course):
         doomed = list(self.hosts)
         self._troubles.shuffle(doomed)
         voters_min = self.nature.hosts - self.nature.spares - self.nature.removals
-        del doomed[self._troubles.below(tolerance_default(voters_min) + 1) :]
+        del doomed[self._troubles.below(lost_at_most(self.checkers.parameters, voters_min) + 1) :]
         self._heap = [event for event in self._heap if event.kind != "start"]
         heapq.heapify(self._heap)
         for host in self.hosts:

@@ -398,7 +398,6 @@ class Raft:
         if self._leadership is not None:
             self._reads.extend(self._leadership.unconfirmed(self._me))
             self._leadership = None
-            self._evidence.clear()
         self._role, self._votes = Role.FOLLOWER, {}
         if leader != self._leader:
             self._leader = leader
