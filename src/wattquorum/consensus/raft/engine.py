@@ -80,6 +80,7 @@ class Raft:
         "_leader",
         "_leadership",
         "_log",
+        "_life",
         "_me",
         "_now",
         "_outbox",
@@ -145,6 +146,8 @@ class Raft:
         self._unanswered: dict[int, None] = {}  # asked of the leader
         self._asked_ms = self._now  # when it was asked last
         self._ready: deque[tuple[int, int]] = deque()  # (index to be applied first, read)
+        # Answers to reads of its former lives may still be under way, and its driver may count reads from 1 again.
+        self._life = Chance(seed).stream(f"life from {position} at {self._now}").bits() >> 1
         self._known: dict[int, Configuration] = {}  # what the driver computed, by version
         self._heaviest: tuple[bytes, int] = (NOBODY, 0)  # and for how many installed configurations
         self._wait_for_campaign()
@@ -211,9 +214,10 @@ class Raft:
                     self._campaign(transfer=True)
             case AskRead():
                 if self._leadership is not None and message.term == self.term:
-                    self._ask_read(message.read, sender)
+                    self._ask_read(message.read, sender, message.life)
             case GiveRead():
-                if message.term == self.term and message.read in self._unanswered:
+                own = (message.term, message.life) == (self.term, self._life) and sender == self._leader
+                if own and message.read in self._unanswered:
                     del self._unanswered[message.read]
                     self._ready.append((message.index, message.read))
 
@@ -639,7 +643,7 @@ class Raft:
         while self._reads and self._leader:
             read = self._reads.popleft()
             if self._leadership is not None:
-                self._ask_read(read, self._me)
+                self._ask_read(read, self._me, self._life)
             else:
                 self._ask_leader([read])
 
@@ -647,13 +651,13 @@ class Raft:
         self._asked_ms = self._now
         for read in reads:
             self._unanswered[read] = None
-            self._outbox.request(self._leader, AskRead(self.term, read))
+            self._outbox.request(self._leader, AskRead(self.term, read, self._life))
 
-    def _ask_read(self, read: int, by: bytes) -> None:
+    def _ask_read(self, read: int, by: bytes, life: int) -> None:
         leadership = self._leadership
         assert leadership is not None
         if leadership.waiting_reads < self._settings.reads_max:
-            leadership.ask_read(read, by, self._now)
+            leadership.ask_read(read, by, life, self._now)
         self._advance()
 
     # Configurations -------------------------------------------------------------------------------------------------

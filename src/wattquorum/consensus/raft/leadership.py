@@ -31,6 +31,7 @@ class Asked(NamedTuple):
 
     read: int
     by: bytes  # who asked
+    life: int  # of who asked
     sees: int  # the index up to which it must see
     round: int  # which a quorum has to answer
 
@@ -87,7 +88,7 @@ class Leadership:
         self._arrivals = 0
         self._stored: dict[bytes, int] = {}
         self._asked: deque[Asked] = deque()
-        self._asking: dict[tuple[bytes, int], None] = {}  # (who asked, read) of these
+        self._asking: dict[tuple[bytes, int, int], None] = {}  # (who asked, its life, read) of these
         self._cooled_ms = now  # no transfer of its own accord before this
         self.handover: Handover | None = None
         self.progress: dict[bytes, Progress] = {}
@@ -260,20 +261,20 @@ class Leadership:
         since = max(self._heard_since(self._log.configuration, now), self._began_ms)
         return now - since > self._settings.election_ms
 
-    def ask_read(self, read: int, by: bytes, now: int) -> None:
+    def ask_read(self, read: int, by: bytes, life: int, now: int) -> None:
         """A read wants to see everything that is committed: it waits for the answers to a round yet to begin (6.4).
 
         While nothing of its own term is committed, it waits for that: only then does the leader know what is. One that
         waits already is not asked again, and hurries no round: heartbeats make followers repeat themselves.
         """
-        if (by, read) in self._asking:
+        if (by, life, read) in self._asking:
             return
-        self._asking[by, read] = None
+        self._asking[by, life, read] = None
         index = max(self._commit, self.began)
         if self._leased and now - self._heard_since(self._log.configuration, now) <= self._settings.lease_ms:
-            self._asked.append(Asked(read, by, index, 0))
+            self._asked.append(Asked(read, by, life, index, 0))
             return
-        self._asked.append(Asked(read, by, index, self._round + 1))
+        self._asked.append(Asked(read, by, life, index, self._round + 1))
         self._hurried = True
 
     def answered_reads(self) -> list[Asked]:
@@ -286,9 +287,9 @@ class Leadership:
         found = []
         while self._asked and self._asked[0].round <= confirmed:
             asked = self._asked.popleft()
-            del self._asking[asked.by, asked.read]
+            del self._asking[asked.by, asked.life, asked.read]
             if asked.by != self._me:
-                self._outbox.promise(asked.by, GiveRead(self._term, asked.read, asked.sees))
+                self._outbox.promise(asked.by, GiveRead(self._term, asked.read, asked.sees, asked.life))
             found.append(asked)
         return found
 

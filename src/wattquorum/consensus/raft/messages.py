@@ -93,6 +93,7 @@ class AskRead(Record, frozen=True, tag=8):
     term: Unsigned
     read: Unsigned
 
+    life: Unsigned = 0  # of the sender since its last restart: numbers of reads may begin anew with it
 
 class GiveRead(Record, frozen=True, tag=9):
     """The read may answer once everything up to `index` is applied."""
@@ -101,6 +102,7 @@ class GiveRead(Record, frozen=True, tag=9):
     read: Unsigned
     index: Unsigned
 
+    life: Unsigned = 0  # in which it was asked
 
 RaftMessage = AskVote | GiveVote | Append | Stored | Chunk | Chunked | Campaign | AskRead | GiveRead
 _messages: Final = Decoder[RaftMessage](RaftMessage, "Raft message")
