@@ -132,7 +132,8 @@ class Leadership:
                 raise AssertionError("entries were let go of without a snapshot that covers them")
             progress.send_snapshot(base)
         if progress.snapshot is not None:
-            self._send_chunk(peer, progress, progress.snapshot)
+            self._send_chunk(peer, progress, progress.snapshot, self._settings.chunk_bytes)
+            progress.sent_chunk(self._round)
             return
         assert previous is not None
         entries = self._log.entries(progress.next, self._settings.append_bytes_max)
@@ -143,8 +144,8 @@ class Leadership:
         if entries or progress.pace is Pace.PROBE:
             progress.sent(at + len(entries))
 
-    def _send_chunk(self, peer: bytes, progress: Progress, base: Base) -> None:
-        data = base.state[progress.offset : progress.offset + self._settings.chunk_bytes]
+    def _send_chunk(self, peer: bytes, progress: Progress, base: Base, size: int) -> None:
+        data = base.state[progress.offset : progress.offset + size]
         self._outbox.request(
             peer,
             Chunk(
@@ -161,7 +162,11 @@ class Leadership:
         progress.sent(base.index)
 
     def beat(self, now: int, base: Base | None) -> None:
-        """Begins a round and sends everybody a frame of it: a heartbeat, or again the chunk that is out."""
+        """Begins a round and sends everybody a small frame of it.
+
+        Who gets a snapshot is sent a chunk of nothing: its answer tells whether the one before it came. To send that
+        again without being asked would fill a link on which it takes longer than from one heartbeat to the next.
+        """
         self._round += 1
         self._rounds.append((self._round, now))
         while now - self._rounds[0][1] > self._settings.election_ms:  # an answer to it would prove nothing any more
@@ -170,7 +175,9 @@ class Leadership:
         self._slots.measure()
         for peer, progress in self.progress.items():
             previous = self._log.term_at(progress.next - 1)
-            if progress.pace is Pace.SNAPSHOT or previous is None:
+            if progress.snapshot is not None:
+                self._send_chunk(peer, progress, progress.snapshot, 0)
+            elif previous is None:
                 self._send(peer, progress, base)
             else:
                 at = progress.next - 1
@@ -212,7 +219,7 @@ class Leadership:
         """A follower's answer to a part of a snapshot."""
         progress = self.heard(peer, message.round, now)
         if progress is not None:
-            progress.wants_chunk(message.index, message.offset)
+            progress.wants_chunk(message.index, message.offset, message.round)
 
     def durable(self, index: int) -> None:
         """Its own entries up to this index survive a crash: from now on it counts itself for them."""
