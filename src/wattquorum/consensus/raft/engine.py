@@ -46,6 +46,7 @@ from wattquorum.foundation.refusals import Refused
 
 NOBODY: Final = b""
 BACKOFF_MAX: Final = 8  # times all slots that a candidate which keeps failing draws from at most
+TERMS_AHEAD_MAX: Final = 1 << 32  # more elections than these nobody missed: such a term would use up all there are
 
 
 class Role(Enum):
@@ -79,8 +80,8 @@ class Raft:
         "_known",
         "_leader",
         "_leadership",
-        "_log",
         "_life",
+        "_log",
         "_me",
         "_now",
         "_outbox",
@@ -145,9 +146,9 @@ class Raft:
         self._reads: deque[int] = deque()  # asked here, not asked of a leader yet
         self._unanswered: dict[int, None] = {}  # asked of the leader
         self._asked_ms = self._now  # when it was asked last
-        self._ready: deque[tuple[int, int]] = deque()  # (index to be applied first, read)
         # Answers to reads of its former lives may still be under way, and its driver may count reads from 1 again.
         self._life = Chance(seed).stream(f"life from {position} at {self._now}").bits() >> 1
+        self._ready: deque[tuple[int, int]] = deque()  # (index to be applied first, read)
         self._known: dict[int, Configuration] = {}  # what the driver computed, by version
         self._heaviest: tuple[bytes, int] = (NOBODY, 0)  # and for how many installed configurations
         self._wait_for_campaign()
@@ -192,11 +193,13 @@ class Raft:
     # Inputs ---------------------------------------------------------------------------------------------------------
 
     def receive(self, sender: bytes, frame: bytes, now: Millis, /) -> None:
-        """A frame from another replica. One that cannot be read is dropped."""
+        """A frame from another replica. One that no correct replica can have sent is dropped."""
         self._now = int(now)
         try:
             message = from_frame(frame)
         except Refused:
+            return
+        if message.term > self.term + TERMS_AHEAD_MAX:
             return
         match message:
             case AskVote():
@@ -586,7 +589,7 @@ class Raft:
         if self._incoming is None or self._incoming[0].index != message.index:
             self._incoming = message, bytearray()
         first, data = self._incoming
-        if message.offset == len(data):
+        if message.offset == len(data) and message.offset + len(message.data) <= first.size:
             data += message.data
         if len(data) < first.size:
             self._outbox.promise(sender, Chunked(self.term, message.round, message.index, len(data)))

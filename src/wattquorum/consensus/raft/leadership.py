@@ -159,7 +159,6 @@ class Leadership:
                 data,
             ),
         )
-        progress.sent(base.index)
 
     def beat(self, now: int, base: Base | None) -> None:
         """Begins a round and sends everybody a small frame of it.
@@ -192,8 +191,8 @@ class Leadership:
     # Answers --------------------------------------------------------------------------------------------------------
 
     def heard(self, peer: bytes, round_: int, now: int) -> Progress | None:
-        """A follower answered a round of this term; None for one that is not fed any more."""
-        progress = self.progress.get(peer)
+        """A follower answered a round of this term; None for one that is not fed any more, or a round yet to begin."""
+        progress = self.progress.get(peer) if round_ <= self._round else None
         if progress is not None and round_ > progress.answered:
             progress.answered = round_
             place = round_ - self._rounds[0][0]
@@ -204,7 +203,9 @@ class Leadership:
         return progress
 
     def stored(self, peer: bytes, message: Stored, now: int) -> None:
-        """A follower's answer to entries or a heartbeat."""
+        """A follower's answer to entries or a heartbeat. Nobody has stored what this log has not."""
+        if message.fits and message.index > self._log.last:
+            return
         progress = self.heard(peer, message.round, now)
         if progress is None:
             return

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from wattquorum.consensus.configuration import Configuration
+from wattquorum.consensus.configuration import Configuration, check
 from wattquorum.consensus.raft.entries import Entry, Kind, configuration_of
 from wattquorum.foundation.codec import Decoder, Record, Unsigned, encode
+from wattquorum.foundation.refusals import Refused
 
 
 class AskVote(Record, frozen=True, tag=1):
@@ -92,8 +93,8 @@ class AskRead(Record, frozen=True, tag=8):
 
     term: Unsigned
     read: Unsigned
-
     life: Unsigned = 0  # of the sender since its last restart: numbers of reads may begin anew with it
+
 
 class GiveRead(Record, frozen=True, tag=9):
     """The read may answer once everything up to `index` is applied."""
@@ -101,8 +102,8 @@ class GiveRead(Record, frozen=True, tag=9):
     term: Unsigned
     read: Unsigned
     index: Unsigned
-
     life: Unsigned = 0  # in which it was asked
+
 
 RaftMessage = AskVote | GiveVote | Append | Stored | Chunk | Chunked | Campaign | AskRead | GiveRead
 _messages: Final = Decoder[RaftMessage](RaftMessage, "Raft message")
@@ -111,13 +112,19 @@ to_frame: Final = encode
 
 
 def from_frame(frame: bytes) -> RaftMessage:
-    """A message from its frame; Refused("encoding_unreadable" or "encoding_noncanonical") for anything else.
+    """A message from its frame; Refused for anything that no correct replica sends, whatever its log.
 
-    Configurations in it are read as well: an entry that a log cannot take up must not get that far.
+    Configurations in it are read as well, and terms compared: an entry that a log cannot take up must not get that far.
     """
     message = _messages.decode(frame)
     if isinstance(message, Append):
+        before = message.previous
         for entry in message.entries:
+            if not before <= entry.term <= message.term:
+                raise Refused("out_of_range", "entry.term", entry.term, f"From {before} to {message.term}.")
+            before = entry.term
             if entry.kind is Kind.CONFIGURATION:
-                configuration_of(entry)
+                check(configuration_of(entry))
+    elif isinstance(message, Chunk):
+        check(message.configuration)
     return message
