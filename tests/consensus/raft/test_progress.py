@@ -51,6 +51,18 @@ def test_while_it_replicates_it_sends_ahead_of_the_answers_up_to_a_window() -> N
     assert not progress.may_send(3)
 
 
+def test_a_large_entry_takes_the_place_of_several_frames_in_the_window() -> None:
+    progress = replicating(match=3)
+    progress.sent(4, 5)
+    assert not progress.may_send(5)
+    progress.stored(4, 2)
+    assert progress.may_send(1)
+    progress.sent(5, 5)
+    progress.misfit(5, 4)
+    progress.stored(4, 3)
+    assert progress.may_send(1), "it was forgotten with what was under way"
+
+
 def test_a_misfit_while_probing_goes_back_to_where_logs_may_agree() -> None:
     progress = Progress(9, 0)
     progress.sent(9)

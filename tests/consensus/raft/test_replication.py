@@ -521,6 +521,15 @@ def test_raft_has_nothing_judged() -> None:
     assert caught.value.code == "input_unexpected"
 
 
+def test_a_follower_that_is_behind_is_sent_no_more_at_once_than_a_window_of_frames() -> None:
+    bench = Bench(THREE, settings=Settings(append_bytes_max=10, inflight_max=4, proposals_max=100))
+    bench.reign()
+    bench.propose(*[bytes(20)] * 9)
+    assert [append.index for append in bench.said(Append, to=B)] == [1, 2]
+    bench.store(B, index=2)
+    assert [append.index for append in bench.said(Append, to=B)] == [3]
+
+
 # Frames
 
 

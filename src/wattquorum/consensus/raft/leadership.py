@@ -142,7 +142,8 @@ class Leadership:
             peer, Append(self._term, self._round, at, previous, self._commit, entries, self._slots.measured_ms)
         )
         if entries or progress.pace is Pace.PROBE:
-            progress.sent(at + len(entries))
+            size = sum(len(entry.payload) for entry in entries)
+            progress.sent(at + len(entries), max(1, size // self._settings.append_bytes_max))
 
     def _send_chunk(self, peer: bytes, progress: Progress, base: Base, size: int) -> None:
         data = base.state[progress.offset : progress.offset + size]

@@ -28,6 +28,7 @@ class Progress:
         "_arrivals",
         "_chunk_round",
         "_inflight",
+        "_inflight_frames",
         "_paused",
         "answered",
         "answered_ms",
@@ -48,19 +49,21 @@ class Progress:
         self.offset = 0  # from where it wants more of the snapshot
         self._paused = False  # while it probes or gets a snapshot: a frame is out
         self._chunk_round = 0  # in which the last chunk was sent
-        self._inflight: deque[int] = deque()  # the last index of each frame with entries that it did not answer
+        self._inflight: deque[tuple[int, int]] = deque()  # what it did not answer: last index, as how many frames
+        self._inflight_frames = 0
         self._arrivals: deque[tuple[int, int]] = deque()  # (match, when in the order of all answers), ascending
 
     def may_send(self, inflight_max: int) -> bool:
         """Whether it may be sent more now."""
         if self.pace is Pace.REPLICATE:
-            return len(self._inflight) < inflight_max
+            return self._inflight_frames < inflight_max
         return not self._paused
 
-    def sent(self, last: int) -> None:
-        """A frame with entries up to `last` is on its way."""
+    def sent(self, last: int, frames: int = 1) -> None:
+        """A frame with entries up to `last` is on its way; one with a large entry counts as several."""
         if self.pace is Pace.REPLICATE:
-            self._inflight.append(last)
+            self._inflight.append((last, frames))
+            self._inflight_frames += frames
             self.next = last + 1
         else:
             self._paused = True
@@ -71,8 +74,8 @@ class Progress:
 
     def stored(self, index: int, arrival: int) -> bool:
         """It has everything up to `index`. Tells whether that is news."""
-        while self._inflight and self._inflight[0] <= index:
-            self._inflight.popleft()
+        while self._inflight and self._inflight[0][0] <= index:
+            self._inflight_frames -= self._inflight.popleft()[1]
         if self.pace is not Pace.REPLICATE and (self.snapshot is None or index >= self.snapshot.index):
             self.pace, self.snapshot, self._paused = Pace.REPLICATE, None, False
             self.next = max(index, self.match) + 1
@@ -91,13 +94,16 @@ class Progress:
             return
         self.pace = Pace.PROBE
         self.next = max(min(index, retry + 1), self.match + 1)
-        self._inflight.clear()
-        self._paused = False
+        self._forget_inflight()
 
     def send_snapshot(self, base: Base) -> None:
         """What it needs is gone from the log: it gets the state instead."""
         self.pace, self.snapshot, self.offset = Pace.SNAPSHOT, base, 0
+        self._forget_inflight()
+
+    def _forget_inflight(self) -> None:
         self._inflight.clear()
+        self._inflight_frames = 0
         self._paused = False
 
     def wants_chunk(self, index: int, offset: int, round_: int) -> None:
