@@ -401,7 +401,9 @@ class Leadership:
         powers = {voter.replica: voter.power for voter in self._log.configuration.new}
         gap = powers[heaviest] - powers.get(self._me, 0)
         progress = self.progress.get(heaviest)
-        caught_up = progress is not None and progress.match >= self._commit
+        if progress is None or now - progress.answered_ms > self._settings.election_ms:
+            return False  # it may be dead, and nobody orders while it is asked
+        caught_up = progress.match >= self._commit
         return caught_up and gap * len(powers) * 1_000_000 > self._settings.heaviest_margin_ppm * sum(powers.values())
 
     @property
