@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.consensus.raft.bench import A, B, Bench, C, nothing, of, payload
+from tests.consensus.raft.bench import A, B, Bench, C, ask, nothing, of, payload
 from wattquorum.consensus.engine import Restore
 from wattquorum.consensus.raft.engine import Role
 from wattquorum.consensus.raft.entries import configuration_entry
-from wattquorum.consensus.raft.messages import Append, Campaign, Chunk, Chunked, Stored
+from wattquorum.consensus.raft.messages import Append, Campaign, Chunk, Chunked, GiveVote, Stored
 from wattquorum.consensus.raft.records import kept
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.codec import changed
@@ -180,6 +180,19 @@ def test_7_a_whole_snapshot_replaces_the_log_and_is_handed_out_and_kept() -> Non
     assert bench.engine.configuration == JOINT
     again = Bench(THREE, [bench.records[-1]])
     assert (again.engine.configuration, again.restores, again.engine.term) == (JOINT, [Restore(5, STATE)], 1)
+
+
+def test_7_a_vote_survives_a_snapshot_that_came_after_it() -> None:
+    bench = Bench(THREE)
+    bench.now = bench.settings.election_ms
+    bench.hear(C, ask(1, 6, 1))
+    install(bench)
+    assert bench.records[-1].origin
+    again = Bench(THREE, bench.records[-1:])
+    again.now = again.settings.election_ms
+    again.hear(B, ask(1, 6, 1))
+    again.hear(C, ask(1, 6, 1))
+    assert [vote.granted for vote in again.said(GiveVote)] == [False, True]
 
 
 def test_7_what_follows_a_snapshot_is_handed_out_after_it() -> None:
