@@ -145,7 +145,7 @@ class Engine(Protocol):
     def read(self, read: int, now: Millis, /) -> None:
         """A read wants to see everything that was decided before now.
 
-        Its number was never used here, not even before a restart: an answer to that one may still be under way.
+        Its number is used once; after a restart numbers may begin anew.
         """
 
     def transfer(self, to: bytes, now: Millis, /) -> None:

@@ -42,7 +42,6 @@ REPLICA, ASK_BLOCKS, BLOCKS = (bytes([kind]) for kind in range(3))  # what a fra
 RECEIPTS_KEPT: Final = 200_000  # of the last transactions, for who asks again
 ASK_AGAIN_S: Final = 0.5
 TICK_MS: Final = 1_000
-LIVES_BITS: Final = 20  # of a read's number; above them stands when the node started
 
 
 class NodeConfig(NamedTuple):
@@ -112,7 +111,7 @@ class Node:
             self.replica, self.wal, self.clock, self._send, self._on_work, self._on_halt, self.archive.flush
         )
         self.started_s = time.monotonic()
-        self._read = int(self.clock.read()) << LIVES_BITS  # no number of an earlier life
+        self._read = 0
         self._submitted: dict[bytes, list[asyncio.Future[Decided]]] = {}
         self._receipts: OrderedDict[bytes, Decided] = OrderedDict()
         self._reads: dict[int, asyncio.Future[None]] = {}

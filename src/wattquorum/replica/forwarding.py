@@ -1,8 +1,9 @@
 """Forwarding: what came to a replica that does not order is sent to the one that does.
 
 Each transaction is sent once when it comes, and again while it is in no block after some time: frames get lost, and a
-leader may have dropped it. When another leads, everything that waits is due to it. A block's worth of work is done for
-what came and what is due, never for everything that waits.
+leader may have dropped it; but no more than a frame in that time, since a leader that is slower than what comes would
+get slower by having to read everything again. When another leads, everything that waits is due to it. A block's worth
+of work is done for what came and what is due, never for everything that waits.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ FORWARD_AGAIN_MS: Final = 1_000  # what was sent to the leader and is in no bloc
 class Forwarding:
     """Which of the waiting transactions the leader has yet to be sent."""
 
-    __slots__ = ("_due", "_sent")
+    __slots__ = ("_again_ms", "_due", "_sent")
 
     def __init__(self) -> None:
         self._due: deque[bytes] = deque()  # by hash, in the order in which they came
         self._sent: deque[tuple[int, bytes]] = deque()  # and when, in order
+        self._again_ms = 0  # when something was sent again
 
     def came(self, transaction: bytes) -> None:
         """A transaction waits from now on."""
@@ -37,10 +39,7 @@ class Forwarding:
 
     def batch(self, pool: Pool, now: int) -> list[Pending]:
         """What goes into the next frame to the leader, in order."""
-        lost: list[bytes] = []
-        while self._sent and now - self._sent[0][0] >= FORWARD_AGAIN_MS:
-            lost.append(self._sent.popleft()[1])
-        self._due.extendleft(reversed(lost))  # first, since later ones of the same senders need them
+        self._send_again(pool, now)
         found: list[Pending] = []
         size = 0
         while self._due:
@@ -53,3 +52,14 @@ class Forwarding:
                 self._sent.append((now, self._due[0]))
             self._due.popleft()
         return found
+
+    def _send_again(self, pool: Pool, now: int) -> None:
+        if now - self._again_ms < FORWARD_AGAIN_MS:
+            return
+        size = 0
+        while self._sent and now - self._sent[0][0] >= FORWARD_AGAIN_MS and size < FORWARD_BYTES_MAX:
+            pending = pool.get(self._sent.popleft()[1])
+            if pending is not None:
+                self._again_ms = now
+                self._due.append(pending.received.hash)
+                size += pending.size

@@ -355,7 +355,7 @@ class Checkers:
         must(not uncalled, "I5", f"{uncalled} voters never asked for it")
 
     def _order(self, ledger: Ledger, newest: Configuration) -> None:
-        """I6: who has more standing has no less power. In these worlds standing is participation, of who has a member."""
+        """I6: who has more standing has no less power. Standing is participation here, of who has a member."""
         seats: dict[bytes, Validator] = dict(ledger.state.items(Table.VALIDATOR))
         by_weight = sorted(
             (seats[voter.replica].participation if seats[voter.replica].member else 0, voter.power)

@@ -13,7 +13,7 @@ import hashlib
 import heapq
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
@@ -137,7 +137,7 @@ class World(Course):
         self._roles: dict[int, tuple[str, int]] = {}  # by host, as told last
         self._decided = 0  # up to which index, as told last
         self._reads: dict[tuple[int, int, int], int] = {}  # (host, its life, read): what it must see
-        self._read = 0
+        self._asked: dict[tuple[int, int], int] = {}  # by (host, its life): how many reads began there
         self._frozen = False
         self.on_event: Callable[[str], None] | None = None
 
@@ -311,12 +311,16 @@ class World(Course):
         self._step(host)
 
     def _ask(self, host: Host) -> None:
-        """Begins a read: it must show every block that anybody was told of before."""
+        """Begins a read: it must show every block that anybody was told of before.
+
+        Every life of a host counts its reads from 1, so that answers to a former one would be taken if they could.
+        """
         if host.replica is None or host.paused:
             return
-        self._read += 1
-        self._reads[host.number, host.crashes, self._read] = self.checkers.acknowledged
-        host.replica.read(self._read, self.local(host))
+        life = host.number, host.crashes
+        self._asked[life] = read = self._asked.get(life, 0) + 1
+        self._reads[*life, read] = self.checkers.acknowledged
+        host.replica.read(read, self.local(host))
         self._step(host)
 
     # Trouble --------------------------------------------------------------------------------------------------------
@@ -463,7 +467,7 @@ class World(Course):
                 self.put(self.now, "start", host.number)
 
     def _progress(self) -> None:
-        """I13: every client is answered twice more, and all that live end with one ledger."""
+        """I13: every client is answered twice more, all that live end with one ledger, and their reads are answered."""
         goals = [client.done + 2 if client.endless else 0 for client in self.clients]
         end = self.now + self.nature.liveness_ms
         while any(client.done < goal for client, goal in zip(self.clients, goals, strict=True)):
@@ -472,6 +476,10 @@ class World(Course):
         while len(dict.fromkeys(ledger.height for ledger in self._members_ledgers())) > 1:
             must(self.now < end, "I13", "ledgers stay apart without faults")
             self.happen_until(self.now + 10)
+        waiting = list(self._reads_of_members())
+        while any(read in self._reads for read in waiting):
+            must(self.now < end, "I13", "a read waits for ever without faults")
+            self.happen_until(self.now + 10)
 
     def _members_ledgers(self) -> list[Ledger]:
         """The ledgers of all that live and vote or learn, by the ledger that is furthest. Others are sent nothing."""
@@ -479,6 +487,14 @@ class World(Course):
         configuration = max((ledger for _, ledger in alive), key=lambda ledger: ledger.height).configuration
         members = [*(voter.replica for voter in configuration.new), *configuration.learners]
         return [ledger for address, ledger in alive if address in members]
+
+    def _reads_of_members(self) -> Iterator[tuple[int, int, int]]:
+        """The reads that wait at hosts which live and vote or learn, in this life of theirs."""
+        ledgers = self._members_ledgers()
+        for number, life, read in self._reads:
+            host = self.hosts[number]
+            if host.replica is not None and host.crashes == life and any(host.replica.ledger is one for one in ledgers):
+                yield number, life, read
 
 
 class Verified:

@@ -177,6 +177,11 @@ class Bench:
         """The role as a question, which a type checker does not take as answered for good."""
         return self.engine.role is role
 
+    @property
+    def life(self) -> int:
+        """What tells its reads from those that it asked before it was restarted."""
+        return self.engine._life
+
     # Whole stories
 
     @property

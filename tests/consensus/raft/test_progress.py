@@ -51,6 +51,18 @@ def test_while_it_replicates_it_sends_ahead_of_the_answers_up_to_a_window() -> N
     assert not progress.may_send(3)
 
 
+def test_a_large_entry_takes_the_place_of_several_frames_in_the_window() -> None:
+    progress = replicating(match=3)
+    progress.sent(4, 5)
+    assert not progress.may_send(5)
+    progress.stored(4, 2)
+    assert progress.may_send(1)
+    progress.sent(5, 5)
+    progress.misfit(5, 4)
+    progress.stored(4, 3)
+    assert progress.may_send(1), "it was forgotten with what was under way"
+
+
 def test_a_misfit_while_probing_goes_back_to_where_logs_may_agree() -> None:
     progress = Progress(9, 0)
     progress.sent(9)
@@ -94,17 +106,35 @@ def test_a_snapshot_goes_chunk_by_chunk_and_ends_when_it_has_it() -> None:
     progress.sent(4)
     progress.send_snapshot(BASE)
     assert (progress.pace, progress.offset, progress.may_send(64)) == (Pace.SNAPSHOT, 0, True)
-    progress.sent(5)
+    progress.sent_chunk(1)
     assert not progress.may_send(64)
-    progress.wants_chunk(4, 3)  # of another snapshot
+    progress.wants_chunk(4, 3, 1)  # of another snapshot
+    progress.wants_chunk(5, 5, 1)  # nothing lies there
     assert (progress.offset, progress.may_send(64)) == (0, False)
-    progress.wants_chunk(5, 3)
+    progress.wants_chunk(5, 3, 1)
     assert (progress.offset, progress.may_send(64)) == (3, True)
     progress.misfit(4, 2)
     progress.stored(3, 2)
     assert [progress.pace, progress.snapshot] == [Pace.SNAPSHOT, BASE]
     progress.stored(5, 3)
     assert (progress.pace, progress.snapshot, progress.match, progress.next) == (Pace.REPLICATE, None, 5, 6)
+
+
+def test_a_chunk_goes_again_only_when_a_later_round_shows_that_it_did_not_come() -> None:
+    progress = replicating(match=2)
+    progress.send_snapshot(BASE)
+    progress.sent_chunk(1)
+    progress.wants_chunk(5, 3, 1)
+    progress.sent_chunk(2)
+    for offset, round_ in ((3, 1), (0, 1), (3, 2)):  # the first one came twice; what was asked before this one
+        progress.wants_chunk(5, offset, round_)
+        progress.stored(3, 2)  # or an answer to entries is late
+        assert (progress.offset, progress.may_send(64)) == (3, False)
+    progress.wants_chunk(5, 3, 3)
+    assert (progress.offset, progress.may_send(64)) == (3, True)
+    progress.sent_chunk(3)
+    progress.wants_chunk(5, 0, 4)  # it was restarted
+    assert (progress.offset, progress.may_send(64)) == (0, True)
 
 
 def test_old_answers_are_no_news() -> None:

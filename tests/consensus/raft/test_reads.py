@@ -92,15 +92,16 @@ def test_6_4_a_follower_asks_its_leader_what_its_reads_must_see() -> None:
     bench = Bench(THREE)
     read(bench, 7)
     bench.follow(B, 1, payload(1))
-    assert bench.said(AskRead, to=B) == [AskRead(1, 7)]
-    bench.hear(B, GiveRead(0, 7, 0), GiveRead(1, 8, 0))
-    bench.hear(B, GiveRead(1, 7, 1))
+    assert bench.said(AskRead, to=B) == [AskRead(1, 7, bench.life)]
+    bench.hear(B, GiveRead(0, 7, 0, bench.life), GiveRead(1, 8, 0, bench.life))
+    bench.hear(C, GiveRead(1, 7, 0, bench.life))  # it does not lead
+    bench.hear(B, GiveRead(1, 7, 1, bench.life))
     assert bench.reads == []
     bench.follow(B, 1, committed=1)
     assert bench.reads == []
     bench.apply()
     assert bench.reads == [7]
-    bench.hear(B, GiveRead(1, 7, 1))
+    bench.hear(B, GiveRead(1, 7, 1, bench.life))
     assert bench.reads == [7]
 
 
@@ -125,7 +126,7 @@ def test_6_4_whoever_leads_next_is_asked_again() -> None:
     read(bench, 7)
     bench.told()
     bench.follow(C, 2, nothing(2))
-    assert bench.said(AskRead, to=C) == [AskRead(2, 7)]
+    assert bench.said(AskRead, to=C) == [AskRead(2, 7, bench.life)]
 
 
 def test_6_4_what_may_have_been_lost_is_asked_again_after_an_election_timeout_and_not_with_each_heartbeat() -> None:
@@ -137,7 +138,7 @@ def test_6_4_what_may_have_been_lost_is_asked_again_after_an_election_timeout_an
     assert bench.said(AskRead, to=B) == []
     bench.wait(Settings().election_ms)
     bench.follow(B, 1)
-    assert bench.said(AskRead, to=B) == [AskRead(1, 7)]
+    assert bench.said(AskRead, to=B) == [AskRead(1, 7, bench.life)]
 
 
 def test_6_4_a_read_that_is_repeated_hurries_no_round_and_takes_no_second_place() -> None:
@@ -156,6 +157,39 @@ def test_6_4_a_read_that_is_repeated_hurries_no_round_and_takes_no_second_place(
     bench.hear(C, AskRead(1, 9))  # the answer was lost
     bench.store(B, C)
     assert bench.said(GiveRead, to=C) == [GiveRead(1, 9, 1)]
+
+
+def test_6_4_an_answer_to_a_read_of_a_former_life_is_none_to_the_one_that_bears_its_number_now() -> None:
+    """A driver may count its reads from 1 again; then the old answer shows less than was committed since."""
+    before = Bench(THREE)
+    before.follow(B, 1, nothing(1), payload(1), committed=2)
+    before.apply()
+    read(before, 1)
+    (asked,) = before.said(AskRead)
+    for seed in (1, 2):
+        bench = Bench(THREE, before.records, seed=seed)
+        bench.follow(B, 1, payload(1, b"acknowledged"), committed=2)
+        bench.apply()
+        read(bench, 1)
+        bench.hear(B, GiveRead(1, 1, 2, asked.life))
+        assert bench.reads == []
+        bench.hear(B, GiveRead(1, 1, 3, bench.life))
+        bench.follow(B, 1, committed=3)
+        bench.apply()
+        assert bench.reads == [1]
+
+
+def test_6_4_a_leader_tells_reads_of_different_lives_apart() -> None:
+    bench = Bench(FIVE)
+    bench.reign()
+    before = bench.round
+    bench.hear(C, AskRead(1, 1, 10))
+    bench.propose(b"acknowledged")
+    bench.store(B, D, round_=before)
+    bench.hear(C, AskRead(1, 1, 11))
+    bench.wait(100)
+    bench.store(B, D)
+    assert bench.said(GiveRead, to=C) == [GiveRead(1, 1, 1, 10), GiveRead(1, 1, 2, 11)]
 
 
 def test_6_4_whoever_asked_and_then_leads_answers_itself() -> None:
@@ -185,7 +219,7 @@ def test_6_4_a_leader_that_steps_down_asks_the_next_for_its_own_reads() -> None:
     read(bench, 7)
     bench.hear(C, Append(2, 1, 1, 1, 1, (nothing(2),)))
     assert bench.reads == []
-    assert bench.said(AskRead, to=C) == [AskRead(2, 7)]
+    assert bench.said(AskRead, to=C) == [AskRead(2, 7, bench.life)]
 
 
 def test_6_4_reads_that_wait_are_bounded() -> None:

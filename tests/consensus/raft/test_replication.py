@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.consensus.raft.bench import (
     A,
@@ -22,11 +24,22 @@ from tests.consensus.raft.bench import (
 from wattquorum.consensus.configuration import Configuration
 from wattquorum.consensus.engine import Committed, Wanted
 from wattquorum.consensus.raft.engine import Role
-from wattquorum.consensus.raft.entries import configuration_entry
-from wattquorum.consensus.raft.messages import Append, AskVote, GiveVote, Stored
-from wattquorum.consensus.raft.records import Appended, Ballot
+from wattquorum.consensus.raft.entries import Entry, Kind, configuration_entry
+from wattquorum.consensus.raft.messages import (
+    Append,
+    AskRead,
+    AskVote,
+    Campaign,
+    Chunk,
+    Chunked,
+    GiveRead,
+    GiveVote,
+    RaftMessage,
+    Stored,
+)
+from wattquorum.consensus.raft.records import Appended, Ballot, kept
 from wattquorum.consensus.raft.settings import Settings
-from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.codec import INT64_MAX, changed, encode
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.standing.participation import valid_replies
@@ -508,6 +521,15 @@ def test_raft_has_nothing_judged() -> None:
     assert caught.value.code == "input_unexpected"
 
 
+def test_a_follower_that_is_behind_is_sent_no_more_at_once_than_a_window_of_frames() -> None:
+    bench = Bench(THREE, settings=Settings(append_bytes_max=10, inflight_max=4, proposals_max=100))
+    bench.reign()
+    bench.propose(*[bytes(20)] * 9)
+    assert [append.index for append in bench.said(Append, to=B)] == [1, 2]
+    bench.store(B, index=2)
+    assert [append.index for append in bench.said(Append, to=B)] == [3]
+
+
 # Frames
 
 
@@ -527,3 +549,106 @@ def test_a_frame_with_a_configuration_that_cannot_be_read_is_dropped() -> None:
     good = configuration_entry(1, of(1, 1, version=1))
     bench.follow(B, 1, changed(good, payload=good.payload[:-1]))
     assert (bench.told(), bench.engine.log.last, bench.engine.configuration) == ([], 0, THREE)
+
+
+def test_a_frame_with_a_configuration_under_which_nobody_decides_is_dropped() -> None:
+    bench = Bench(THREE)
+    twice = changed(THREE, new=(*THREE.new, THREE.new[0]))
+    for bad in (of(version=1), of(0, 0, version=1), twice, changed(THREE, old=())):
+        bench.follow(B, 1, configuration_entry(1, bad))
+        bench.hear(B, Chunk(1, 1, 5, 1, bad, 1, 0, b"s"))
+    assert (bench.told(), bench.engine.log.last, bench.restores) == ([], 0, [])
+
+
+def test_a_frame_with_entries_whose_terms_fall_or_are_yet_to_come_is_dropped() -> None:
+    bench = Bench(THREE)
+    bench.follow(B, 2, payload(2))
+    bench.told()
+    for terms in ((1,), (3,), (2, 1), (2, 3)):
+        bench.follow(B, 2, *map(payload, terms))
+    assert (bench.told(), bench.terms) == ([], [2])
+
+
+def test_an_answer_to_what_was_not_asked_is_dropped() -> None:
+    bench = Bench(FIVE)
+    bench.reign()
+    bench.propose(b"x")
+    for message in (
+        Stored(1, bench.round, True, 3, 0, 0),  # the log ends at 2
+        Stored(1, bench.round + 1, True, 2, 0, 0),
+        Stored(1, INT64_MAX, True, INT64_MAX, 0, 0),
+        Chunked(1, bench.round, 1, 0),
+        Chunked(1, INT64_MAX, INT64_MAX, INT64_MAX),
+    ):
+        for sender in (B, C, D):
+            bench.hear(sender, message)
+    bench.wait(100)
+    assert (bench.engine.commit, bench.role) == (1, Role.LEADER)
+    assert {append.index for append in bench.said(Append)} == {1, 2}
+    bench.engine.read(7, Millis(bench.now))
+    bench.settle()
+    assert bench.reads == []
+    bench.store(B, C)
+    assert (bench.engine.commit, bench.reads) == (2, [7])
+
+
+def test_a_term_that_no_number_of_elections_led_to_is_dropped() -> None:
+    """Whoever followed the last term that there is could not stand in another, nor read its own record of it."""
+    bench = Bench(of(1))
+    for term in (INT64_MAX, 1 << 33):
+        for message in (
+            ask(term, pre=True),
+            ask(term, transfer=True),
+            GiveVote(term, 1, False, True),
+            Append(term, 1, 0, 0, 0, ()),
+            Stored(term, 1, True, 0, 0, 0),
+            Chunk(term, 1, 5, 1, THREE, 1, 0, b"s"),
+            Chunked(term, 1, 1, 0),
+        ):
+            bench.hear(B, message)
+    assert (bench.told(), bench.engine.term) == ([], 0)
+    bench.lead()
+    assert kept(bench.records, THREE).ballot.term == bench.engine.term == 1
+
+
+VALUES = st.one_of(st.integers(0, 6), st.sampled_from([1 << 32, INT64_MAX - 1, INT64_MAX]))
+FLAGS = st.booleans()
+BYTES = st.sampled_from([b"", b"state"])
+ENTRIES = st.lists(
+    st.one_of(
+        st.builds(Entry, VALUES, st.sampled_from(Kind), BYTES),
+        st.builds(configuration_entry, VALUES, st.sampled_from([of(1, 1, 1, version=1), of(version=2)])),
+    ),
+    max_size=3,
+).map(tuple)
+GARBAGE = st.one_of(
+    st.builds(AskVote, VALUES, VALUES, VALUES, FLAGS, FLAGS),
+    st.builds(GiveVote, VALUES, VALUES, FLAGS, FLAGS),
+    st.builds(Append, VALUES, VALUES, VALUES, VALUES, VALUES, ENTRIES, VALUES),
+    st.builds(Stored, VALUES, VALUES, FLAGS, VALUES, VALUES, VALUES),
+    st.builds(Chunk, VALUES, VALUES, VALUES, VALUES, st.sampled_from([THREE, of()]), VALUES, VALUES, BYTES),
+    st.builds(Chunked, VALUES, VALUES, VALUES, VALUES),
+    st.builds(Campaign, VALUES),
+    st.builds(AskRead, VALUES, VALUES, VALUES),
+    st.builds(GiveRead, VALUES, VALUES, VALUES, VALUES),
+)
+
+
+@given(FLAGS, st.lists(st.tuples(st.sampled_from([B, C, E, b""]), GARBAGE, st.integers(0, 1_500)), max_size=12))
+def test_whatever_numbers_a_frame_holds_a_replica_goes_on_or_says_why_not_and_can_be_restarted(
+    leads: bool, frames: list[tuple[bytes, RaftMessage, int]]
+) -> None:
+    bench = Bench(THREE)
+    if leads:
+        bench.reign()
+    try:
+        for sender, message, later in frames:
+            bench.hear(sender, message)
+            bench.propose(b"x")
+            if bench.committed or bench.restores:
+                bench.apply()
+            bench.wait(later)
+    except Refused as refused:
+        if refused.code != "diverged":
+            raise
+    assert kept(bench.records, THREE).ballot.term <= bench.engine.term

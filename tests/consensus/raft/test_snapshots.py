@@ -110,7 +110,7 @@ def test_7_who_needs_what_is_gone_gets_the_state_chunk_by_chunk() -> None:
     assert (append.index, append.previous, append.entries) == (3, 1, (payload(1, b"z"),))
 
 
-def test_7_a_chunk_that_got_lost_is_sent_again_with_the_next_heartbeat() -> None:
+def test_7_a_chunk_that_got_lost_is_sent_again_when_a_heartbeat_was_answered_without_it() -> None:
     bench = leader()
     bench.wait(100)
     bench.hear(C, Chunked(1, bench.round, 3, 4))
@@ -118,7 +118,27 @@ def test_7_a_chunk_that_got_lost_is_sent_again_with_the_next_heartbeat() -> None
     bench.store(B)
     assert bench.said(Chunk) == []
     bench.wait(100)
-    assert [each.offset for each in bench.said(Chunk, to=C)] == [4]
+    assert [(each.offset, each.data) for each in bench.said(Chunk, to=C)] == [(4, b"")]
+    bench.hear(C, Chunked(1, bench.round, 3, 4))
+    assert [(each.offset, each.data) for each in bench.said(Chunk, to=C)] == [(4, b"4567")]
+
+
+def test_7_one_chunk_is_under_way_however_slow_the_link_is() -> None:
+    """Else every heartbeat on a link slower than heartbeats would add a copy, and each copy's answer another chunk."""
+    bench, follower = leader(), Bench(THREE, me=C)
+    bench.wait(100)
+    sent, under_way = 0, bench.said(Chunk, to=C)
+    while not follower.restores:
+        for _ in range(5):
+            bench.wait(100)
+            bench.store(B)
+            under_way += bench.said(Chunk, to=C)
+        assert sum(bool(each.data) for each in under_way) == 1
+        sent += 1
+        follower.hear(A, *under_way)
+        bench.hear(C, *follower.said(Chunked))
+        under_way = bench.said(Chunk, to=C)
+    assert (sent, follower.restores) == (3, [Restore(3, STATE)])
 
 
 def test_7_a_newer_snapshot_does_not_change_what_is_being_sent() -> None:
@@ -160,6 +180,19 @@ def test_7_a_whole_snapshot_replaces_the_log_and_is_handed_out_and_kept() -> Non
     assert bench.engine.configuration == JOINT
     again = Bench(THREE, [bench.records[-1]])
     assert (again.engine.configuration, again.restores, again.engine.term) == (JOINT, [Restore(5, STATE)], 1)
+
+
+def test_7_a_vote_survives_a_snapshot_that_came_after_it() -> None:
+    bench = Bench(THREE)
+    bench.now = bench.settings.election_ms
+    bench.hear(C, ask(1, 6, 1))
+    install(bench)
+    assert bench.records[-1].origin
+    again = Bench(THREE, bench.records[-1:])
+    again.now = again.settings.election_ms
+    again.hear(B, ask(1, 6, 1))
+    again.hear(C, ask(1, 6, 1))
+    assert [vote.granted for vote in again.said(GiveVote)] == [False, True]
 
 
 def test_7_what_follows_a_snapshot_is_handed_out_after_it() -> None:

@@ -210,6 +210,22 @@ def test_who_lags_behind_what_is_committed_is_not_given_the_lead() -> None:
     assert handed_over(bench)
 
 
+def test_who_has_not_answered_for_an_election_timeout_is_not_given_the_lead() -> None:
+    """On an idle chain it lacks nothing, however long it has been dead; and while it is asked nobody orders."""
+    bench = Bench(THREE, settings=Settings(heaviest_for=1, cooldown_ms=500))
+    bench.reign()
+    install(bench, *heavy(1, powers=(2, 3, 2)))
+    taken = []
+    for _ in range(60):
+        bench.wait(100)
+        bench.store(C)
+        taken.append(bench.engine.takes)
+    assert taken == [False] * 10 + [True] * 50, "the first try gives up after an election timeout"
+    assert bench.engine.leader == A
+    bench.store(B)
+    assert handed_over(bench)
+
+
 def test_after_a_failure_it_waits_before_the_next_try() -> None:
     bench = lighter(1)
     install(bench, *heavy(1))

@@ -80,6 +80,7 @@ class Raft:
         "_known",
         "_leader",
         "_leadership",
+        "_life",
         "_log",
         "_me",
         "_now",
@@ -145,6 +146,8 @@ class Raft:
         self._reads: deque[int] = deque()  # asked here, not asked of a leader yet
         self._unanswered: dict[int, None] = {}  # asked of the leader
         self._asked_ms = self._now  # when it was asked last
+        # Answers to reads of its former lives may still be under way, and its driver may count reads from 1 again.
+        self._life = Chance(seed).stream(f"life from {position} at {self._now}").bits() >> 1
         self._ready: deque[tuple[int, int]] = deque()  # (index to be applied first, read)
         self._known: dict[int, Configuration] = {}  # what the driver computed, by version
         self._heaviest: tuple[bytes, int] = (NOBODY, 0)  # and for how many installed configurations
@@ -190,7 +193,7 @@ class Raft:
     # Inputs ---------------------------------------------------------------------------------------------------------
 
     def receive(self, sender: bytes, frame: bytes, now: Millis, /) -> None:
-        """A frame from another replica. One that cannot be read is dropped."""
+        """A frame from another replica. One that no correct replica can have sent is dropped."""
         self._now = int(now)
         try:
             message = from_frame(frame)
@@ -214,10 +217,10 @@ class Raft:
                     self._campaign(transfer=True)
             case AskRead():
                 if self._leadership is not None and message.term == self.term:
-                    self._ask_read(message.read, sender)
+                    self._ask_read(message.read, sender, message.life)
             case GiveRead():
-                known = message.term == self.term and sender == self._leader
-                if known and message.read in self._unanswered:
+                own = (message.term, message.life) == (self.term, self._life) and sender == self._leader
+                if own and message.read in self._unanswered:
                     del self._unanswered[message.read]
                     self._ready.append((message.index, message.read))
 
@@ -582,7 +585,7 @@ class Raft:
         if self._incoming is None or self._incoming[0].index != message.index:
             self._incoming = message, bytearray()
         first, data = self._incoming
-        if message.offset == len(data):
+        if message.offset == len(data) and message.offset + len(message.data) <= first.size:
             data += message.data
         if len(data) < first.size:
             self._outbox.promise(sender, Chunked(self.term, message.round, message.index, len(data)))
@@ -639,7 +642,7 @@ class Raft:
         while self._reads and self._leader:
             read = self._reads.popleft()
             if self._leadership is not None:
-                self._ask_read(read, self._me)
+                self._ask_read(read, self._me, self._life)
             else:
                 self._ask_leader([read])
 
@@ -647,13 +650,13 @@ class Raft:
         self._asked_ms = self._now
         for read in reads:
             self._unanswered[read] = None
-            self._outbox.request(self._leader, AskRead(self.term, read))
+            self._outbox.request(self._leader, AskRead(self.term, read, self._life))
 
-    def _ask_read(self, read: int, by: bytes) -> None:
+    def _ask_read(self, read: int, by: bytes, life: int) -> None:
         leadership = self._leadership
         assert leadership is not None
         if leadership.waiting_reads < self._settings.reads_max:
-            leadership.ask_read(read, by, self._now)
+            leadership.ask_read(read, by, life, self._now)
         self._advance()
 
     # Configurations -------------------------------------------------------------------------------------------------

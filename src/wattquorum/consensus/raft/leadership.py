@@ -31,6 +31,7 @@ class Asked(NamedTuple):
 
     read: int
     by: bytes  # who asked
+    life: int  # of who asked
     sees: int  # the index up to which it must see
     round: int  # which a quorum has to answer
 
@@ -87,7 +88,7 @@ class Leadership:
         self._arrivals = 0
         self._stored: dict[bytes, int] = {}
         self._asked: deque[Asked] = deque()
-        self._asking: dict[tuple[bytes, int], None] = {}  # (who asked, read) of these
+        self._asking: dict[tuple[bytes, int, int], None] = {}  # (who asked, its life, read) of these
         self._cooled_ms = now  # no transfer of its own accord before this
         self.handover: Handover | None = None
         self.progress: dict[bytes, Progress] = {}
@@ -131,7 +132,8 @@ class Leadership:
                 raise AssertionError("entries were let go of without a snapshot that covers them")
             progress.send_snapshot(base)
         if progress.snapshot is not None:
-            self._send_chunk(peer, progress, progress.snapshot)
+            self._send_chunk(peer, progress, progress.snapshot, self._settings.chunk_bytes)
+            progress.sent_chunk(self._round)
             return
         assert previous is not None
         entries = self._log.entries(progress.next, self._settings.append_bytes_max)
@@ -140,10 +142,11 @@ class Leadership:
             peer, Append(self._term, self._round, at, previous, self._commit, entries, self._slots.measured_ms)
         )
         if entries or progress.pace is Pace.PROBE:
-            progress.sent(at + len(entries))
+            size = sum(len(entry.payload) for entry in entries)
+            progress.sent(at + len(entries), max(1, size // self._settings.append_bytes_max))
 
-    def _send_chunk(self, peer: bytes, progress: Progress, base: Base) -> None:
-        data = base.state[progress.offset : progress.offset + self._settings.chunk_bytes]
+    def _send_chunk(self, peer: bytes, progress: Progress, base: Base, size: int) -> None:
+        data = base.state[progress.offset : progress.offset + size]
         self._outbox.request(
             peer,
             Chunk(
@@ -157,10 +160,13 @@ class Leadership:
                 data,
             ),
         )
-        progress.sent(base.index)
 
     def beat(self, now: int, base: Base | None) -> None:
-        """Begins a round and sends everybody a frame of it: a heartbeat, or again the chunk that is out."""
+        """Begins a round and sends everybody a small frame of it.
+
+        Who gets a snapshot is sent a chunk of nothing: its answer tells whether the one before it came. To send that
+        again without being asked would fill a link on which it takes longer than from one heartbeat to the next.
+        """
         self._round += 1
         self._rounds.append((self._round, now))
         while now - self._rounds[0][1] > self._settings.election_ms:  # an answer to it would prove nothing any more
@@ -169,7 +175,9 @@ class Leadership:
         self._slots.measure()
         for peer, progress in self.progress.items():
             previous = self._log.term_at(progress.next - 1)
-            if progress.pace is Pace.SNAPSHOT or previous is None:
+            if progress.snapshot is not None:
+                self._send_chunk(peer, progress, progress.snapshot, 0)
+            elif previous is None:
                 self._send(peer, progress, base)
             else:
                 at = progress.next - 1
@@ -184,8 +192,8 @@ class Leadership:
     # Answers --------------------------------------------------------------------------------------------------------
 
     def heard(self, peer: bytes, round_: int, now: int) -> Progress | None:
-        """A follower answered a round of this term; None for one that is not fed any more."""
-        progress = self.progress.get(peer)
+        """A follower answered a round of this term; None for one that is not fed any more, or a round yet to begin."""
+        progress = self.progress.get(peer) if round_ <= self._round else None
         if progress is not None and round_ > progress.answered:
             progress.answered = round_
             place = round_ - self._rounds[0][0]
@@ -196,7 +204,9 @@ class Leadership:
         return progress
 
     def stored(self, peer: bytes, message: Stored, now: int) -> None:
-        """A follower's answer to entries or a heartbeat."""
+        """A follower's answer to entries or a heartbeat. Nobody has stored what this log has not."""
+        if message.fits and message.index > self._log.last:
+            return
         progress = self.heard(peer, message.round, now)
         if progress is None or message.index > self._log.last:
             return  # nobody has more of this term than its leader
@@ -211,7 +221,7 @@ class Leadership:
         """A follower's answer to a part of a snapshot."""
         progress = self.heard(peer, message.round, now)
         if progress is not None:
-            progress.wants_chunk(message.index, message.offset)
+            progress.wants_chunk(message.index, message.offset, message.round)
 
     def durable(self, index: int) -> None:
         """Its own entries up to this index survive a crash: from now on it counts itself for them."""
@@ -260,20 +270,20 @@ class Leadership:
         since = max(self._heard_since(self._log.configuration, now), self._began_ms)
         return now - since > self._settings.election_ms
 
-    def ask_read(self, read: int, by: bytes, now: int) -> None:
+    def ask_read(self, read: int, by: bytes, life: int, now: int) -> None:
         """A read wants to see everything that is committed: it waits for the answers to a round yet to begin (6.4).
 
         While nothing of its own term is committed, it waits for that: only then does the leader know what is. One that
         waits already is not asked again, and hurries no round: heartbeats make followers repeat themselves.
         """
-        if (by, read) in self._asking:
+        if (by, life, read) in self._asking:
             return
-        self._asking[by, read] = None
+        self._asking[by, life, read] = None
         index = max(self._commit, self.began)
         if self._leased and now - self._heard_since(self._log.configuration, now) <= self._settings.lease_ms:
-            self._asked.append(Asked(read, by, index, 0))
+            self._asked.append(Asked(read, by, life, index, 0))
             return
-        self._asked.append(Asked(read, by, index, self._round + 1))
+        self._asked.append(Asked(read, by, life, index, self._round + 1))
         self._hurried = True
 
     def answered_reads(self) -> list[Asked]:
@@ -286,9 +296,9 @@ class Leadership:
         found = []
         while self._asked and self._asked[0].round <= confirmed:
             asked = self._asked.popleft()
-            del self._asking[asked.by, asked.read]
+            del self._asking[asked.by, asked.life, asked.read]
             if asked.by != self._me:
-                self._outbox.promise(asked.by, GiveRead(self._term, asked.read, asked.sees))
+                self._outbox.promise(asked.by, GiveRead(self._term, asked.read, asked.sees, asked.life))
             found.append(asked)
         return found
 
@@ -391,7 +401,9 @@ class Leadership:
         powers = {voter.replica: voter.power for voter in self._log.configuration.new}
         gap = powers[heaviest] - powers.get(self._me, 0)
         progress = self.progress.get(heaviest)
-        caught_up = progress is not None and progress.match >= self._commit
+        if progress is None or now - progress.answered_ms > self._settings.election_ms:
+            return False  # it may be dead, and nobody orders while it is asked
+        caught_up = progress.match >= self._commit
         return caught_up and gap * len(powers) * 1_000_000 > self._settings.heaviest_margin_ppm * sum(powers.values())
 
     @property

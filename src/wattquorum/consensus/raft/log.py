@@ -72,15 +72,16 @@ class Log:
 
     def entries(self, start: int, bytes_max: int | None = None) -> tuple[Entry, ...]:
         """The entries from `start` on, as many as fit into `bytes_max` but at least one if there is any."""
-        found = self._entries[start - self.first :]
+        begin = end = start - self.first
         if bytes_max is None:
-            return tuple(found)
+            return tuple(self._entries[begin:])
         size = 0
-        for count, entry in enumerate(found):
-            size += len(entry.payload)
-            if size > bytes_max and count:
-                return tuple(found[:count])
-        return tuple(found)
+        while end < len(self._entries):  # a frame costs what it holds, however much more there is to send
+            size += len(self._entries[end].payload)
+            if size > bytes_max and end > begin:
+                break
+            end += 1
+        return tuple(self._entries[begin:end])
 
     def is_behind(self, index: int, term: int) -> bool:
         """Whether a log that ends with this entry is at least as far as this one (the paper's 5.4.1)."""

@@ -93,6 +93,7 @@ class AskRead(Record, frozen=True, tag=8):
 
     term: Unsigned
     read: Unsigned
+    life: Unsigned = 0  # of the sender since its last restart: numbers of reads may begin anew with it
 
 
 class GiveRead(Record, frozen=True, tag=9):
@@ -101,6 +102,7 @@ class GiveRead(Record, frozen=True, tag=9):
     term: Unsigned
     read: Unsigned
     index: Unsigned
+    life: Unsigned = 0  # in which it was asked
 
 
 RaftMessage = AskVote | GiveVote | Append | Stored | Chunk | Chunked | Campaign | AskRead | GiveRead
@@ -110,7 +112,7 @@ to_frame: Final = encode
 
 
 def from_frame(frame: bytes) -> RaftMessage:
-    """A message from its frame; Refused("encoding_unreadable" or "encoding_noncanonical") for anything else.
+    """A message from its frame; Refused for anything that no correct replica sends, whatever its log.
 
     What a log cannot take up must not get that far: Refused("configuration_invalid") for configurations under which
     nobody decides, Refused("out_of_range") for entries of a later term than their leader's, which would make the log
@@ -118,10 +120,14 @@ def from_frame(frame: bytes) -> RaftMessage:
     """
     message = _messages.decode(frame)
     if isinstance(message, Append):
+        before = message.previous
         for entry in message.entries:
+            if not before <= entry.term <= message.term:
+                raise Refused("out_of_range", "entry.term", entry.term, f"From {before} to {message.term}.")
+            before = entry.term
             if entry.kind is Kind.CONFIGURATION:
                 check(configuration_of(entry))
-        _check_term(message.term, message.entries[-1].term if message.entries else message.previous)
+        _check_term(message.term, message.previous)
     elif isinstance(message, Chunk):
         check(message.configuration)
         _check_term(message.term, message.last_term)

@@ -21,7 +21,7 @@ class Settings:
     slot_max_ms: int = 1_000
     heartbeat_ms: int = 100  # how often a leader says that it is there
     append_bytes_max: int = 1 << 20  # of entries in one frame; a single larger entry still goes alone
-    inflight_max: int = 64  # frames with entries that a follower has not answered yet
+    inflight_max: int = 64  # frames of that size that a follower has not answered yet
     proposals_max: int = 8  # entries of its own that a leader lets be uncommitted before it wants no more
     chunk_bytes: int = 1 << 18  # of a snapshot in one frame
     snapshot_bytes_max: int = 1 << 30  # of a whole snapshot that a leader may send
