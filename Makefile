@@ -6,12 +6,13 @@ SEEDS ?= 2000
 BIN := .venv/bin
 CHECKED := src tests scripts $(wildcard benchmarks)
 
-.PHONY: help run test soak bench mutants lint clean venv
+.PHONY: help run test soak torture bench mutants lint clean venv
 
 help:
 	@echo "make run     trade the demo week and write out/week  (ARGS='--days 2 --seed 7' is passed on)"
 	@echo "make test    lint, then every test, with branch coverage  (ARGS='-k apportion' is passed on)"
 	@echo "make soak    worlds in which everything fails, 2000 of them  (SEEDS=100000 for more)"
+	@echo "make torture kill, stop and cut off real nodes for a minute  (ARGS='--seconds 3600' for more)"
 	@echo "make bench   measure throughput, settlement, audit, memory, power flow  (ARGS is passed on)"
 	@echo "make mutants  break each rule of the protocol in turn and look what notices; up to 20 minutes"
 	@echo "make lint    ruff, mypy, the layers and the exact floors"
@@ -46,4 +47,4 @@ lint: venv
 
 clean:
 	@rm -rf .venv out build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	@find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests scripts benchmarks torture -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

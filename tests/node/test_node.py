@@ -197,3 +197,20 @@ def test_a_folder_of_another_chain_is_refused(village: Village, tmp_path: Path) 
         assert refused.value.code == "chain_wrong"
 
     run(story())
+
+
+def test_what_became_of_a_transaction_is_told_again_after_a_restart_too(tmp_path: Path) -> None:
+    village = Village(tmp_path, parameters={"epoch_ms": 1_000})
+
+    async def story() -> None:
+        async with village.running() as nodes:
+            leader = await village.leader()
+            data = village.deposit()
+            told = await nodes[leader].submit(data)
+            await until(lambda: nodes[0].ledger.height > told.height + 3 and village.all_have(5))
+            await asyncio.sleep(1.5)  # an epoch ends, so that the log begins after its block
+            await village.stop(0)
+            await village.start(0)
+            assert await nodes[0].submit(data) == told
+
+    run(story())

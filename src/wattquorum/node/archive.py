@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from wattquorum.foundation.codec import Decoder, Record, Unsigned, encode
 from wattquorum.foundation.identities import SigningKey
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.blocks import decode_block, header_hash, read_rows
+from wattquorum.ledger.blocks import Block, decode_block, header_hash, read_rows
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.transactions import CommitReadings, Received
 from wattquorum.node.chain_folder import ChainFolder
@@ -89,13 +89,17 @@ class Archive:
 
     def write(self) -> None:
         """Begins to write what follows without a gap, unless a write is under way; looks how the last one ended."""
-        if self._writing is not None:
-            if not self._writing.done():
-                return
-            self._end()
+        if self._is_writing():
+            return
         batch = self._ready()
         if batch:
             self._writing = self._pool.submit(self._folder.append, batch)
+
+    def _is_writing(self) -> bool:
+        """Whether a write is under way; one that has ended is taken over."""
+        if self._writing is not None and self._writing.done():
+            self._end()
+        return self._writing is not None
 
     def _ready(self) -> list[Executed]:
         batch: list[Executed] = []
@@ -142,7 +146,7 @@ class Archive:
         wanted = _wanted.decode(request)
         found: list[Stored] = []
         size = 0
-        if wanted.first <= self._folder.height and (self._writing is None or self._writing.done()):
+        if wanted.first <= self._folder.height and not self._is_writing():
             for position, data in self._folder.read(wanted.first):
                 size += len(data)
                 if position.height > wanted.last or (found and size > ANSWER_BYTES_MAX):
@@ -151,19 +155,30 @@ class Archive:
                 found.append(Stored(data, rows))
         return encode(found)
 
-    def fill(self, answer: bytes) -> None:
-        """Puts in what was missing, as far as it follows on what is there; Refused for what cannot be read."""
+    def fill(self, answer: bytes) -> list[Block]:
+        """Puts in what was missing, as far as it follows on what is there, and tells which blocks these are.
+
+        Refused("chain_altered") for blocks that do not follow, or for what cannot be read; nothing is put in then.
+        """
+        if self._is_writing():
+            return []
         missing = self.missing
-        if missing is None or (self._writing is not None and not self._writing.done()):
-            return
-        self.write()
+        if missing is None:
+            return []
         batch = [Executed(decode_block(each.block), each.block, (), (), each.rows) for each in _stored.decode(answer)]
         batch = [each for each in batch if missing.first <= each.block.header.height <= missing.last]
-        if batch and batch[-1].block.header.height == missing.last:
-            follows = self._pending[0].block.header
-            if follows.previous != header_hash(batch[-1].block.header):
-                raise Refused("chain_altered", "blocks", missing.last, "Another peer has to be asked.")
-        self._writing = self._pool.submit(self._folder.append, batch) if batch else self._writing
+        if not batch:
+            return []
+        previous, height = self._folder.tip_hash, self._height
+        for each in batch:
+            header, height = each.block.header, height + 1
+            if (header.height, header.previous) != (height, previous):
+                raise Refused("chain_altered", "blocks", header.height, "Another peer has to be asked.")
+            previous = header_hash(header)
+        if height == missing.last and self._pending[0].block.header.previous != previous:
+            raise Refused("chain_altered", "blocks", height, "Another peer has to be asked.")
+        self._writing = self._pool.submit(self._folder.append, batch)
+        return [each.block for each in batch]
 
     def close(self, key: SigningKey | None) -> None:
         """Writes what it has and lets the folder go, its end signed if it is given a founder's key."""

@@ -24,7 +24,7 @@ from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.blocks import Receipt
+from wattquorum.ledger.blocks import Block, Receipt, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.transactions import transaction_hash
 from wattquorum.node.archive import Archive
@@ -39,7 +39,9 @@ from wattquorum.replica.pool import Limits
 from wattquorum.replica.replica import Replica, Work, founding_configuration
 
 REPLICA, ASK_BLOCKS, BLOCKS = (bytes([kind]) for kind in range(3))  # what a frame between nodes begins with
+BLOCKS_REMEMBERED: Final = 20_000  # at a start
 RECEIPTS_KEPT: Final = 200_000  # of the last transactions, for who asks again
+BEHIND: Final = ("nonce_wrong", "sender_unknown")  # refusals by a state that may be older than the sender's
 ASK_AGAIN_S: Final = 0.5
 TICK_MS: Final = 1_000
 
@@ -117,7 +119,19 @@ class Node:
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
         self._watchers: list[Callable[[Executed], None]] = []
+        self._remember_stored()
         self._halted: asyncio.Future[Refused] | None = None
+
+    def _remember_stored(self) -> None:
+        """Receipts of the last blocks, which clients may ask for again though this node was restarted."""
+        for _, data in self.chain.read(max(1, self.chain.height - BLOCKS_REMEMBERED)):
+            self._remember(decode_block(data))
+
+    def _remember(self, block: Block) -> None:
+        for receipt in block.receipts:
+            self._receipts[receipt.transaction] = Decided(block.header.height, receipt)
+        while len(self._receipts) > RECEIPTS_KEPT:
+            self._receipts.popitem(last=False)
 
     @property
     def ledger(self) -> Ledger:
@@ -183,21 +197,31 @@ class Node:
         Raises Refused for one that cannot be admitted, or that left the pool without a block. When this task is
         cancelled the transaction may still be decided.
         """
-        self._check_taking_part()
         transaction = transaction_hash(data)
+        decided = await self._hand_in(transaction, data, attachment)
+        if isinstance(decided, Refused) and decided.code in BEHIND:
+            # This node may be behind: behind an earlier transaction of the sender's, or behind this very one.
+            await self.read()
+            decided = await self._hand_in(transaction, data, attachment)
+            if isinstance(decided, Refused) and decided.code in BEHIND and self.archive.missing is not None:
+                raise Refused("undecided", "transaction", transaction)  # it may be in a block that is being fetched
+        if isinstance(decided, Refused):
+            raise decided
+        return decided
+
+    async def _hand_in(self, transaction: bytes, data: bytes, attachment: bytes | None) -> Decided | Refused:
+        """What became of it, or why it does not even wait."""
+        self._check_taking_part()
         known = self._receipts.get(transaction)
         if known is not None:
             return known
-        waiting = self._submitted.get(transaction)
-        future: asyncio.Future[Decided] = asyncio.get_running_loop().create_future()
-        if waiting is None:
+        if transaction not in self._submitted:
             refused = self.replica.accept(data, attachment, self.clock.read())
             if refused is not None and refused.code != "already_pending":
-                raise refused
-            self._submitted[transaction] = [future]
+                return refused
             self.runtime.wake()
-        else:
-            waiting.append(future)
+        future: asyncio.Future[Decided] = asyncio.get_running_loop().create_future()
+        self._submitted.setdefault(transaction, []).append(future)
         return await future
 
     async def read(self) -> Ledger:
@@ -244,7 +268,8 @@ class Node:
         if frame[:1] == ASK_BLOCKS:
             self.transport.send(sender, BLOCKS + self.archive.answer(frame[1:]))
         elif frame[:1] == BLOCKS:
-            self.archive.fill(frame[1:])
+            for block in self.archive.fill(frame[1:]):
+                self._remember(block)
             self._asked_s = 0.0
             self._keep_archive()
 
@@ -252,16 +277,13 @@ class Node:
         for executed in work.finished:
             self.archive.add(executed)
             height = executed.block.header.height
+            self._remember(executed.block)
             for receipt in executed.block.receipts:
-                decided = Decided(height, receipt)
-                self._receipts[receipt.transaction] = decided
                 for future in self._submitted.pop(receipt.transaction, ()):
                     if not future.done():
-                        future.set_result(decided)
+                        future.set_result(Decided(height, receipt))
             for watcher in list(self._watchers):
                 watcher(executed)
-        while len(self._receipts) > RECEIPTS_KEPT:
-            self._receipts.popitem(last=False)
         for dropped in work.dropped:
             for future in self._submitted.pop(dropped.transaction, ()):
                 _fail(future, dropped.reason)

@@ -1,0 +1,1 @@
+"""Live torture: real processes, real disks and connections, real faults, and what clients saw of it."""
