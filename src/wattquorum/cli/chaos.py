@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -15,11 +15,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wattquorum.foundation.refusals import Refused
 
+if TYPE_CHECKING:
+    from wattquorum.simulation.world import Outcome
+
 BROKEN: Final = 1
 SEEDS: Final = re.compile(r"(\d+):(\d+)")
 TOLD_MAX: Final = 3  # failures told with their events
 ALL_SEEDS: Final = "0:200"
 LINES: Final = 10  # of progress where there is no terminal
+PROGRESS: Final = "I13"
 SHOWN: Final = 40  # of the last events before a failure
 
 
@@ -85,7 +89,8 @@ def chaos(
                 raise
     outcomes.sort(key=lambda outcome: outcome.seed)
     broken_ones = [outcome for outcome in outcomes if outcome.breach is not None]
-    for outcome in broken_ones[:TOLD_MAX]:
+    told = _worth_telling(broken_ones)
+    for outcome in told:
         assert outcome.breach is not None
         what = "ends with an" if outcome.breach.invariant == ERROR else "breaks"
         console.print(f"seed {outcome.seed} {what} {outcome.breach.invariant}: {outcome.breach.found}", markup=False)
@@ -93,7 +98,7 @@ def chaos(
             for line in outcome.breach.story[-SHOWN:]:
                 console.print(f"  {line}", markup=False)
         console.print(f"  replay: wattquorum chaos {_again(rules.hosts, literal)}--seed {outcome.seed} --trace")
-    rest = [] if seed is not None else broken_ones[TOLD_MAX:]
+    rest = [outcome for outcome in broken_ones if outcome not in told]
     if rest:
         console.print(
             "more broken seeds: " + ", ".join(f"{each.seed} ({each.breach.invariant})" for each in rest if each.breach)
@@ -102,9 +107,10 @@ def chaos(
         console.print(f"trace {outcomes[0].trace}")
     total = [sum(values) for values in zip(*(outcome.counts for outcome in outcomes), strict=True)]
     events, blocks, elections, versions, crashes, world_ms = total or [0] * 6
+    seeds_tried = "1 seed" if len(outcomes) == 1 else f"{len(outcomes)} seeds"
     changes = "weights that change at every block" if literal else f"{versions} changes of power"
     console.print(
-        f"{len(outcomes)} seeds, {len(broken_ones)} broken: {events} events, {blocks} blocks, {elections} elections, "
+        f"{seeds_tried}, {len(broken_ones)} broken: {events} events, {blocks} blocks, {elections} elections, "
         f"{changes}, {crashes} crashes in {world_ms // 1_000} simulated seconds"
     )
     if broken_ones:
@@ -130,6 +136,14 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, TextColumn("{task.fields[broken]}"), console=errors, transient=True) as progress:
         task = progress.add_task("worlds", total=total, broken="")
         yield lambda broken: progress.update(task, advance=1, broken=f"{broken} broken" if broken else "")
+
+
+def _worth_telling(broken: Sequence[Outcome]) -> list[Outcome]:
+    """The first of each invariant, those of safety before that of progress, and then others up to a few."""
+    first = {outcome.breach.invariant: outcome for outcome in reversed(broken) if outcome.breach}
+    by_kind = sorted(first.values(), key=lambda outcome: (outcome is first.get(PROGRESS), outcome.seed))
+    others = [outcome for outcome in broken if outcome not in by_kind]
+    return [*by_kind, *others][: max(TOLD_MAX, len(by_kind))]
 
 
 def _again(hosts: int, literal: bool) -> str:

@@ -57,12 +57,13 @@ class Decided(NamedTuple):
 class Shadow:
     """What a host's disk is known to hold, entry by entry, read from its records alone."""
 
-    __slots__ = ("_unsynced", "ballots", "base", "terms", "written_terms")
+    __slots__ = ("_unsynced", "ballots", "base", "configurations", "terms", "written_terms")
 
     def __init__(self) -> None:
         self.base = 0
         self.terms: dict[int, int] = {}  # by index, above the base
         self.written_terms: dict[int, int] = {}  # the same, safe or not, and also below a base
+        self.configurations: dict[int, Configuration] = {}  # by index, those of a base and above it, safe or not
         self.ballots: dict[int, bytes] = {}  # for whom it voted, by term
         self._unsynced: list[Durable] = []
 
@@ -75,6 +76,17 @@ class Shadow:
             if isinstance(record, Base) and self.written_terms.get(record.index) != record.term:
                 self.written_terms = {record.index: record.term}  # another's state in place of this log
             self.written_terms.update((first + at, entry.term) for at, entry in enumerate(record.entries))
+            if isinstance(record, Base):
+                self.configurations = {record.index: record.configuration}
+            self.configurations = {at: each for at, each in self.configurations.items() if at < first}
+            for at, entry in enumerate(record.entries, first):
+                if entry.kind is Kind.CONFIGURATION:
+                    self.configurations[at] = configuration_of(entry)
+
+    @property
+    def effective(self) -> Configuration | None:
+        """The last configuration that was written; None: none ever was, so that the founding one is in force."""
+        return self.configurations[max(self.configurations)] if self.configurations else None
 
     def synced(self, position: int) -> None:
         """Everything up to this position is safe."""
@@ -85,7 +97,7 @@ class Shadow:
         """The disk turned out to hold this. Votes that were safe are there."""
         before = self.ballots
         self.base, self.terms, self.ballots, self._unsynced = 0, {}, dict(before), []
-        self.written_terms = {}
+        self.written_terms, self.configurations = {}, {}
         for record in records:
             self.written(record)
             self._take(record)
@@ -125,16 +137,19 @@ class Checkers:
         "_chain_id",
         "_checked",
         "_committed",
+        "_configured",
         "_decided_in",
         "_effective_before",
         "_entries",
         "_evidenced",
+        "_founding",
         "_hashes",
         "_installs",
         "_joint",
         "_leaders",
         "_led",
         "_nonces",
+        "_proposed",
         "_rounds",
         "_vectors",
         "_versions",
@@ -165,6 +180,9 @@ class Checkers:
         self._books.enter(ledger.founding_facts, b"", ledger.genesis.created_ms)
         self._nonces: dict[tuple[bytes, int], None] = {}
         self._versions: dict[int, None] = {}
+        self._founding = ledger.configuration
+        self._proposed: dict[tuple[int, int], Configuration] = {}  # by index and term of its entry
+        self._configured: dict[int, Configuration] = {}  # those that are committed, by index
         self._installs: dict[tuple[int, int], int] = {}  # (index, term) of an entry: the version that it installs
         self._hashes: dict[bytes, int] = {}  # height by transaction
         self.acknowledged = 0  # the highest block that anybody was told of
@@ -192,14 +210,17 @@ class Checkers:
         self.shadows[host].restarted(records)
         self._checked[host] = engine.log.first - 1
         self._effective_before[host] = engine.configuration
-        self._effective(engine)
+        self._effective(host, engine)
 
     def stepped(self, host: int, engine: Raft, address: bytes, records: tuple[Durable, ...]) -> None:
         """A host's engine took an input, and these records came out."""
         for durable in records:
             self._entered(host, durable)
             self.shadows[host].written(durable)
+        self._effective(host, engine)
         self._commits(host, engine)
+        for durable in records:
+            self._based(durable)
         self._recorded(engine, records)
         if engine.role is Role.LEADER:
             self._leads(host, engine, address)
@@ -247,18 +268,21 @@ class Checkers:
             for at, entry in enumerate(record.entries, first):
                 if entry.kind is Kind.CONFIGURATION and engine.log.term_at(at) == entry.term and at >= engine.log.first:
                     self._changes(engine, at, entry.term, configuration_of(entry))
-            self._effective(engine)
 
-    def _effective(self, engine: Raft) -> None:
-        """I4: the effective configuration is the last in the log, or that of the snapshot."""
-        if not self._joint:
-            return
-        log = engine.log
-        found = next(
-            (configuration_of(e) for e in reversed(log.entries(log.first)) if e.kind is Kind.CONFIGURATION),
-            log.configurations[0][1],
-        )
-        must(engine.configuration == found, "I4", f"version {engine.configuration.version} is effective, not the last")
+    def _effective(self, host: int, engine: Raft) -> None:
+        """I4: the effective configuration is the last that was written, by the records alone."""
+        if self._joint:
+            found = self.shadows[host].effective or self._founding
+            version = engine.configuration.version
+            must(engine.configuration == found, "I4", f"version {version} is effective, and not the last")
+
+    def _based(self, durable: Durable) -> None:
+        """I4: a snapshot has the last configuration that was committed at or below its entry."""
+        record = decode_record(durable.data)
+        if self._joint and isinstance(record, Base):
+            below = [at for at in self._configured if at <= record.index]
+            found = self._configured[max(below)] if below else self._founding
+            must(record.configuration == found, "I4", f"a snapshot at {record.index} has another configuration")
 
     def _changes(self, engine: Raft, index: int, term: int, after: Configuration) -> None:
         """I5: a change is joint, begins when the one before it is committed, and ends when the joint one is."""
@@ -271,6 +295,7 @@ class Checkers:
         committed = at < engine.log.first or at < len(self._committed)
         must(committed, "I5", f"entry {index} changes the configuration while entry {at} does")
         self._powers(after)
+        self._proposed[index, term] = after
         if after.old is None:
             self._installs[index, term] = after.version
 
@@ -298,6 +323,8 @@ class Checkers:
             must(index == len(self._committed), "I3", f"entry {index} is committed before the one below it")
             self._committed.append(decided)
             self._decided_in.append(engine.term)
+            if (index, term) in self._proposed:
+                self._configured[index] = self._proposed[index, term]
             if (index, term) in self._installs:
                 self._versions[self._installs[index, term]] = None
         if self._joint and engine.commit > self._checked[host] and engine.role is Role.LEADER:
@@ -339,7 +366,8 @@ class Checkers:
             if newest.version not in self._vectors:
                 self._vectors[newest.version] = newest
                 before = self._vectors.get(newest.version - 1)
-                if before is None or before.new != newest.new:
+                made_now = newest.basis_index == height  # later, standing may have moved on
+                if made_now and (before is None or before.new != newest.new):
                     self._order(ledger, newest)
             self._seats(ledger)
             self._books.check(ledger.state, reserved(ledger.chain_id))

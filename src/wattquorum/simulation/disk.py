@@ -101,5 +101,9 @@ class Disk:
                 origin = frame.height == segment.first > 1
                 found.append(Durable(frame.height, data[frame.data_start : frame.end], origin))
                 segment.last = frame.height
+            if number and segment.last < segment.first:
+                # Its origin was never safe. What is written now may be none, and then needs what came before it.
+                del self._segments[number:]
+                break
             segment.synced, segment.unsynced = len(segment.data), []
         return found
