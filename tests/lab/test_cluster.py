@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from wattquorum.foundation.identities import address_of, verify_each
 from wattquorum.foundation.quantities import MILLION, Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.cluster import Cluster, Engine, Links, Replicas, replica_name, wide_area
+from wattquorum.lab.comparison import WRITES
 from wattquorum.lab.members import Member
 from wattquorum.lab.report import write_report
 from wattquorum.lab.report.consensus import consensus
@@ -246,6 +248,26 @@ def test_the_report_tells_rounds_powers_and_leaders_as_measured(either: Ran) -> 
     completed = either.rows(m.quorums_measured)
     assert sum(data["completed"]) == len(completed)
     assert "Elections and leaders" in body
+
+
+def test_the_report_shows_what_weights_can_do_at_best_and_that_a_change_of_power_fails_no_write(weighted: Ran) -> None:
+    writes = {
+        engine: [row.took_world_ms for row in weighted.rows(m.writes_measured) if row.engine == engine]
+        for engine in ("raft", "weighted-raft")
+    }
+    assert [len(took) for took in writes.values()] == [WRITES, WRITES]
+    assert not any(None in took for took in writes.values())
+    equal, weighed = (sorted(took[-(WRITES // 3) :]) for took in writes.values())
+    assert 10 * weighed[len(weighed) // 2] <= equal[len(equal) // 2]
+    _, body, _ = section(weighted.written.records)
+    table = body[body.index("Writes to five replicas while powers change") :]
+    cells = re.findall(r"<td[^>]*>([^<]*)", table)[:14]
+    assert (cells[0], cells[1], cells[6]) == ("raft", "1 1 1 1 1", "0")
+    assert (cells[7], cells[8], cells[13]) == ("weighted-raft", "4 4 1 1 1", "0")
+    assert (int(cells[3]), int(cells[10])) == (
+        equal[(len(equal) * 50 - 1) // 100],
+        weighed[(len(weighed) * 50 - 1) // 100],
+    )
 
 
 def test_equal_powers_need_no_picture(plain: Ran, page: Page) -> None:

@@ -52,16 +52,26 @@ ONLY_CARBON: Final = {
 }
 QUOTA: Final = 1_000
 GAP_MS: Final = 20  # between two writes
+WRITES: Final = 240  # in a trial beside a week
 PATIENCE_MS: Final = 10_000
 
 
 class Trial(NamedTuple):
     """One engine under load: what each write took, and how it ended."""
 
-    took_ms: tuple[int, ...]  # until the leader had executed it, in the order of sending; lost ones are missing
-    sent: int
+    writes_ms: tuple[int | None, ...]  # until the leader had executed it, in the order of sending; None: not in time
     terms: int  # elections
     powers: tuple[int, ...]  # at the end, of the near replicas first
+
+    @property
+    def took_ms(self) -> tuple[int, ...]:
+        """Of those that were executed."""
+        return tuple(each for each in self.writes_ms if each is not None)
+
+    @property
+    def sent(self) -> int:
+        """How many writes there were."""
+        return len(self.writes_ms)
 
     @property
     def failed(self) -> int:
@@ -78,6 +88,23 @@ class Trial(NamedTuple):
 def tried(engine: Engine, seed: int, writes: int) -> Trial:
     """Sends so many writes to the leader, one every `GAP_MS`; after a third of them the carbon period is closed."""
     return _Load(engine, seed).run(writes)
+
+
+def trial_rows(seed: int) -> dict[str, list[dict[str, int | str | None]]]:
+    """Both engines' trials as rows of `records.measured_tables`, by table."""
+    trials = {engine: tried(engine, seed, WRITES) for engine in Engine}
+    return {
+        "trials_measured": [
+            {"engine": engine, "replica": replica, "power": power}
+            for engine, trial in trials.items()
+            for replica, power in enumerate(trial.powers)
+        ],
+        "writes_measured": [
+            {"engine": engine, "write": number, "took_world_ms": took}
+            for engine, trial in trials.items()
+            for number, took in enumerate(trial.writes_ms)
+        ],
+    }
 
 
 class _Load:
@@ -122,12 +149,11 @@ class _Load:
         end = self.machines.now + PATIENCE_MS
         while any(write not in self.done for write in self.sent) and self.machines.now < end:
             self.machines.happen_until(self.machines.now + GAP_MS)
-        took = [self.done[write] - at for write, at in self.sent.items() if write in self.done]
+        took = [self.done[write] - at if write in self.done else None for write, at in self.sent.items()]
         assert leader.engine is not None
         powers = {voter.replica: voter.power for voter in leader.engine.configuration.new}
         return Trial(
             tuple(took),
-            writes,
             len(self.machines.elections),
             tuple(powers[host.address] for host in self.machines.hosts),
         )

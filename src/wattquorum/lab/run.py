@@ -18,6 +18,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.grid.curtailment import PLANNING, Limits
 from wattquorum.lab.calendar import ZONE, days_from, trading_day, zone_of
 from wattquorum.lab.cluster import ROUND_TRIPS_MS, Cluster, Engine, Replicas, measured_rows
+from wattquorum.lab.comparison import trial_rows
 from wattquorum.lab.grid_files import check_grid, read_grid
 from wattquorum.lab.grid_operator import Grid
 from wattquorum.lab.grid_profiles import GridProfiles, read_profiles
@@ -108,7 +109,8 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
     grid = week.grid_operator.described() if week.grid_operator else None
     annotate(out / RECORDS, _run_info(options, plan), infos, grid)
     if isinstance(node, Cluster):
-        put_measured(out / RECORDS, measured_rows(node, [addresses[member.name] for member in runners]))
+        measured = measured_rows(node, [addresses[member.name] for member in runners])
+        put_measured(out / RECORDS, {**measured, **trial_rows(options.seed)})
     progress("writing tables", 0, 1)
     export_parquet(out / RECORDS, out / PARQUET)
     progress("writing the report", 0, 1)

@@ -57,4 +57,28 @@ powers_measured: Final = table(
     whole("power", "its power; powers of a version have a sum of their own"),
 )
 
-MEASURED: Final = (replicas_measured, elections_measured, rounds_measured, quorums_measured, powers_measured)
+trials_measured: Final = table(
+    "trials_measured",
+    "Five replicas beside the run, two near each other and three far away: once with equal votes, once weighted.",
+    word("engine", "raft or weighted-raft", key=True),
+    whole("replica", "its number, those near each other first", key=True),
+    whole("power", "its power at the end"),
+)
+
+writes_measured: Final = table(
+    "writes_measured",
+    "Writes to the replicas of a trial, sent evenly; after a third of them powers change.",
+    word("engine", "raft or weighted-raft", key=True),
+    whole("write", "its number, from 0", key=True),
+    whole("took_world_ms", "until the leader had executed it; empty: it failed", maybe=True),
+)
+
+MEASURED: Final = (
+    replicas_measured,
+    elections_measured,
+    rounds_measured,
+    quorums_measured,
+    powers_measured,
+    trials_measured,
+    writes_measured,
+)

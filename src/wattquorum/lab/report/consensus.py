@@ -7,6 +7,7 @@ and quorums follow from the chain; times do not.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -65,6 +66,7 @@ def consensus(week: Week) -> Section:
         )
         + "<h3>Who completed quorums</h3>"
         + chart("consensus-replies", "Quorums that each replica completed, and blocks that it proposed", height=rows)
+        + _trial(week)
         + behind("The tables behind it", _by_version(found) + _by_replica(found))
     )
     return Section("consensus", "Consensus", title, _lead(week, found), body, _data(week, found))
@@ -122,6 +124,67 @@ def _lead(week: Week, found: Found) -> str:
         f"all replicas, which is what equal votes need, had the blocks after {_mean(majority, len(times))} ms in the "
         "mean under the same leaders; the rest of what separates this run from one with equal votes is who leads."
     )
+
+
+def _trial(week: Week) -> str:
+    """What weights can do at best, tried beside the run (see `lab.comparison`)."""
+    writes = week.rows(select(m.writes_measured).order_by(m.writes_measured.c.engine, m.writes_measured.c.write))
+    if not writes:
+        return ""
+    rows: list[list[str | int]] = []
+    for engine in dict.fromkeys(row.engine for row in writes):
+        took = [row.took_world_ms for row in writes if row.engine == engine]
+        third = len(took) // 3
+        before, after = _sorted(took[:third]), _sorted(took[-third:])
+        powers = [
+            row.power
+            for row in week.rows(
+                select(m.trials_measured)
+                .where(m.trials_measured.c.engine == engine)
+                .order_by(m.trials_measured.c.replica)
+            )
+        ]
+        least = min(powers)
+        rows.append(
+            [
+                engine,
+                " ".join(str((2 * power + least) // (2 * least)) for power in powers),
+                _rank(before, 50),
+                _rank(after, 50),
+                _rank(after, 99),
+                max(_sorted(took), default=0),
+                took.count(None),
+            ]
+        )
+    sent = len(writes) // max(len(rows), 1)
+    return (
+        "<h3>What weights can do at best</h3>"
+        + paragraph(
+            "Beside the week five more replicas were tried, two of them 1 ms apart and three 50 ms away, of which any "
+            f"one may be lost. Each engine was sent {sent} writes, 50 a second; after a third of them a carbon period "
+            "is closed, and with weighted votes powers become 4, 4, 1, 1, 1 by that, so that the two near ones decide."
+        )
+        + table("Writes to five replicas while powers change", TRIAL_HEADINGS, rows, sides="llrrrrr")
+    )
+
+
+TRIAL_HEADINGS = (
+    "engine",
+    "powers at the end",
+    "median before [ms]",
+    "median at the end [ms]",
+    "99th percentile at the end [ms]",
+    "slowest of all [ms]",
+    "failed",
+)
+
+
+def _sorted(took: Sequence[int | None]) -> list[int]:
+    return sorted(each for each in took if each is not None)
+
+
+def _rank(ascending: Sequence[int], percent: int) -> str | int:
+    return ascending[(len(ascending) * percent - 1) // 100] if ascending else "none"
 
 
 def _mean(total: int, count: int) -> str:
