@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,8 +26,9 @@ HOUR = 3_600_000
 
 
 def run(story: Coroutine[object, object, None], seconds: float = 60) -> None:
-    """Runs a story, bounded in time."""
-    asyncio.run(asyncio.wait_for(story, seconds))
+    """Runs a story in a loop of its own, bounded in time; in a thread, since a browser's loop may be in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, asyncio.wait_for(story, seconds)).result()
 
 
 async def until(holds: Callable[[], object], seconds: float = PATIENCE_S) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.node.live import run, until
 from tests.node.tls import CHAIN, Community, address
 from wattquorum.node import transport as module
 from wattquorum.node.community import contexts
@@ -20,18 +21,6 @@ from wattquorum.node.transport import DATA, HEAD_BYTES, HELLO, PING, Broken, Fra
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 10.0
-
-
-def run(story: Coroutine[object, object, None]) -> None:
-    asyncio.run(asyncio.wait_for(story, 2 * PATIENCE_S))
-
-
-async def until(holds: Callable[[], object]) -> None:
-    for _ in range(int(PATIENCE_S / 0.01)):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to hold")
 
 
 class Node:

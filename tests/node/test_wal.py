@@ -102,17 +102,22 @@ def test_what_follows_an_origin_needs_nothing_before_it(folder: Path) -> None:
 
 def test_segments_that_are_not_needed_any_more_are_used_again_and_their_old_frames_mean_nothing(folder: Path) -> None:
     wal = opened(folder)
-    position, used = 0, set()
+    position, spare = 0, 0
     for _ in range(20):
         batch = records(position + 1, position + 30)
         wal.write(batch)
         wal.write([record(position + 31, 50, origin=True)])
         wal.sync()
         position += 31
-        used |= {os.stat(folder / each.name).st_ino for each in segments(folder)}
+        inodes = [os.stat(folder / each.name).st_ino for each in segments(folder)]
+        spare = os.stat(folder / SPARE).st_ino
+        assert spare not in inodes
+        position += 1
+        wal.write([record(position), *(record(position + number) for number in range(1, 20))])
+        position += 19
+        assert os.stat(folder / segments(folder)[1].name).st_ino == spare, "what was let go of is written to again"
     wal.close()
-    assert len(used) < 8, "the same few files over and over"
-    assert reopened(folder) == [record(position, 50, origin=True)]
+    assert [each.position for each in reopened(folder)] == list(range(position - 19 - 1, position + 1))
 
 
 def test_a_record_larger_than_a_segment_has_one_of_its_own(folder: Path) -> None:
