@@ -23,6 +23,7 @@ from wattquorum.ledger.transactions import (
     WithdrawMoney,
     rotation_message,
 )
+from wattquorum.replica import pool
 from wattquorum.replica.pool import Limits, Pool
 
 
@@ -218,6 +219,26 @@ def test_what_no_later_block_can_hold_is_dropped_also_where_nothing_is_taken() -
     market.pool.expire()
     assert market.dropped() == ["expired"]
     assert market.take() == [kept]
+
+
+def test_a_long_queue_is_looked_through_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "SWEPT_MAX", 2)
+    market = Market()
+    lasting = [market.offered("b", ahead) for ahead in range(3)]
+    short = [market.offered("a", ahead, expiry_ms=market.now + 5) for ahead in range(2)]
+    assert [market.accept(data) for data in (*lasting, *short)] == [""] * 5
+    market.block([], at=market.now + 6)
+    dropped = []
+    for _ in range(3):
+        market.pool.expire()
+        dropped.append(len(market.dropped()))
+    assert dropped == [0, 2, 0], "the later one goes with the one that it follows on"
+    assert market.accept(market.offered("a", expiry_ms=market.now + 5)) == ""
+    market.block([], at=market.now + 6)
+    market.pool.expire()
+    market.pool.expire()
+    assert market.dropped() == ["expired"], "after the end it begins anew"
+    assert market.take() == lasting
 
 
 def test_whoever_gave_another_transaction_to_another_replica_is_not_held_up_by_the_first() -> None:

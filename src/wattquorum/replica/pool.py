@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from wattquorum.foundation.identities import Signed, Verifier
 from wattquorum.foundation.quantities import Millis
@@ -20,6 +20,8 @@ from wattquorum.ledger.blocks import Block
 from wattquorum.ledger.execution import BLOCK_TRANSACTIONS_MAX, Ledger
 from wattquorum.ledger.readings import decode_rows, root_of_rows
 from wattquorum.ledger.transactions import CommitReadings, Received
+
+SWEPT_MAX: Final = 2_000  # transactions that one call of `expire` looks at
 
 
 class Limits(NamedTuple):
@@ -56,7 +58,18 @@ class Dropped(NamedTuple):
 class Pool:
     """What waits at one replica. `take` reserves for a block, `executed` lets go what a block has used."""
 
-    __slots__ = ("_bytes", "_checked", "_dropped", "_known", "_ledger", "_limits", "_senders", "_verify", "_waiting")
+    __slots__ = (
+        "_bytes",
+        "_checked",
+        "_dropped",
+        "_known",
+        "_ledger",
+        "_limits",
+        "_senders",
+        "_unswept",
+        "_verify",
+        "_waiting",
+    )
 
     def __init__(self, ledger: Ledger, verify: Verifier, limits: Limits) -> None:
         self._ledger = ledger
@@ -66,6 +79,7 @@ class Pool:
         self._waiting: dict[bytes, Pending] = {}  # those that wait, in the order in which they came
         self._senders: dict[bytes, deque[Pending]] = {}  # all of a sender's, nonces rising by one from its next
         self._checked: dict[Signed, None] = {}  # signatures that were found good
+        self._unswept: deque[bytes] = deque()  # by hash: what `expire` has yet to look at before it begins anew
         self._bytes = 0
         self._dropped: list[Dropped] = []
 
@@ -201,11 +215,17 @@ class Pool:
         """Drops what no later block can hold any more, by the tip's height and time or because its nonce was used.
 
         Where another replica orders, nothing is taken here, and blocks may hold what the sender gave to others instead.
+        Of a long queue each call looks at the next part, so that none takes long.
         """
-        self._realign(list(self._senders))
+        if not self._unswept:
+            self._unswept = deque(self._known)
         tip = self._ledger.tip
-        for hash_, pending in list(self._waiting.items()):
-            if hash_ in self._waiting and tip is not None:
+        for _ in range(min(len(self._unswept), SWEPT_MAX)):
+            hash_ = self._unswept.popleft()
+            pending = self._known.get(hash_)
+            if pending is not None:
+                self._realign([pending.received.body.sender])
+            if hash_ in self._waiting and pending is not None and tip is not None:
                 reason = self._no_longer(pending, Millis(tip.time_ms + 1))
                 if reason is not None:
                     self._drop_from(pending, reason)
