@@ -129,6 +129,15 @@ def test_6_4_whoever_leads_next_is_asked_again() -> None:
     assert bench.said(AskRead, to=C) == [AskRead(2, 7, bench.life)]
 
 
+def test_6_4_whoever_leads_again_in_a_later_term_is_asked_again_at_once() -> None:
+    bench = Bench(THREE)
+    bench.follow(B, 1)
+    read(bench, 7)
+    bench.told()
+    bench.follow(B, 3)
+    assert bench.said(AskRead, to=B) == [AskRead(3, 7, bench.life)]
+
+
 def test_6_4_what_may_have_been_lost_is_asked_again_after_an_election_timeout_and_not_with_each_heartbeat() -> None:
     bench = Bench(THREE)
     bench.follow(B, 1)

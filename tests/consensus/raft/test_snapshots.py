@@ -233,6 +233,12 @@ def test_7_chunks_of_two_snapshots_or_of_two_leaders_are_not_mixed() -> None:
     assert [(each.index, each.offset) for each in bench.said(Chunked, to=C)] == [(5, 0)]
 
 
+def test_7_chunks_of_two_terms_of_one_leader_are_not_mixed() -> None:
+    bench = Bench(THREE)
+    bench.hear(B, chunk(0, b"0123"), chunk(4, b"abcd", term=2))
+    assert bench.said(Chunked) == [Chunked(1, 1, 5, 4), Chunked(2, 1, 5, 0)]
+
+
 def test_7_whose_log_has_its_last_entry_needs_no_snapshot_and_loses_nothing() -> None:
     bench = Bench(THREE)
     bench.follow(B, 1, *[payload(1)] * 7)

@@ -393,7 +393,8 @@ class Raft:
 
     def _become_follower(self, term: int, leader: bytes) -> None:
         """Follows, in this term or a later one."""
-        if term > self.term:
+        rose = term > self.term
+        if rose:
             self._ballot = Ballot(term, NOBODY)
             self._outbox.keep_ballot(self._ballot)
         elif self._role is Role.LEADER:
@@ -402,7 +403,7 @@ class Raft:
             self._reads.extend(self._leadership.unconfirmed(self._me))
             self._leadership = None
         self._role, self._votes = Role.FOLLOWER, {}
-        if leader != self._leader:
+        if rose or leader != self._leader:  # the same one may lead again, and knows nothing of the term before
             self._leader = leader
             self._incoming = None
             self._reads.extend(self._unanswered)  # whoever leads next is asked again
