@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,8 +183,19 @@ def test_an_empty_block_is_the_same_on_all_replicas_too(cluster: Cluster) -> Non
         cluster.cut(Millis(before + block))
         (executed,) = cluster.write(Millis(before + block)).finished
         assert executed.block.header.time_ms == before + block
+    written = hashlib.sha256(b"".join(data for _, data in cluster.folder.read())).digest()
+    assert {each.digest() for each in cluster.machines.blocks} == {written}
     cluster.close()
     assert [row.height for row in cluster.measured] == [1, 2, 3]
+
+
+def test_half_of_an_even_number_of_replicas_is_no_majority(tmp_path: Path) -> None:
+    wanted = replicated(4)
+    with Cluster(tmp_path / "chain", wanted.genesis(), wanted.replica_keys(), Replicas(4), 1) as cluster:
+        cluster.cut(Millis(cluster.ledger.genesis.created_ms + 1))
+        cluster.write(Millis(0))
+        (first,) = cluster.measured
+    assert first.majority_ms == first.consensus_ms  # votes are equal at first
 
 
 def test_a_replica_that_wrote_another_block_is_found_before_the_chain_is_signed(cluster: Cluster) -> None:

@@ -457,7 +457,7 @@ class World(Course):
         self._troubles.shuffle(doomed)
         voters_min = self.nature.hosts - self.nature.spares - self.nature.removals
         del doomed[self._troubles.below(lost_at_most(self.checkers.parameters, voters_min) + 1) :]
-        self._heap = [event for event in self._heap if event.kind != "start"]
+        self._heap = [event for event in self._heap if event.kind not in ("start", "crash")]
         heapq.heapify(self._heap)
         for host in self.hosts:
             host.sync_ms, host.paused = self.nature.sync_ms, False
