@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -27,8 +29,15 @@ HOUR = 3_600_000
 
 def run(story: Coroutine[object, object, None], seconds: float = 60) -> None:
     """Runs a story in a loop of its own, bounded in time; in a thread, since a browser's loop may be in this one."""
+
+    def told() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # of connections that a story broke off
+            asyncio.run(asyncio.wait_for(story, seconds))
+            gc.collect()
+
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, asyncio.wait_for(story, seconds)).result()
+        pool.submit(told).result()
 
 
 async def until(holds: Callable[[], object], seconds: float = PATIENCE_S) -> None:

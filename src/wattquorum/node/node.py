@@ -128,8 +128,12 @@ class Node:
             self._remember(decode_block(data))
 
     def _remember(self, block: Block) -> None:
+        """Keeps a block's receipts, and tells those who wait for them."""
         for receipt in block.receipts:
-            self._receipts[receipt.transaction] = Decided(block.header.height, receipt)
+            decided = self._receipts[receipt.transaction] = Decided(block.header.height, receipt)
+            for future in self._submitted.pop(receipt.transaction, ()):
+                if not future.done():
+                    future.set_result(decided)
         while len(self._receipts) > RECEIPTS_KEPT:
             self._receipts.popitem(last=False)
 
@@ -276,15 +280,12 @@ class Node:
     def _on_work(self, work: Work) -> None:
         for executed in work.finished:
             self.archive.add(executed)
-            height = executed.block.header.height
             self._remember(executed.block)
-            for receipt in executed.block.receipts:
-                for future in self._submitted.pop(receipt.transaction, ()):
-                    if not future.done():
-                        future.set_result(Decided(height, receipt))
             for watcher in list(self._watchers):
                 watcher(executed)
         for dropped in work.dropped:
+            if dropped.reason.code == "outcome_unseen":
+                continue  # it may be in a block that is being fetched, which tells
             for future in self._submitted.pop(dropped.transaction, ()):
                 _fail(future, dropped.reason)
         for read in work.reads:
