@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +21,17 @@ from wattquorum.foundation.identities import address_of
 from wattquorum.ledger.blocks import decode_block
 from wattquorum.ledger.transactions import transaction_hash
 from wattquorum.node.node import Node
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # of connections that are broken off on purpose; they are let go of before another test can be blamed for them
+
+
+@pytest.fixture(autouse=True)
+def _let_go() -> Iterator[None]:
+    yield
+    gc.collect()
+
 
 OUTCOMES = Decoder[tuple[BatchOutcome, ...]](tuple[BatchOutcome, ...], "outcomes")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +19,16 @@ from wattquorum.ledger.blocks import Outcome
 from wattquorum.node import wal
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # of connections that are broken off on purpose; they are let go of before another test can be blamed for them
+
+
+@pytest.fixture(autouse=True)
+def _let_go() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,17 @@ from tests.node.tls import CHAIN, Community, address
 from wattquorum.node import transport as module
 from wattquorum.node.community import contexts
 from wattquorum.node.transport import DATA, HEAD_BYTES, HELLO, PING, Broken, Frames, Place, Transport, framed
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # of connections that are broken off on purpose; they are let go of before another test can be blamed for them
+
+
+@pytest.fixture(autouse=True)
+def _let_go() -> Iterator[None]:
+    yield
+    gc.collect()
+
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 10.0
