@@ -15,19 +15,17 @@ import asyncio
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
+from benchmarks.loops import DONE, ELSEWHERE, LENGTH, run_loop
 from wattquorum.consensus.engine import Durable, Message
 from wattquorum.consensus.raft.engine import Raft, Role
 from wattquorum.foundation.identities import address_of
@@ -43,14 +41,8 @@ from wattquorum.node.transport import Place, Transport
 from wattquorum.node.wal import Wal
 from wattquorum.replica.replica import Work, founding_configuration
 
-run_loop: Final[Callable[[Coroutine[Any, Any, Any]], Any]] = (
-    import_module("uvloop") if find_spec("uvloop") else asyncio
-).run
-ENTRY_BYTES: Final = 128
 SNAPSHOT_EVERY: Final = 100_000  # entries, after which the log is let go of
-_LENGTH: Final = struct.Struct(">I")
-DONE, ELSEWHERE = b"\1", b"\0"
-Answer = Callable[[bool], None]
+Answer = Callable[[int, bool], None]
 
 
 class Opaque:
@@ -58,14 +50,16 @@ class Opaque:
 
     def __init__(self, engine: Raft) -> None:
         self.engine = engine
-        self._waiting: list[tuple[bytes, Answer]] = []
-        self._proposed: deque[tuple[int, Answer]] = deque()  # by index, rising
+        self._waiting: list[bytes] = []
+        self._askers: list[tuple[int, Answer]] = []  # how many of these are whose
+        self._proposed: deque[tuple[int, int, Answer]] = deque()  # (last index, how many, whose), rising
         self._term = 0
         self._snapshot = 0
 
-    def submit(self, payload: bytes, answer: Answer) -> None:
-        """An entry, to be answered when it is decided or can not be here."""
-        self._waiting.append((payload, answer))
+    def submit(self, payloads: list[bytes], answer: Answer) -> None:
+        """Entries, to be answered in their order when they are decided or can not be here."""
+        self._waiting += payloads
+        self._askers.append((len(payloads), answer))
 
     def receive(self, sender: bytes, frame: bytes, now: Millis) -> None:
         self.engine.receive(sender, frame, now)
@@ -82,15 +76,18 @@ class Opaque:
         if (engine.term, engine.role) != (self._term, Role.LEADER):
             self._term = engine.term
             self._fail(self._proposed)
-        if self._waiting:
+        if self._waiting and (engine.takes or engine.role is not Role.LEADER):  # answers come in the entries' order
             waiting, self._waiting = self._waiting, []
+            askers, self._askers = self._askers, []
             if engine.takes:
-                first = engine.log.last + 1
-                engine.propose([payload for payload, _ in waiting], now)
-                self._proposed.extend((first + number, answer) for number, (_, answer) in enumerate(waiting))
+                last = engine.log.last
+                engine.propose(waiting, now)
+                for count, answer in askers:
+                    last += count
+                    self._proposed.append((last, count, answer))
             else:
-                for _, answer in waiting:
-                    answer(False)
+                for count, answer in askers:
+                    answer(count, False)
         records: list[Durable] = []
         messages: list[Message] = []
         while True:
@@ -102,17 +99,20 @@ class Opaque:
             if not output.committed:
                 break
             last = output.committed[-1].index
-            while self._proposed and self._proposed[0][0] <= last:
-                self._proposed.popleft()[1](True)
+            proposed = self._proposed
+            while proposed and proposed[0][0] <= last:
+                _, count, answer = proposed.popleft()
+                answer(count, True)
             engine.applied(last, b"", now)
             if last - self._snapshot >= SNAPSHOT_EVERY:
                 self._snapshot = last
                 engine.snapshot(last, b"", now)
         return Work(tuple(records), tuple(messages), (), (), (), output.deadline)
 
-    def _fail(self, proposed: deque[tuple[int, Answer]]) -> None:
+    def _fail(self, proposed: deque[tuple[int, int, Answer]]) -> None:
         while proposed:
-            proposed.popleft()[1](False)
+            _, count, answer = proposed.popleft()
+            answer(count, False)
 
 
 class _Client(asyncio.Protocol):
@@ -120,7 +120,8 @@ class _Client(asyncio.Protocol):
 
     def __init__(self, opaque: Opaque, wake: Callable[[], None]) -> None:
         self._opaque, self._wake = opaque, wake
-        self._buffer = bytearray()
+        self._rest = b""
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._answers: list[bytes] = []
 
@@ -128,22 +129,26 @@ class _Client(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        buffer, at = self._buffer, 0
-        buffer += data
-        while len(buffer) - at >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(buffer, at)
-            end = at + _LENGTH.size + length
-            if end > len(buffer):
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        at, size, found = 0, len(data), []
+        while size - at >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(data, at)
+            end = at + LENGTH.size + length
+            if end > size:
                 break
-            self._opaque.submit(bytes(buffer[at + _LENGTH.size : end]), self._answer)
+            found.append(data[at + LENGTH.size : end])
             at = end
-        del buffer[:at]
-        self._wake()
+        if at < size:
+            self._rest = data[at:]
+        if found:
+            self._opaque.submit(found, self._answer)
+            self._wake()
 
-    def _answer(self, done: bool) -> None:
+    def _answer(self, count: int, done: bool) -> None:
         if not self._answers:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._answers.append(DONE if done else ELSEWHERE)
+            self._loop.call_soon(self._flush)
+        self._answers.append((DONE if done else ELSEWHERE) * count)
 
     def _flush(self) -> None:
         answers, self._answers = self._answers, []
@@ -179,46 +184,13 @@ async def node(config_path: Path) -> None:
     wal.close()
 
 
-# The load ---------------------------------------------------------------------------------------------------------
-
-
-class Load(NamedTuple):
-    """What so many clients saw."""
-
-    clients: int
-    rate: float  # decided a second
-    p50_ms: float
-    p99_ms: float
-
-
-async def load_at(place: Place, clients: int, seconds: float) -> Load:
-    """Closed loops: each client sends its next entry when the last one is answered."""
-    times: list[float] = []
-    end = time.perf_counter() + seconds + 0.5
-    begin = end - seconds
-    payload = _LENGTH.pack(ENTRY_BYTES) + os.urandom(ENTRY_BYTES)
-
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection(*place)
-        while (sent := time.perf_counter()) < end:
-            writer.write(payload)
-            if await reader.readexactly(1) != DONE:
-                raise ConnectionError("it does not lead")
-            if sent >= begin:
-                times.append(time.perf_counter() - sent)
-        writer.close()
-
-    await asyncio.gather(*(client() for _ in range(clients)))
-    times.sort()
-    return Load(
-        clients, len(times) / seconds, 1_000 * times[len(times) // 2], 1_000 * times[(len(times) * 99 - 1) // 100]
-    )
+# The cluster ------------------------------------------------------------------------------------------------------
 
 
 async def _leads(place: Place) -> bool:
     try:
         reader, writer = await asyncio.open_connection(*place)
-        writer.write(_LENGTH.pack(1) + b"?")
+        writer.write(LENGTH.pack(1) + b"?")
         answer = await asyncio.wait_for(reader.readexactly(1), 2)
         writer.close()
     except (OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -276,8 +248,9 @@ def measure(clients: Sequence[int], seconds: float, kills: int, port: int = 21_0
             leader = nodes.leader()
             loads = []
             for count in clients:
-                command = [sys.executable, "-m", "benchmarks.opaque", "--load", str(count), "--seconds", str(seconds)]
-                command += ["--at", str(nodes.founded.apis[leader][1])]
+                host, port = nodes.founded.apis[leader]
+                command = [sys.executable, "-m", "benchmarks.loops", "--clients", str(count)]
+                command += ["--seconds", str(seconds), "--at", f"{host}:{port}"]
                 loads.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
             failovers = []
             for _ in range(kills):
@@ -296,17 +269,12 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--node", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--load", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--at", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 64, 1024])
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--kills", type=int, default=5)
     asked = parser.parse_args()
     if asked.node is not None:
         run_loop(node(asked.node))
-    elif asked.load is not None:
-        load = run_loop(load_at(("127.0.0.1", asked.at), asked.load, asked.seconds))
-        print(json.dumps(load._asdict()))
     else:
         print(json.dumps(measure(asked.clients, asked.seconds, asked.kills), indent=2))
 
