@@ -15,6 +15,7 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import struct
 import time
 from collections import deque
@@ -26,6 +27,8 @@ from typing import Any, Final, NamedTuple, cast
 ENTRY_BYTES: Final = 128
 LENGTH: Final = struct.Struct(">I")
 DONE, ELSEWHERE = b"\1", b"\0"
+PROBE_S: Final = 0.005
+OUTAGE_MAX_S: Final = 30.0
 WARM_S: Final = 1.0  # that nobody counts
 Place = tuple[str, int]
 
@@ -138,6 +141,45 @@ async def load_at(place: Place, clients: int, connections: int, seconds: float) 
     return load_of(clients, seconds, times, sum(protocol.failed for protocol in protocols))
 
 
+class _Probe(asyncio.Protocol):
+    """One client that is told whether its entry was decided."""
+
+    def __init__(self, decided: asyncio.Future[float]) -> None:
+        self._decided = decided
+        self._transport: asyncio.Transport | None = None
+        self._waits = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def ask(self) -> None:
+        """Sends an entry unless one is under way."""
+        if not self._waits and self._transport is not None:
+            self._waits = True
+            self._transport.write(LENGTH.pack(5) + b"after")
+
+    def data_received(self, data: bytes) -> None:
+        self._waits = False
+        if DONE in data and not self._decided.done():
+            self._decided.set_result(time.perf_counter())
+
+
+async def outage_at(places: Sequence[Place], pid: int) -> float:
+    """Kills a process; how long it took until one of those who listen there decided an entry [ms]."""
+    loop = asyncio.get_running_loop()
+    decided: asyncio.Future[float] = loop.create_future()
+    probes = [(await loop.create_connection(lambda: _Probe(decided), *place))[1] for place in places]
+    os.kill(pid, signal.SIGKILL)
+    killed = time.perf_counter()
+    while not decided.done():
+        if time.perf_counter() - killed > OUTAGE_MAX_S:
+            raise TimeoutError("nobody decides any more")
+        for probe in probes:
+            probe.ask()
+        await asyncio.wait([decided], timeout=PROBE_S)
+    return 1_000 * (decided.result() - killed)
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,9 +187,14 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--connections", type=int)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--outage", type=int, metavar="PID", help="kill that process, and wait for the survivors")
     asked = parser.parse_args()
-    host, port = asked.at.rsplit(":", 1)
     gc.disable()  # what is kept is numbers
+    if asked.outage is not None:
+        places = [(host, int(port)) for host, _, port in (each.rpartition(":") for each in asked.at.split(","))]
+        print(json.dumps({"outage_ms": run_loop(outage_at(places, asked.outage))}))
+        return
+    host, _, port = asked.at.rpartition(":")
     connections = asked.connections or connections_for(asked.clients)
     print(json.dumps(run_loop(load_at((host, int(port)), asked.clients, connections, asked.seconds))._asdict()))
 

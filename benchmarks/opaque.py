@@ -1,23 +1,20 @@
 """Opaque entries on real nodes: what consensus, log and connections cost without a ledger above them.
 
 A process is one node of a community: the engine, the write-ahead log, the transport and the runtime that ship, and a
-machine above them that does nothing with an entry but tell that it is decided. Clients speak a plain protocol: four
-bytes of length and the entry; the answer is one byte, 1 for decided and 0 for "not here". `measure` starts three such
-processes, finds the leader, and lets clients in another process write in closed loops.
+machine above them that does nothing with an entry but tell that it is decided. Clients speak as `loops` says.
 
-    python -m benchmarks.opaque --clients 1 64 1024 --seconds 5
+    python -m benchmarks.opaque --node FILE       one node; `Processes` starts three
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -28,6 +25,7 @@ from typing import Final
 from benchmarks.loops import DONE, ELSEWHERE, LENGTH, run_loop
 from wattquorum.consensus.engine import Durable, Message
 from wattquorum.consensus.raft.engine import Raft, Role
+from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import address_of
 from wattquorum.foundation.quantities import Millis
 from wattquorum.ledger.execution import Ledger
@@ -41,6 +39,9 @@ from wattquorum.node.transport import Place, Transport
 from wattquorum.node.wal import Wal
 from wattquorum.replica.replica import Work, founding_configuration
 
+BATCHES_MAX: Final = 2  # proposed and not decided: what comes meanwhile goes into one more, which costs as much as one
+RAFT: Final = {"election_ms": 300, "heartbeat_ms": 50, "slot_ms": 20}
+LOG: Final = "opaque.log"  # a line for every term
 SNAPSHOT_EVERY: Final = 100_000  # entries, after which the log is let go of
 Answer = Callable[[int, bool], None]
 
@@ -53,6 +54,7 @@ class Opaque:
         self._waiting: list[bytes] = []
         self._askers: list[tuple[int, Answer]] = []  # how many of these are whose
         self._proposed: deque[tuple[int, int, Answer]] = deque()  # (last index, how many, whose), rising
+        self._batches: deque[int] = deque()  # the last index of each
         self._term = 0
         self._snapshot = 0
 
@@ -74,20 +76,12 @@ class Opaque:
         """Proposes all that waits as one batch, and answers for what was decided."""
         engine = self.engine
         if (engine.term, engine.role) != (self._term, Role.LEADER):
-            self._term = engine.term
+            if self._term != engine.term:
+                self._term = engine.term
+                print("term", self._term, flush=True)
             self._fail(self._proposed)
-        if self._waiting and (engine.takes or engine.role is not Role.LEADER):  # answers come in the entries' order
-            waiting, self._waiting = self._waiting, []
-            askers, self._askers = self._askers, []
-            if engine.takes:
-                last = engine.log.last
-                engine.propose(waiting, now)
-                for count, answer in askers:
-                    last += count
-                    self._proposed.append((last, count, answer))
-            else:
-                for count, answer in askers:
-                    answer(count, False)
+            self._batches.clear()
+        self._propose(now)
         records: list[Durable] = []
         messages: list[Message] = []
         while True:
@@ -96,18 +90,44 @@ class Opaque:
             messages += output.messages
             if output.restore is not None:
                 engine.applied(output.restore.index, b"", now)
-            if not output.committed:
+            if output.committed:
+                self._decided(output.committed[-1].index, now)
+                self._propose(now)
+            else:
                 break
-            last = output.committed[-1].index
-            proposed = self._proposed
-            while proposed and proposed[0][0] <= last:
-                _, count, answer = proposed.popleft()
-                answer(count, True)
-            engine.applied(last, b"", now)
-            if last - self._snapshot >= SNAPSHOT_EVERY:
-                self._snapshot = last
-                engine.snapshot(last, b"", now)
         return Work(tuple(records), tuple(messages), (), (), (), output.deadline)
+
+    def _propose(self, now: Millis) -> None:
+        """All that waits as one batch, where another may be under way; no answer overtakes an earlier one's."""
+        engine = self.engine
+        if not self._waiting or len(self._batches) >= BATCHES_MAX:
+            return
+        if engine.takes:
+            last = engine.log.last
+            engine.propose(self._waiting, now)
+            for count, answer in self._askers:
+                last += count
+                self._proposed.append((last, count, answer))
+            self._batches.append(last)
+        elif engine.role is not Role.LEADER:
+            for count, answer in self._askers:
+                answer(count, False)
+        else:
+            return  # it hands over: they are answered when it has
+        self._waiting, self._askers = [], []
+
+    def _decided(self, last: int, now: Millis) -> None:
+        """Everything up to an index is: whoever waits for it is answered."""
+        batches, proposed = self._batches, self._proposed
+        while batches and batches[0] <= last:
+            batches.popleft()
+        while proposed and proposed[0][0] <= last:
+            _, count, answer = proposed.popleft()
+            answer(count, True)
+        self.engine.applied(last, b"", now)
+        if last - self._snapshot >= SNAPSHOT_EVERY:
+            self._snapshot = last
+            self.engine.snapshot(last, b"", now)
 
     def _fail(self, proposed: deque[tuple[int, int, Answer]]) -> None:
         while proposed:
@@ -201,31 +221,33 @@ async def _leads(place: Place) -> bool:
 class Processes:
     """Three nodes in a folder."""
 
-    def __init__(self, folder: Path, first_port: int) -> None:
-        raft = {"election_ms": 300, "heartbeat_ms": 50, "slot_ms": 20}
-        self.founded = found(folder, "opaque", 3, Voting.EQUAL, "127.0.0.1", first_port, raft)
+    def __init__(self, folder: Path, words: Sequence[str] = ()) -> None:
+        """`words` are given to each node's command."""
+        self._words = words
+        self.founded = found(folder, "opaque", 3, Voting.EQUAL, "127.0.0.1", _free_port(6), RAFT)
         self.processes = [self._start(node_folder) for node_folder in self.founded.nodes]
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "benchmarks.opaque", "--node", str(folder / CONFIG)]
-        return subprocess.Popen(command)
+        command = [sys.executable, "-m", "benchmarks.opaque", "--node", str(folder / CONFIG), *self._words]
+        with (folder / LOG).open("ab") as log:
+            return subprocess.Popen(command, stdout=log)
 
     def leader(self) -> int:
         """Which one leads, once one does."""
-        for _ in range(400):
+        for _ in range(1_000):
             for number, api in enumerate(self.founded.apis):
                 if asyncio.run(_leads(api)):
                     return number
             time.sleep(0.02)
         raise TimeoutError("nobody leads")
 
-    def kill(self, number: int) -> None:
-        """As by a power failure."""
-        self.processes[number].kill()
-        self.processes[number].wait()
+    def terms(self) -> int:
+        """The highest term that any of them was in."""
+        said = [line.split() for node in self.founded.nodes for line in (node / LOG).read_text().splitlines()]
+        return max(int(words[1]) for words in said if words[0] == "term")
 
     def restart(self, number: int) -> None:
-        """Starts one again."""
+        """Starts one again that has ended."""
         self.processes[number] = self._start(self.founded.nodes[number])
 
     def stop(self) -> None:
@@ -240,43 +262,25 @@ class Processes:
                 process.wait()
 
 
-def measure(clients: Sequence[int], seconds: float, kills: int, port: int = 21_000) -> dict[str, object]:
-    """Loads, and how long nobody could write after the leader was killed."""
-    with tempfile.TemporaryDirectory() as folder:
-        nodes = Processes(Path(folder) / "community", port)
+def _free_port(count: int) -> int:
+    """The first of so many ports in a row that nobody listens at now."""
+    chance = Chance(time.time_ns())
+    while True:
+        first = chance.between(20_000, 30_000)
         try:
-            leader = nodes.leader()
-            loads = []
-            for count in clients:
-                host, port = nodes.founded.apis[leader]
-                command = [sys.executable, "-m", "benchmarks.loops", "--clients", str(count)]
-                command += ["--seconds", str(seconds), "--at", f"{host}:{port}"]
-                loads.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
-            failovers = []
-            for _ in range(kills):
-                nodes.kill(leader)
-                began, before = time.perf_counter(), leader
-                leader = nodes.leader()
-                failovers.append(round(1_000 * (time.perf_counter() - began)))
-                nodes.restart(before)
-                time.sleep(1.5)
-            return {"loads": loads, "failover_ms": failovers}
-        finally:
-            nodes.stop()
+            for port in range(first, first + count):
+                socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return first
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--node", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--clients", type=int, nargs="*", default=[1, 64, 1024])
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--node", type=Path, required=True, metavar="FILE", help="a node's node.toml")
     asked = parser.parse_args()
-    if asked.node is not None:
-        run_loop(node(asked.node))
-    else:
-        print(json.dumps(measure(asked.clients, asked.seconds, asked.kills), indent=2))
+    run_loop(node(asked.node))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ What happened meanwhile is handed to the replica, and then, once in a turn of th
 written as one batch, messages that wait for nothing are sent, what is committed is told. One sync is under way at a
 time and covers all that was written before it began; messages and acknowledgements that wait for the disk go out when
 it ends. So whatever comes while the disk works shares the next sync, and nothing is said that a crash could unsay.
+Where something was said that waits for nothing, a sync that is waited for begins only when that has left: so the disks
+of a leader and of its followers work at the same time.
 
 While the disk is full nothing new is durable, so nothing is acknowledged; what was written meanwhile is kept, and
 tried again. A replica that finds itself diverged, or whose disk has failed, stops taking part and says why.
@@ -61,9 +63,11 @@ class Runtime:
         "_loop",
         "_on_halt",
         "_on_work",
+        "_said",
         "_scheduled",
         "_send",
         "_sync",
+        "_syncs_soon",
         "_timer",
         "_unwritten",
         "_wal",
@@ -94,6 +98,8 @@ class Runtime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._disk = ThreadPoolExecutor(1, "disk")
         self._scheduled = False
+        self._said = False  # something in this turn
+        self._syncs_soon = False
         self._sync: asyncio.Future[int] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: int | None = None
@@ -141,11 +147,14 @@ class Runtime:
 
     def _turn(self) -> None:
         self._scheduled = False
+        self._guarded(self._work)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
         if self._loop is None or self.halted is not None:
             return
         self.turns += 1
         try:
-            self._work()
+            step()
         except Refused as refused:
             self._halt(refused)
         except Exception as fault:  # a defect: whatever state this left, nothing more is said from it
@@ -154,6 +163,7 @@ class Runtime:
 
     def _work(self) -> None:
         now = self.clock.read()
+        self._said = False
         self._driven.turn(now)
         while True:
             work = self._driven.drain(now)
@@ -190,15 +200,25 @@ class Runtime:
 
     def _begin_sync(self, now: Millis) -> bool:
         """Syncs what is not durable: at once where the disk is quick, and tells so; else in a thread."""
-        if self._sync is not None or self._wal.written <= self._durable:
+        if self._sync is not None or self._syncs_soon or self._wal.written <= self._durable:
             return False
+        assert self._loop is not None
         if self._average_ns <= QUICK_NS:
+            if self._said:  # it leaves in the next turn of the loop, when that ends
+                self._syncs_soon = True
+                self._loop.call_soon(self._loop.call_soon, self._guarded, self._sync_now)
+                return False
             self._synced(self._timed_sync(), now)
             return True
-        assert self._loop is not None
         self._sync = asyncio.ensure_future(self._loop.run_in_executor(self._disk, self._timed_sync), loop=self._loop)
         self._sync.add_done_callback(self._sync_ended)
         return False
+
+    def _sync_now(self) -> None:
+        self._syncs_soon = False
+        if self._sync is None and self._wal.written > self._durable:
+            self._synced(self._timed_sync(), self.clock.read())
+        self._work()
 
     def _timed_sync(self) -> int:
         began = time.perf_counter_ns()
@@ -232,6 +252,7 @@ class Runtime:
         waiting: deque[Message] = deque()
         for message in self._held:
             if message.after <= self._durable:
+                self._said = True
                 self._send(message.to, message.data)
             else:
                 waiting.append(message)
