@@ -4,8 +4,8 @@
 
 A client sends its next entry when its last one is answered. Many share a connection, as those of a client library do
 that keeps one connection to a server: what is to be sent when answers have come is sent in one write. An entry goes as
-four bytes of length and its bytes; answers are one byte each, in the order of the entries of a connection: 1 for decided,
-0 for "not here". It stands apart so that ours and the floor beneath it are loaded by the same program.
+four bytes of length and its bytes; answers are one byte each, in the order of a connection's entries: 1 for decided, 0
+for "not here". It stands apart so that ours and the floor beneath it are loaded by the same program.
 """
 
 from __future__ import annotations

@@ -10,23 +10,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from unittest.mock import patch
 
-from benchmarks.loops import DONE, ELSEWHERE, LENGTH, run_loop
+from benchmarks.consensus import count_committed, count_decides
+from benchmarks.loops import DONE, ELSEWHERE, ENTRY_BYTES, LENGTH, run_loop
+from benchmarks.ports import free_row
+from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable, Message
+from wattquorum.consensus.raft import leadership
 from wattquorum.consensus.raft.engine import Raft, Role
-from wattquorum.foundation.chance import Chance
-from wattquorum.foundation.identities import address_of
+from wattquorum.foundation.codec import Decoder, encode
+from wattquorum.foundation.identities import address_of, tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.parameters import Voting
@@ -41,8 +47,10 @@ from wattquorum.replica.replica import Work, founding_configuration
 
 BATCHES_MAX: Final = 2  # proposed and not decided: what comes meanwhile goes into one more, which costs as much as one
 RAFT: Final = {"election_ms": 300, "heartbeat_ms": 50, "slot_ms": 20}
+POWERS: Final = b"powers "  # an entry that asks for others
 LOG: Final = "opaque.log"  # a line for every term
 SNAPSHOT_EVERY: Final = 100_000  # entries, after which the log is let go of
+_configurations: Final = Decoder[Configuration](Configuration, "configuration")
 Answer = Callable[[int, bool], None]
 
 
@@ -55,6 +63,7 @@ class Opaque:
         self._askers: list[tuple[int, Answer]] = []  # how many of these are whose
         self._proposed: deque[tuple[int, int, Answer]] = deque()  # (last index, how many, whose), rising
         self._batches: deque[int] = deque()  # the last index of each
+        self._configuration = b""  # the last that entries asked for
         self._term = 0
         self._snapshot = 0
 
@@ -89,8 +98,13 @@ class Opaque:
             records += output.records
             messages += output.messages
             if output.restore is not None:
+                if output.restore.state:
+                    self._reconfigure(output.restore.state, now)
                 engine.applied(output.restore.index, b"", now)
             if output.committed:
+                for each in output.committed:
+                    if len(each.payload) != ENTRY_BYTES and each.payload.startswith(POWERS):
+                        self._change_powers(each.index, each.payload.removeprefix(POWERS), now)
                 self._decided(output.committed[-1].index, now)
                 self._propose(now)
             else:
@@ -127,7 +141,20 @@ class Opaque:
         self.engine.applied(last, b"", now)
         if last - self._snapshot >= SNAPSHOT_EVERY:
             self._snapshot = last
-            self.engine.snapshot(last, b"", now)
+            self.engine.snapshot(last, self._configuration, now)
+
+    def _change_powers(self, index: int, powers: bytes, now: Millis) -> None:
+        """An entry asks for other powers, which every replica computes from it alike: millionths, by address."""
+        effective = self.engine.configuration
+        version = (_configurations.decode(self._configuration) if self._configuration else effective).version + 1
+        replicas = sorted(voter.replica for voter in effective.new)
+        voters = tuple(map(Voter, replicas, (int(each) for each in powers.split())))
+        basis = tagged_hash("benchmark", index.to_bytes(8, "big"))
+        self._reconfigure(encode(Configuration(version, None, voters, (), index, basis)), now)
+
+    def _reconfigure(self, configuration: bytes, now: Millis) -> None:
+        self._configuration = configuration
+        self.engine.reconfigure(_configurations.decode(configuration), now)
 
     def _fail(self, proposed: deque[tuple[int, int, Answer]]) -> None:
         while proposed:
@@ -207,10 +234,10 @@ async def node(config_path: Path) -> None:
 # The cluster ------------------------------------------------------------------------------------------------------
 
 
-async def _leads(place: Place) -> bool:
+async def _decides(place: Place, entry: bytes) -> bool:
     try:
         reader, writer = await asyncio.open_connection(*place)
-        writer.write(LENGTH.pack(1) + b"?")
+        writer.write(LENGTH.pack(len(entry)) + entry)
         answer = await asyncio.wait_for(reader.readexactly(1), 2)
         writer.close()
     except (OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -224,7 +251,10 @@ class Processes:
     def __init__(self, folder: Path, words: Sequence[str] = ()) -> None:
         """`words` are given to each node's command."""
         self._words = words
-        self.founded = found(folder, "opaque", 3, Voting.EQUAL, "127.0.0.1", _free_port(6), RAFT)
+        self.founded = found(folder, "opaque", 3, Voting.EQUAL, "127.0.0.1", free_row(6), RAFT)
+        configs = [load(node / CONFIG)[0] for node in self.founded.nodes]
+        chain_id = Ledger(configs[0].genesis).chain_id
+        self.addresses = [address_of(chain_id, config.key.public) for config in configs]
         self.processes = [self._start(node_folder) for node_folder in self.founded.nodes]
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
@@ -235,11 +265,15 @@ class Processes:
     def leader(self) -> int:
         """Which one leads, once one does."""
         for _ in range(1_000):
-            for number, api in enumerate(self.founded.apis):
-                if asyncio.run(_leads(api)):
+            for number in range(len(self.processes)):
+                if self.ask(number, b"?"):
                     return number
             time.sleep(0.02)
         raise TimeoutError("nobody leads")
+
+    def ask(self, number: int, entry: bytes) -> bool:
+        """Whether one node says that an entry was decided."""
+        return asyncio.run(_decides(self.founded.apis[number], entry))
 
     def terms(self) -> int:
         """The highest term that any of them was in."""
@@ -262,25 +296,19 @@ class Processes:
                 process.wait()
 
 
-def _free_port(count: int) -> int:
-    """The first of so many ports in a row that nobody listens at now."""
-    chance = Chance(time.time_ns())
-    while True:
-        first = chance.between(20_000, 30_000)
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return first
-
-
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--node", type=Path, required=True, metavar="FILE", help="a node's node.toml")
+    parser.add_argument("--counting", action="store_true", help="quorums count heads, in place of powers")
     asked = parser.parse_args()
-    run_loop(node(asked.node))
+    gc.collect()
+    gc.freeze()  # what was imported stays, and need not be walked through
+    with ExitStack() as patched:
+        if asked.counting:
+            patched.enter_context(patch.object(leadership, "decides", count_decides))
+            patched.enter_context(patch.object(leadership, "committed_index", count_committed))
+        run_loop(node(asked.node))
 
 
 if __name__ == "__main__":

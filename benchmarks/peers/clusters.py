@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import select
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,8 +18,11 @@ from typing import Final, Protocol
 from benchmarks import opaque
 from benchmarks.loops import ENTRY_BYTES, Load, connections_for
 from benchmarks.peers import tools
+from benchmarks.ports import free as free_ports
+from wattquorum.foundation.quantities import MILLION
 
 REPLICAS: Final = 3
+SETTLE_S: Final = 3.0  # for who was killed to be one of three again
 START_S: Final = 20.0
 ANSWER_S: Final = 120.0
 
@@ -37,15 +38,6 @@ class Cluster(Protocol):
 
     def stop(self) -> None:
         """Ends all that was started."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
@@ -68,14 +60,19 @@ def _closed_loops(place: tuple[str, int], clients: int, seconds: int) -> Load:
 class Ours:
     """Three of our nodes, with TLS."""
 
-    SETTLE_S: Final = 1.0
-
     def __init__(self, folder: Path, *words: str) -> None:
         self._nodes = opaque.Processes(folder / "community", words)
         self._leader = self._nodes.leader()
 
     def load(self, clients: int, seconds: int) -> Load:
         return _closed_loops(self._nodes.founded.apis[self._leader], clients, seconds)
+
+    def change_powers(self, light: bool) -> bool:
+        """Asks for powers that differ a little; the leader stays the heaviest. Whether the entry was decided."""
+        powers = [330_000 if light else 300_000] * REPLICAS
+        order = sorted(range(REPLICAS), key=lambda number: self._nodes.addresses[number])
+        powers[order.index(self._leader)] = MILLION - sum(powers[1:])
+        return self._nodes.ask(self._leader, opaque.POWERS + b" ".join(b"%d" % power for power in powers))
 
     @property
     def terms(self) -> int:
@@ -91,7 +88,7 @@ class Ours:
         killed.wait()
         self._nodes.restart(self._leader)
         self._leader = self._nodes.leader()
-        time.sleep(self.SETTLE_S)
+        time.sleep(SETTLE_S)
         return taken
 
     def stop(self) -> None:
@@ -162,7 +159,7 @@ class Etcd:
         killed.wait()
         self._processes[self._leader] = self._start(self._leader, "existing")
         self._leader = self._wait()
-        time.sleep(1.0)
+        time.sleep(SETTLE_S)
         return float(json.loads(told)["outage_ms"])
 
     def stop(self) -> None:
@@ -218,6 +215,7 @@ class PySyncObj:
             raise TimeoutError("PySyncObj decides nothing any more")
         self._processes[self._leader] = self._start(self._leader)
         self._leader = self._wait()
+        time.sleep(SETTLE_S)
         return told
 
     def stop(self) -> None:
@@ -247,8 +245,3 @@ class Skeleton:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             _end(self._process)
-
-
-def remove(folder: Path) -> None:
-    """Removes a cluster's data."""
-    shutil.rmtree(folder, ignore_errors=True)

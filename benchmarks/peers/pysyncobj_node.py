@@ -3,8 +3,8 @@
     pysyncobj_node.py SELF PEER,PEER JOURNAL
 
 Commands come as lines, answers go as lines of JSON: `who`; `load CLIENTS SECONDS BYTES`; `outage PID`, which kills
-that process and tells how long nobody could write. The clients run in the node, so that nothing travels between them and
-it, and the journal is never synced to the disk: both are in its favour.
+that process and tells how long nobody could write. The clients run in the node, so that nothing travels between them
+and it, and the journal is never synced to the disk: both are in its favour.
 """
 
 import json
@@ -14,16 +14,18 @@ import sys
 import threading
 import time
 
-from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
+from typing import Any
+
+from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated  # type: ignore[import-not-found]
 
 WARM_S = 1.0
 
 
-class Table(SyncObj):
+class Table(SyncObj):  # type: ignore[misc]
     """Values by key."""
 
-    def __init__(self, me, peers, journal):
-        self.values = {}
+    def __init__(self, me: str, peers: list[str], journal: str) -> None:
+        self.values: dict[str, str] = {}
         settings = SyncObjConf(
             journalFile=journal,
             appendEntriesUseBatch=False,
@@ -34,19 +36,21 @@ class Table(SyncObj):
         )
         super().__init__(me, peers, settings)
 
-    @replicated
-    def put(self, key, value):
+    @replicated  # type: ignore[untyped-decorator]
+    def put(self, key: str, value: str) -> bool:
+        """What an entry does."""
         self.values[key] = value
         return True
 
 
-def load(table, clients, seconds, size):
+def load(table: Table, clients: int, seconds: float, size: int) -> dict[str, Any]:
     """What so many closed loops saw."""
-    value, times, state, ended = "x" * size, [], {"begun": 0, "running": clients, "failed": 0}, threading.Event()
+    value, times, ended = "x" * size, list[float](), threading.Event()
+    state = {"begun": 0, "running": clients, "failed": 0}
     begin = time.perf_counter() + WARM_S
     end = begin + seconds
 
-    def send():
+    def send() -> None:
         sent = time.perf_counter()
         if sent >= end:
             state["running"] -= 1
@@ -55,7 +59,7 @@ def load(table, clients, seconds, size):
             return
         state["begun"] += 1
 
-        def decided(_result, error):
+        def decided(_result: Any, error: int) -> None:
             now = time.perf_counter()
             if error != FAIL_REASON.SUCCESS:
                 state["failed"] += 1
@@ -76,12 +80,12 @@ def load(table, clients, seconds, size):
     return found
 
 
-def outage(table, pid):
+def outage(table: Table, pid: int) -> dict[str, Any]:
     """Kills a process; how long it took until a write was decided. One is begun every few milliseconds."""
     os.kill(pid, signal.SIGKILL)
-    killed, first = time.perf_counter(), []
+    killed, first = time.perf_counter(), list[float]()
 
-    def decided(_result, error):
+    def decided(_result: Any, error: int) -> None:
         if error == FAIL_REASON.SUCCESS:
             first.append(time.perf_counter())
 
@@ -91,13 +95,14 @@ def outage(table, pid):
     return {"outage_ms": 1_000 * (first[0] - killed) if first else None}
 
 
-def main():
+def main() -> None:
+    """Answers commands until there are no more."""
     me, peers, journal = sys.argv[1:4]
     table = Table(me, peers.split(","), journal)
     for line in sys.stdin:
         command, *words = line.split()
         if command == "who":
-            leader = table._getLeader()
+            leader = table.getStatus()["leader"]
             found = {"leader": None if leader is None else str(leader)}
         elif command == "load":
             found = load(table, int(words[0]), float(words[1]), int(words[2]))

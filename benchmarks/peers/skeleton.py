@@ -132,6 +132,8 @@ class Leader:
 
 
 class ToFollower(Framed):
+    """The leader's end of a connection to a follower."""
+
     def __init__(self, leader: Leader, replica: int) -> None:
         super().__init__()
         self._leader, self._replica = leader, replica
@@ -141,6 +143,8 @@ class ToFollower(Framed):
 
 
 class Client(Framed):
+    """A connection of clients."""
+
     def __init__(self, leader: Leader) -> None:
         super().__init__()
         self._leader = leader

@@ -2,8 +2,8 @@
 
     make bench-peers ARGS=--setup
 
-Debian's packages have etcd, and etcd's client library as Go source; PySyncObj comes from PyPI into a virtual environment
-of its own, so that nothing of it is ever imported beside ours. What is built lies in a cache folder
+Debian's packages have etcd, and etcd's client library as Go source; PySyncObj comes from PyPI into a virtual
+environment of its own, so that nothing of it is ever imported beside ours. What is built lies in a cache folder
 (WATTQUORUM_PEERS, or wattquorum-peers in the user's cache) and can be removed at any time.
 """
 
