@@ -57,13 +57,13 @@ Answer = Callable[[int, bool], None]
 class Opaque:
     """A machine over an engine whose entries mean nothing."""
 
-    def __init__(self, engine: Raft) -> None:
+    def __init__(self, engine: Raft, founding: Configuration) -> None:
         self.engine = engine
         self._waiting: list[bytes] = []
         self._askers: list[tuple[int, Answer]] = []  # how many of these are whose
         self._proposed: deque[tuple[int, int, Answer]] = deque()  # (last index, how many, whose), rising
         self._batches: deque[int] = deque()  # the last index of each
-        self._configuration = b""  # the last that entries asked for
+        self._configuration = encode(founding)  # the last that entries asked for
         self._term = 0
         self._snapshot = 0
 
@@ -98,7 +98,7 @@ class Opaque:
             records += output.records
             messages += output.messages
             if output.restore is not None:
-                if output.restore.state:
+                if _configurations.decode(output.restore.state).version:
                     self._reconfigure(output.restore.state, now)
                 engine.applied(output.restore.index, b"", now)
             if output.committed:
@@ -145,12 +145,11 @@ class Opaque:
 
     def _change_powers(self, index: int, powers: bytes, now: Millis) -> None:
         """An entry asks for other powers, which every replica computes from it alike: millionths, by address."""
-        effective = self.engine.configuration
-        version = (_configurations.decode(self._configuration) if self._configuration else effective).version + 1
-        replicas = sorted(voter.replica for voter in effective.new)
+        last = _configurations.decode(self._configuration)
+        replicas = sorted(voter.replica for voter in last.new)
         voters = tuple(map(Voter, replicas, (int(each) for each in powers.split())))
         basis = tagged_hash("benchmark", index.to_bytes(8, "big"))
-        self._reconfigure(encode(Configuration(version, None, voters, (), index, basis)), now)
+        self._reconfigure(encode(Configuration(last.version + 1, None, voters, (), index, basis)), now)
 
     def _reconfigure(self, configuration: bytes, now: Millis) -> None:
         self._configuration = configuration
@@ -210,9 +209,10 @@ async def node(config_path: Path) -> None:
     me = address_of(ledger.chain_id, config.key.public)
     settings = replace(config.settings, proposals_max=1 << 30, inflight_max=256)
     wal, clock = Wal(config.folder / "wal", ledger.chain_id), SteadyClock()
+    founding = founding_configuration(ledger)
     seed = int.from_bytes(os.urandom(8), "big")
-    engine = Raft(me, founding_configuration(ledger), wal.records(), seed, clock.read(), settings=settings)
-    opaque = Opaque(engine)
+    engine = Raft(me, founding, wal.records(), seed, clock.read(), settings=settings)
+    opaque = Opaque(engine, founding)
 
     def on_frames(sender: bytes, frames: list[bytes]) -> None:
         runtime.receive(sender, frames)
