@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-
 from typing import Any
 
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated  # type: ignore[import-not-found]
