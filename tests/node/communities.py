@@ -70,7 +70,13 @@ class Node:
         self.came: list[tuple[bytes, bytes]] = []
         listen = ("127.0.0.1", port)
         self.transport = Transport(
-            who, contexts.me.chain_id, contexts, listen, {}, lambda sender, data: self.came.append((sender, data)), bounds
+            who,
+            contexts.me.chain_id,
+            contexts,
+            listen,
+            {},
+            lambda sender, data: self.came.append((sender, data)),
+            bounds,
         )
 
     @property

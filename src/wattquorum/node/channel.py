@@ -12,7 +12,7 @@ import asyncio
 import socket
 import ssl
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.frames import Batch, Framing, Said, decode_frame, frame_of
@@ -139,10 +139,9 @@ class Channel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there; the handshake begins."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
         if self._ended:  # it took too long to come
             transport.abort()
-        self._transport = transport
         self.host = str((transport.get_extra_info("peername") or ("",))[0])
         transport.set_write_buffer_limits(high=WAITING_BYTES)
         if (plain := transport.get_extra_info("socket")) is not None:

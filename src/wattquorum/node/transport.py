@@ -232,7 +232,10 @@ class Transport:
         self._check_own(contexts)
         self._listen = listen
         self._on_frame = on_frame
-        self._bounds = bounds or Bounds()
+        self._bounds = bounds = bounds or Bounds()
+        self._message_bytes_max = bounds.message_bytes_max  # looked at for every message
+        self._backlog_bytes_max = bounds.backlog_bytes_max
+        self._backlog_messages_max = bounds.backlog_messages_max
         self._clock_ms = clock_ms
         self._random = random or Random()
         self._hello = Hello(VERSION, chain_id, me)
@@ -272,15 +275,16 @@ class Transport:
         """Sends a message as soon as this turn of the event loop ends, or drops it, or an older one: see the module."""
         peer = self._peers.get(to)
         size = len(message)
-        if peer is None or size > self._bounds.message_bytes_max:
+        if peer is None or size > self._message_bytes_max:
             self.counters.dropped_messages += 1
             if peer is not None:
                 peer.dropped += 1
                 self._failed(peer, "oversized", f"a message of {size} bytes")
             return
-        peer.backlog.append(message)
+        backlog = peer.backlog
+        backlog.append(message)
         peer.backlog_bytes += size
-        if peer.backlog_bytes > self._bounds.backlog_bytes_max or len(peer.backlog) > self._bounds.backlog_messages_max:
+        if peer.backlog_bytes > self._backlog_bytes_max or len(backlog) > self._backlog_messages_max:
             self._drop_oldest(peer)
         if not peer.waits and peer.ready:
             self._wake(peer)
@@ -356,10 +360,8 @@ class Transport:
             self._loop.call_soon(self._flush)
 
     def _drop_oldest(self, peer: _Peer) -> None:
-        bounds, backlog = self._bounds, peer.backlog
-        while len(backlog) > 1 and (
-            peer.backlog_bytes > bounds.backlog_bytes_max or len(backlog) > bounds.backlog_messages_max
-        ):
+        backlog, bytes_max, messages_max = peer.backlog, self._backlog_bytes_max, self._backlog_messages_max
+        while len(backlog) > 1 and (peer.backlog_bytes > bytes_max or len(backlog) > messages_max):
             peer.backlog_bytes -= len(backlog.popleft())
             peer.dropped += 1
             self.counters.dropped_messages += 1
