@@ -1,4 +1,4 @@
-"""A community in a folder, with TLS identities for as many nodes as a test needs, and nodes that speak over loopback."""
+"""A community in a folder, with TLS identities for as many nodes as a test needs, and nodes that speak on loopback."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def acquaint(*nodes: Node) -> None:
 
 @asynccontextmanager
 async def started(*nodes: Node, known: bool = True) -> AsyncIterator[None]:
-    """Nodes that run, and when `known` are connected each to each; afterwards no task and no timer of theirs is left."""
+    """Nodes that run, and when `known` are connected each to each; afterwards no task of theirs is left."""
     before = asyncio.all_tasks()
     try:
         for node in nodes:

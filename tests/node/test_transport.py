@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.node.communities import CHAIN, QUICK, Community, Node, acquaint, address, running, started, until
-from wattquorum.node.transport import Bounds
+from tests.node.communities import Community, Node, address, running, started, until
 
 A, B, C = address(1), address(2), address(3)
 

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from wattquorum.foundation.identities import ADDRESS_BYTES, CHAIN_ID_BYTES
+from wattquorum.foundation.intervals import format_moment
 from wattquorum.foundation.refusals import Refused
 
 AUTHORITY_DAYS: Final = 7_305  # twenty years; what it certified ends with it
@@ -52,7 +53,7 @@ class Identity(NamedTuple):
     def check_time(self, now_ms: int) -> None:
         """Refused("tls_identity_expired") outside its lifetime."""
         if not self.begins_ms <= now_ms < self.ends_ms:
-            raise Refused("tls_identity_expired", "TLS identity", f"valid until {_said(self.ends_ms)}")
+            raise Refused("tls_identity_expired", "TLS identity", f"valid until {format_moment(self.ends_ms)}")
 
 
 class Revocations(NamedTuple):
@@ -350,7 +351,3 @@ def _ends_ms(certificate: x509.Certificate) -> int:
 
 def _ms(moment: datetime) -> int:
     return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
-
-
-def _said(ms: int) -> str:
-    return _moment(ms).strftime("%Y-%m-%dT%H:%M:%SZ")
