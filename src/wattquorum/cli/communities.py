@@ -14,29 +14,44 @@ from wattquorum.foundation.refusals import Refused
 
 DAY_MS = 86_400_000
 
-STEPS = (
-    "Found a community, admit its nodes, and revoke them. The steps, in their order:",
-    "1. The operator, on a machine that runs no node: [bold]wattquorum community init village --name village[/] makes the "
-    "community's authority. Tell every member the fingerprint that it prints, by another way than by file.",
-    "2. The operator, for each member: [bold]wattquorum invite village --member hydro --days 14 --out hydro.invitation[/] "
-    "writes a file that works once. Hand it over so that nobody else reads it.",
-    "3. The member, on the machine of its node: [bold]wattquorum join hydro.invitation --folder node --listen "
-    "node.example:7400 --fingerprint ...[/] makes the node's keys, which never leave it, and node/request.json, which is "
-    "no secret. Send that back.",
-    "4. The operator, once: puts the chain's genesis.json, which names the ledger keys of those who begin, into the "
-    "folder village. Addresses follow from it.",
-    "5. The operator: [bold]wattquorum community admit village request.json --out hydro.admission[/] checks the request "
-    "and certifies the node's address for a year. Send the file back; it is no secret.",
-    "6. The member: [bold]wattquorum join --certificate hydro.admission --folder node[/] checks and installs it.",
-    "To renew before the year is over: steps 2, 3, 5 and 6 again, into the same folder; the ledger key stays.",
-    "To shut a node out: [bold]wattquorum community revoke village ADDRESS[/], then copy village/revoked.pem into the "
-    "folder of every node. Who votes is decided on the ledger and not here: remove the validator there as well.",
-    "Back up the community's folder as a secret: without authority.key nobody can be admitted or revoked. Back up "
-    "ledger.key of every node; governors can replace a lost one.",
-)
+STEPS = """
+Found a community, admit its nodes, and revoke them. The steps, in their order:
+
+1. The operator, on a machine that runs no node: [bold]wattquorum community init village --name village[/] makes the
+community's authority. Tell every member the fingerprint that it prints, by another way than by file.
+
+2. The operator, for each member: [bold]wattquorum invite village --member hydro --days 14 --out hydro.invitation[/]
+writes a file that works once. Hand it over so that nobody else reads it.
+
+3. The member, on the machine of its node: [bold]wattquorum join hydro.invitation --folder node --listen
+node.example:7400 --fingerprint ...[/] makes the node's keys, which never leave it, and node/request.json, which is no
+secret. Send that back.
+
+4. The operator, once: puts the chain's genesis.json, which names the ledger keys of those who begin, into the folder
+village. Addresses follow from it.
+
+5. The operator: [bold]wattquorum community admit village request.json --out hydro.admission[/] checks the request and
+certifies the node's address for a year. Send the file back; it is no secret.
+
+6. The member: [bold]wattquorum join --certificate hydro.admission --folder node[/] checks and installs it.
+
+To renew before the year is over: steps 2, 3, 5 and 6 again, into the same folder; the ledger key stays.
+
+To shut a node out: [bold]wattquorum community revoke village ADDRESS[/], then copy village/revoked.pem into the folder
+of every node. Who votes is decided on the ledger and not here: remove the validator there as well.
+
+Back up the community's folder as a secret: without authority.key nobody can be admitted or revoked. Back up ledger.key
+of every node; governors can replace a lost one.
+"""
+
+
+def _paragraphs(text: str) -> str:
+    """A help text whose lines are broken by the terminal and not here."""
+    return "\n\n".join(" ".join(each.split()) for each in text.strip().split("\n\n"))
+
 
 app = typer.Typer(
-    help="\n\n".join(STEPS), short_help="Found a community, admit its nodes, and revoke them.", no_args_is_help=True
+    help=_paragraphs(STEPS), short_help="Found a community, admit its nodes, and revoke them.", no_args_is_help=True
 )
 
 Folder = Annotated[Path, typer.Argument(help="The community's folder.")]
