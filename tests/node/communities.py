@@ -7,9 +7,18 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from wattquorum.node.community import Authority, Contexts, make_authority, make_contexts, make_request, read_identity
+from wattquorum.node.community import (
+    DAY_MS,
+    Authority,
+    Contexts,
+    make_authority,
+    make_contexts,
+    make_request,
+    read_identity,
+)
 from wattquorum.node.transport import Bounds, Transport
 
 CHAIN = bytes(range(16))
@@ -30,7 +39,7 @@ class Community:
     def __init__(self, folder: Path, name: str = "village") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        key, pem = make_authority(name, now_ms())
+        key, pem = make_authority(name, now_ms() - 100 * DAY_MS)
         self.authority = Authority(key, pem)
         (folder / "authority.pem").write_bytes(pem)
         self.revoked: list[tuple[int, int]] = []
@@ -65,19 +74,24 @@ class Community:
 class Node:
     """A transport, and what came to it."""
 
-    def __init__(self, who: bytes, contexts: Contexts, bounds: Bounds = QUICK, port: int = 0) -> None:
+    def __init__(
+        self,
+        who: bytes,
+        contexts: Contexts,
+        bounds: Bounds = QUICK,
+        port: int = 0,
+        random: Random | None = None,
+    ) -> None:
         self.who = who
+        self.contexts = contexts
+        self.expected: list[int] = []  # those turned away that a test knows of
         self.came: list[tuple[bytes, bytes]] = []
-        listen = ("127.0.0.1", port)
         self.transport = Transport(
-            who,
-            contexts.me.chain_id,
-            contexts,
-            listen,
-            {},
-            lambda sender, data: self.came.append((sender, data)),
-            bounds,
+            who, contexts.me.chain_id, contexts, ("127.0.0.1", port), {}, self.take, bounds, random=random
         )
+
+    def take(self, sender: bytes, message: bytes) -> None:
+        self.came.append((sender, message))
 
     @property
     def place(self) -> tuple[str, int]:

@@ -93,6 +93,10 @@ class Authority:
         key = _requested_key(request_pem)
         begins = _moment(max(now_ms - BACKDATED_MS, _begins_ms(self._certificate)))
         ends = _moment(min(now_ms + days * DAY_MS, _ends_ms(self._certificate)))
+        if begins >= ends:
+            until = format_moment(_ends_ms(self._certificate))
+            remedy = "The authority has run out, or will not begin yet: found a new community."
+            raise Refused("tls_identity_expired", "authority", f"valid until {until}", remedy)
         uri = x509.UniformResourceIdentifier(f"wattquorum:{chain_id.hex()}/{address.hex()}")
         both = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         built = (

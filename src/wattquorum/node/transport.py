@@ -38,6 +38,8 @@ from wattquorum.node.frames import (
     Said,
 )
 
+HEADS_BYTES: Final = BATCH_HEAD_BYTES + MESSAGES_MAX * MESSAGE_HEAD_BYTES  # of a full batch
+FRAMES_END: Final = (1 << 32) - HEADS_BYTES  # what four bytes of length can say
 Place = tuple[str, int]  # host and port
 
 # Why somebody is turned away, or a connection of ours ends; counters have these names.
@@ -85,8 +87,9 @@ class Bounds:
 
     def __post_init__(self) -> None:
         """Refused("out_of_range") for bounds under which nothing could be sent."""
-        if not 0 < self.batch_bytes <= self.frame_bytes_max < 1 << 32:
-            raise Refused("out_of_range", "batch_bytes", self.batch_bytes, "Choose 1 to frame_bytes_max, below 4 GiB.")
+        if not 0 < self.batch_bytes <= self.frame_bytes_max - HEADS_BYTES < FRAMES_END:
+            remedy = f"Choose 1 or more, and frame_bytes_max larger by {HEADS_BYTES} and below 4 GiB."
+            raise Refused("out_of_range", "batch_bytes", self.batch_bytes, remedy)
         if not 0 < self.retry_min_s <= self.retry_max_s:
             raise Refused("out_of_range", "retry_min_s", self.retry_min_s, "Choose more than 0, up to retry_max_s.")
         if not self.ping_s < self.silence_s:
