@@ -122,7 +122,7 @@ def test_an_authority_is_no_identity(village: Community) -> None:
 def test_a_list_says_what_was_revoked_and_how_new_it_is(village: Community) -> None:
     listed = village.authority.revocations([(5, now_ms()), (7, now_ms())], 42, now_ms())
     found = read_revocations(listed, village.authority.pem)
-    assert (found.number, found.serials) == (42, {5, 7})
+    assert (found.number, sorted(found.serials)) == (42, [5, 7])
     assert read_revocations(village.authority.revocations((), 0, now_ms()), village.authority.pem).serials == set()
 
 
@@ -154,6 +154,21 @@ def test_a_key_is_known_by_its_identity(village: Community) -> None:
     assert community.is_key_of(key, pem)
     assert not community.is_key_of(other, pem)
     assert code_of(lambda: community.is_key_of(b"none", pem)) == "encoding_unreadable"
+
+
+def test_contexts_are_made_of_files_that_belong_together(village: Community, tmp_path: Path) -> None:
+    other = Community(tmp_path / "other", "village")
+    mine = village.certified(A)
+    authority, listed = village.folder / "authority.pem", village.folder / "revoked.pem"
+    made = community.make_contexts
+    assert code_of(lambda: made(authority, other.folder / "revoked.pem", mine)) == "community_foreign"
+    assert code_of(lambda: made(other.folder / "authority.pem", listed, mine)) == "community_foreign"
+    assert code_of(lambda: made(authority, listed, other.certified(A))) == "tls_identity_invalid"
+    assert code_of(lambda: made(authority, tmp_path / "nothing", mine)) == "file_unreadable"
+    _, request = make_request("node")
+    for key in (make_request("node")[0], b""):  # another key, and none
+        mine.write_bytes(village.authority.issue(request, CHAIN, A, now_ms()) + key)
+        assert code_of(lambda: made(authority, listed, mine)) == "tls_identity_invalid"
 
 
 def test_the_fingerprint_and_the_name_are_those_of_the_certificate(village: Community) -> None:

@@ -234,6 +234,31 @@ def test_the_oldest_messages_are_dropped_for_a_peer_that_is_away(village: Commun
     running(main)
 
 
+def test_a_place_that_cannot_be_is_told_and_stops_nothing(village: Community) -> None:
+    async def main() -> None:
+        a = Node(A, village.contexts(A))
+        async with started(a, known=False):
+            for place in (("a..b", 7400), ("127.0.0.1", 70_000), ("\u00fc" * 300, 7400)):
+                a.transport.update_peers({B: place})
+                await until(lambda: a.transport.counters.broken["unreachable"] > 1)
+                assert a.state(B).last_error.startswith("unreachable")
+                a.transport.counters.broken.clear()
+
+    running(main)
+
+
+def test_one_turn_may_send_more_than_may_wait(village: Community) -> None:
+    async def main() -> None:
+        a, b = pair(village, replace(QUICK, backlog_messages_max=100))
+        async with started(a, b):
+            for number in range(1_000):
+                a.transport.send(B, b"%d" % number)
+            await until(lambda: len(b.came) == 1_000)
+            assert a.state(B).dropped_messages == 0
+
+    running(main)
+
+
 def test_a_slow_peer_holds_up_neither_the_sender_nor_the_others(village: Community) -> None:
     async def main() -> None:
         a = Node(A, village.contexts(A), replace(QUICK, backlog_bytes_max=1 << 20))

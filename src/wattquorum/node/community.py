@@ -31,6 +31,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from wattquorum.foundation.identities import ADDRESS_BYTES, CHAIN_ID_BYTES
 from wattquorum.foundation.intervals import format_moment
 from wattquorum.foundation.refusals import Refused
+from wattquorum.node.disk import read_file
 
 AUTHORITY_DAYS: Final = 7_305  # twenty years; what it certified ends with it
 IDENTITY_DAYS: Final = 365
@@ -227,10 +228,11 @@ def make_contexts(authority: Path, revocations: Path, identity: Path) -> Context
 
     `identity` holds a node's TLS identity and its secret key. No session is ever resumed and nothing is taken
     before the handshake ends, so that what somebody recorded opens nothing.
+    Refused where a file is missing, cannot be read, or is another community's.
     """
-    authority_pem = authority.read_bytes()
-    revoked = read_revocations(revocations.read_bytes(), authority_pem)
-    me = read_identity(identity.read_bytes(), authority_pem)
+    authority_pem = read_file(authority, authority.name)
+    revoked = read_revocations(read_file(revocations, revocations.name), authority_pem)
+    me = read_identity(read_file(identity, identity.name), authority_pem)
     made = []
     for protocol in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT):
         context = ssl.SSLContext(protocol)
@@ -239,9 +241,12 @@ def make_contexts(authority: Path, revocations: Path, identity: Path) -> Context
         context.verify_mode = ssl.CERT_REQUIRED
         context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_CRL_CHECK_LEAF
         context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-        context.load_verify_locations(cafile=authority)
-        context.load_verify_locations(cafile=revocations)
-        context.load_cert_chain(identity)
+        try:
+            context.load_verify_locations(cafile=authority)
+            context.load_verify_locations(cafile=revocations)
+            context.load_cert_chain(identity, password="")  # so that OpenSSL never asks on a terminal
+        except ssl.SSLError as fault:
+            raise Refused("tls_identity_invalid", identity.name, fault.reason or "its key cannot be used") from None
         made.append(context)
     server, client = made
     server.num_tickets = 0

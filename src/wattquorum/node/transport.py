@@ -363,6 +363,8 @@ class Transport:
             self._loop.call_soon(self._flush)
 
     def _drop_oldest(self, peer: _Peer) -> None:
+        if peer.ready:  # the network may take more than the bound in one turn
+            self._write(peer)
         backlog, bytes_max, messages_max = peer.backlog, self._backlog_bytes_max, self._backlog_messages_max
         while len(backlog) > 1 and (peer.backlog_bytes > bytes_max or len(backlog) > messages_max):
             peer.backlog_bytes -= len(backlog.popleft())
@@ -429,7 +431,7 @@ class Transport:
                 async with asyncio.timeout(bounds.handshake_s):
                     await self._loop.create_connection(lambda channel=channel: channel, *peer.place)  # type: ignore[misc]
                 await asyncio.shield(channel.ended)
-            except (OSError, TimeoutError) as fault:
+            except (OSError, TimeoutError, ValueError, OverflowError) as fault:  # or a host or port that cannot be
                 self._unmade(channel)
                 self.counters.broken["unreachable"] += 1
                 self._failed(peer, "unreachable", str(fault) or "no answer in time")
