@@ -78,6 +78,7 @@ def house(tmp_path: Path) -> Path:
     (package / "foundation" / "codec.py").write_text("import msgspec\n")
     (package / "foundation" / "identities.py").write_text("import nacl.signing\n")
     (package / "market" / "terms.py").write_text("import wattquorum.foundation.codec\n")
+    (package / "node" / "community.py").write_text("import cryptography.x509\n")
     for module in ("flow", "network"):
         (package / "grid" / f"{module}.py").write_text("import power_grid_model\n")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -108,6 +109,7 @@ def test_a_house_whose_rooms_import_downwards_stands(house: Path) -> None:
         ("ledger/wire.py", "import msgspec", "One codec"),
         ("node.py", "import nacl", "One signature library"),
         ("ledger/flows.py", "import power_grid_model", "One power flow"),
+        ("node/transport.py", "import cryptography", "X.509 alone"),
         ("ledger/flows.py", "import wattquorum.lab", "Each floor imports from the floors below it alone"),
         ("grid/flow.py", "import wattquorum.market", "Each floor imports from the floors below it alone"),
     ],
