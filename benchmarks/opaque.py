@@ -63,6 +63,7 @@ class Opaque:
         self._proposed: deque[tuple[int, int, Answer]] = deque()  # (last index, how many, whose), rising
         self._batches: deque[int] = deque()  # the last index of each
         self._configuration = encode(founding)  # the last that entries asked for
+        self.answering: list[Callable[[], None]] = []  # who has answers that did not leave yet
         self._term = 0
         self._snapshot = 0
 
@@ -108,6 +109,9 @@ class Opaque:
                 self._propose(now)
             else:
                 break
+        answering, self.answering = self.answering, []
+        for flush in answering:
+            flush()
         return Work(tuple(records), tuple(messages), (), (), (), output.deadline)
 
     def _propose(self, now: Millis) -> None:
@@ -166,7 +170,6 @@ class _Client(asyncio.Protocol):
     def __init__(self, opaque: Opaque, wake: Callable[[], None]) -> None:
         self._opaque, self._wake = opaque, wake
         self._rest = b""
-        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._answers: list[bytes] = []
 
@@ -192,7 +195,7 @@ class _Client(asyncio.Protocol):
 
     def _answer(self, count: int, done: bool) -> None:
         if not self._answers:
-            self._loop.call_soon(self._flush)
+            self._opaque.answering.append(self._flush)
         self._answers.append((DONE if done else ELSEWHERE) * count)
 
     def _flush(self) -> None:
@@ -217,7 +220,15 @@ async def node(config_path: Path) -> None:
         runtime.receive(sender, messages)
 
     transport = Transport(me, ledger.chain_id, config.contexts, config.listen, config.peers, on_messages)
-    runtime = Runtime(opaque, wal, clock, transport.send, lambda _: None, lambda refused: print(refused, flush=True))
+    runtime = Runtime(
+        opaque,
+        wal,
+        clock,
+        transport.send,
+        lambda _: None,
+        lambda refused: print(refused, flush=True),
+        flush=transport.flush,
+    )
     await transport.start()
     runtime.start()
     loop = asyncio.get_running_loop()

@@ -43,8 +43,9 @@ from wattquorum.ledger.transactions import (
     sign,
 )
 from wattquorum.node.chain_files import GENESIS
-from wattquorum.node.config import CONFIG, read_key
+from wattquorum.node.config import CONFIG
 from wattquorum.node.founding import COMMUNITY, OPERATOR_KEY, found
+from wattquorum.node.node_folder import read_key
 
 REPLICAS: Final = 3
 CASHIERS: Final = 4
@@ -129,7 +130,7 @@ def measured(seconds: float) -> Rate:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "community"
         founded = found(folder, "signed", REPLICAS, Voting.EQUAL, "127.0.0.1", free_row(2 * REPLICAS), None, PARAMETERS)
-        chain_id = chain_id_of((folder / COMMUNITY / GENESIS).read_bytes())
+        chain_id = chain_id_of((founded.nodes[0] / GENESIS).read_bytes())
         operator = Cashier(chain_id, read_key(folder / COMMUNITY / OPERATOR_KEY))
         processes = [_started(node) for node in founded.nodes]
         try:

@@ -37,37 +37,38 @@ PLOT: Final = DOCS / "performance.svg"
 COLUMNS: Final = 116
 
 HOW: Final = """
-Three replicas of each system run on one machine, over the loopback, with their data on one disk, and are loaded by closed
-loops: a client sends its next entry of 128 bytes when its last one is answered. Clients share connections (1, 8 and 16
-for 1, 64 and 1,024 clients), ours and etcd's alike. One sitting measures all systems in turns, forwards and backwards.
+Three replicas of each system run on one machine, over the loopback, with their data on one disk, and are loaded by
+closed loops: a client sends its next entry of 128 bytes when its last one is answered. Clients share connections (1,
+8 and 16 for 1, 64 and 1,024 clients), ours and etcd's alike. One sitting measures all systems in turns, forwards and
+backwards.
 
-- **ours**: three processes with the engine, log, transport and runtime that ship; every acknowledged entry is synced to
-  the disk on two of three replicas, and all that replicas say goes over mutual TLS 1.3. The machine above the engine
-  does nothing with an entry. Election timeout 300 ms, heartbeat 50 ms. The client is a program in Python.
+- **ours**: three processes with the engine, log, transport and runtime that ship; every acknowledged entry is synced
+  to the disk on two of three replicas, and all that replicas say goes over mutual TLS 1.3. The machine above the
+  engine does nothing with an entry. Election timeout 300 ms, heartbeat 50 ms. The client is a program in Python.
 - **etcd**: Debian's, with its own defaults (heartbeat 100 ms, election 1,000 ms, fsync), without TLS, and a key-value
   store above its log, which ours has not. The client is compiled. For failover it is measured a second time with our
   times.
-- **PySyncObj**: with a journal that it never syncs to the disk, without TLS; its clients run inside the leader and pay
-  no connection. Both are in its favour.
-- **skeleton**: three processes in Python that pass batches on and sync them: no consensus, no TLS, nothing that could be
-  relied on. It is the floor of what Python can do here, loaded by the same program as ours.
+- **PySyncObj**: with a journal that it never syncs to the disk, without TLS; its clients run inside the leader and
+  pay no connection. Both are in its favour.
+- **skeleton**: three processes in Python that pass batches on and sync them: no consensus, no TLS, nothing that could
+  be relied on. It is the floor of what Python can do here, loaded by the same program as ours.
 """
 
 TIME: Final = """
 A profile (py-spy, native frames) of leader and followers shows where the time goes:
 
-- **1 client**: a write is two trips (client and leader, leader and followers) and two syncs side by side. The three logs
-  share one disk and one file system journal, so their syncs wait for each other; that is about a third of the time, and
-  it is not there where replicas have disks of their own. TLS is a tenth. The rest is turns of event loops and Python:
-  each process is woken up two or three times for an entry. The skeleton has the same two trips and a third of the time:
-  it encrypts nothing and writes into a file that was filled before. To get nearer to it, segments would have to be
-  filled and not only reserved before they are used, and reading, stepping the engine and writing would have to be one
-  turn of the loop.
-- **64 clients**: the same, shared by some 30 entries of a batch. Most of the processor time is in system calls and TLS;
-  what depends on the number of entries is below a fifth.
+- **1 client**: a write is two trips (client and leader, leader and followers) and two syncs side by side. The three
+  logs share one disk and one file system journal, so their syncs wait for each other; that is about a third of the
+  time, and it is not there where replicas have disks of their own. TLS is a tenth. The rest is turns of event loops
+  and Python: each process is woken up two or three times for an entry. The skeleton has the same two trips and a
+  third of the time: it encrypts nothing and writes into a file that was filled before. To get nearer to it, segments
+  would have to be filled and not only reserved before they are used, and reading, stepping the engine and writing
+  would have to be one turn of the loop.
+- **64 clients**: the same, shared by some 30 entries of a batch. Most of the processor time is in system calls and
+  TLS; what depends on the number of entries is below a fifth.
 - **1,024 clients**: what depends on the number of entries: cutting them out of the stream, making entries of them,
-  encoding and strictly decoding them. They are encoded once for both followers and once for the log. A compiled engine
-  (the classes are made for it) and a log that holds batches would be the next steps.
+  encoding and strictly decoding them. They are encoded once for both followers and once for the log. A compiled
+  engine (the classes are made for it) and a log that holds batches would be the next steps.
 """
 
 
@@ -75,7 +76,7 @@ def _filled(text: str) -> str:
     """Paragraphs and points, in lines of one width."""
     found = []
     for block in text.strip().split("\n\n"):
-        points = [line for line in ("\n" + block).split("\n- ")]
+        points = ("\n" + block).split("\n- ")
         for number, point in enumerate(points):
             said = " ".join(point.split())
             if said:
@@ -142,9 +143,9 @@ def _noise(results: Results) -> str:
         )
     return (
         f"**The machine was busy with other work**: fewer than {ROUNDS_MIN} of {made} rounds had less than "
-        f"{NOISE_PERCENT:.0f} % of the cores used by others (up to {worst:.0f} %), so none could be thrown away and medians "
-        "are over all of them. Ratios are of systems that took turns; the numbers themselves are lower than a quiet "
-        "machine's. Run the command again on a quiet one."
+        f"{NOISE_PERCENT:.0f} % of the cores used by others (up to {worst:.0f} %), so none could be thrown away and "
+        "medians are over all of them. Ratios are of systems that took turns; the numbers themselves are lower than a "
+        "quiet machine's. Run the command again on a quiet one."
     )
 
 
@@ -215,16 +216,16 @@ def text(results: Results) -> str:
 
 
 FAILOVER: Final = """
-The leader is killed (SIGKILL), and survivors are asked every 5 ms until one decides a write. The one that was killed is
-started again before the next kill.
+The leader is killed (SIGKILL), and survivors are asked every 5 ms until one decides a write. The one that was killed
+is started again before the next kill.
 """
 
 AGAIN: Final = """
-`make bench-peers ARGS=--setup` says what has to be installed (etcd and Go, from Debian's packages) and builds the rest;
-`make bench-peers` measures everything and writes this page. Loads, weights, signed transfers and powers take about 12
-minutes on a quiet machine, 50 kills of each system another 15; `--kills 5` or `--only load` make it shorter,
-`--saturated 600` looks for elections for 10 minutes. Nothing else should run meanwhile: what others use is measured, and
-a round with more than a tenth of the cores is thrown away and made again.
+`make bench-peers ARGS=--setup` says what has to be installed (etcd and Go, from Debian's packages) and builds the
+rest; `make bench-peers` measures everything and writes this page. Loads, weights, signed transfers and powers take
+about 12 minutes on a quiet machine, 50 kills of each system another 15; `--kills 5` or `--only load` make it shorter,
+`--saturated 600` looks for elections for 10 minutes. Nothing else should run meanwhile: what others use is measured,
+and a round with more than a tenth of the cores is thrown away and made again.
 """
 
 

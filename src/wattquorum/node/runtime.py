@@ -4,7 +4,7 @@ What happened meanwhile is handed to the replica, and then, once in a turn of th
 written as one batch, messages that wait for nothing are sent, what is committed is told. One sync is under way at a
 time and covers all that was written before it began; messages and acknowledgements that wait for the disk go out when
 it ends. So whatever comes while the disk works shares the next sync, and nothing is said that a crash could unsay.
-Where something was said that waits for nothing, a sync that is waited for begins only when that has left: so the disks
+Where something was said that waits for nothing, a write that is waited for begins only when that has left: so the disks
 of a leader and of its followers work at the same time.
 
 While the disk is full nothing new is durable, so nothing is acknowledged; what was written meanwhile is kept, and
@@ -59,6 +59,7 @@ class Runtime:
         "_disk",
         "_driven",
         "_durable",
+        "_flush",
         "_held",
         "_loop",
         "_on_halt",
@@ -88,13 +89,16 @@ class Runtime:
         on_work: Callable[[Work], None],
         on_halt: Callable[[Refused], None],
         before_origin: Callable[[], None] = lambda: None,
+        flush: Callable[[], None] = lambda: None,
     ) -> None:
-        """`send` takes a frame for a peer; `on_work` is told what is finished, dropped and may be read.
+        """`send` takes a frame for a peer, and `flush` lets what was sent leave; `on_work` is told what is finished,
+        dropped and may be read.
 
         `before_origin` is called before a record is written that makes earlier ones superfluous.
         """
         self._driven, self._wal, self.clock = driven, wal, clock
-        self._send, self._on_work, self._on_halt, self._before_origin = send, on_work, on_halt, before_origin
+        self._send, self._flush = send, flush
+        self._on_work, self._on_halt, self._before_origin = on_work, on_halt, before_origin
         self._loop: asyncio.AbstractEventLoop | None = None
         self._disk = ThreadPoolExecutor(1, "disk")
         self._scheduled = False
@@ -168,15 +172,22 @@ class Runtime:
         while True:
             work = self._driven.drain(now)
             self._unwritten += work.records
-            self._write()
             self._held += work.messages
             self._send_ready()
             if work.finished or work.dropped or work.reads:
                 self._on_work(work)
             self._arm(work.deadline, now)
-            if not self._begin_sync(now):
+            if self._is_better_later() or not self._begin_sync(now):
                 return
             now = self.clock.read()
+
+    def _is_better_later(self) -> bool:
+        """Whether what is to be kept waits until what was said in this turn has left, which it does when it ends."""
+        if self._said and self._unwritten and not self._syncs_soon and self._average_ns <= QUICK_NS:
+            assert self._loop is not None
+            self._syncs_soon = True
+            self._loop.call_soon(self._guarded, self._sync_now)
+        return self._syncs_soon
 
     def _write(self) -> None:
         if not self._unwritten or self.full:
@@ -199,15 +210,12 @@ class Runtime:
         self.wake()
 
     def _begin_sync(self, now: Millis) -> bool:
-        """Syncs what is not durable: at once where the disk is quick, and tells so; else in a thread."""
-        if self._sync is not None or self._syncs_soon or self._wal.written <= self._durable:
+        """Writes what is to be kept, and syncs it: at once where the disk is quick, and tells so; else in a thread."""
+        self._write()
+        if self._sync is not None or self._wal.written <= self._durable:
             return False
         assert self._loop is not None
         if self._average_ns <= QUICK_NS:
-            if self._said:  # it leaves in the next turn of the loop, when that ends
-                self._syncs_soon = True
-                self._loop.call_soon(self._loop.call_soon, self._guarded, self._sync_now)
-                return False
             self._synced(self._timed_sync(), now)
             return True
         self._sync = asyncio.ensure_future(self._loop.run_in_executor(self._disk, self._timed_sync), loop=self._loop)
@@ -216,8 +224,7 @@ class Runtime:
 
     def _sync_now(self) -> None:
         self._syncs_soon = False
-        if self._sync is None and self._wal.written > self._durable:
-            self._synced(self._timed_sync(), self.clock.read())
+        self._begin_sync(self.clock.read())
         self._work()
 
     def _timed_sync(self) -> int:
@@ -256,6 +263,8 @@ class Runtime:
                 self._send(message.to, message.data)
             else:
                 waiting.append(message)
+        if len(waiting) < len(self._held):
+            self._flush()
         self._held = waiting
 
     def _arm(self, deadline: int | None, now: Millis) -> None:
