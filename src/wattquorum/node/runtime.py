@@ -4,8 +4,8 @@ What happened meanwhile is handed to the replica, and then, once in a turn of th
 written as one batch, messages that wait for nothing are sent, what is committed is told. One sync is under way at a
 time and covers all that was written before it began; messages and acknowledgements that wait for the disk go out when
 it ends. So whatever comes while the disk works shares the next sync, and nothing is said that a crash could unsay.
-Where something was said that waits for nothing, a write that is waited for begins only when that has left: so the disks
-of a leader and of its followers work at the same time.
+What waits for nothing leaves before anything is written: so the disks of a leader and of its followers work at the
+same time.
 
 While the disk is full nothing new is durable, so nothing is acknowledged; what was written meanwhile is kept, and
 tried again. A replica that finds itself diverged, or whose disk has failed, stops taking part and says why.
@@ -64,11 +64,9 @@ class Runtime:
         "_loop",
         "_on_halt",
         "_on_work",
-        "_said",
         "_scheduled",
         "_send",
         "_sync",
-        "_syncs_soon",
         "_timer",
         "_unwritten",
         "_wal",
@@ -102,8 +100,6 @@ class Runtime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._disk = ThreadPoolExecutor(1, "disk")
         self._scheduled = False
-        self._said = False  # something in this turn
-        self._syncs_soon = False
         self._sync: asyncio.Future[int] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: int | None = None
@@ -151,14 +147,11 @@ class Runtime:
 
     def _turn(self) -> None:
         self._scheduled = False
-        self._guarded(self._work)
-
-    def _guarded(self, step: Callable[[], None]) -> None:
         if self._loop is None or self.halted is not None:
             return
         self.turns += 1
         try:
-            step()
+            self._work()
         except Refused as refused:
             self._halt(refused)
         except Exception as fault:  # a defect: whatever state this left, nothing more is said from it
@@ -167,7 +160,6 @@ class Runtime:
 
     def _work(self) -> None:
         now = self.clock.read()
-        self._said = False
         self._driven.turn(now)
         while True:
             work = self._driven.drain(now)
@@ -177,17 +169,9 @@ class Runtime:
             if work.finished or work.dropped or work.reads:
                 self._on_work(work)
             self._arm(work.deadline, now)
-            if self._is_better_later() or not self._begin_sync(now):
+            if not self._begin_sync(now):
                 return
             now = self.clock.read()
-
-    def _is_better_later(self) -> bool:
-        """Whether what is to be kept waits until what was said in this turn has left, which it does when it ends."""
-        if self._said and self._unwritten and not self._syncs_soon and self._average_ns <= QUICK_NS:
-            assert self._loop is not None
-            self._syncs_soon = True
-            self._loop.call_soon(self._guarded, self._sync_now)
-        return self._syncs_soon
 
     def _write(self) -> None:
         if not self._unwritten or self.full:
@@ -222,11 +206,6 @@ class Runtime:
         self._sync.add_done_callback(self._sync_ended)
         return False
 
-    def _sync_now(self) -> None:
-        self._syncs_soon = False
-        self._begin_sync(self.clock.read())
-        self._work()
-
     def _timed_sync(self) -> int:
         began = time.perf_counter_ns()
         position = self._wal.sync()
@@ -259,7 +238,6 @@ class Runtime:
         waiting: deque[Message] = deque()
         for message in self._held:
             if message.after <= self._durable:
-                self._said = True
                 self._send(message.to, message.data)
             else:
                 waiting.append(message)
