@@ -100,7 +100,8 @@ class _Loops(asyncio.Protocol):
             when, count = first = sent[0]
             answered = min(rest, count)
             if when >= self._begin and now <= self._end:
-                self.times.append((now - when, answered))
+                at = len(data) - rest
+                self.times.append((now - when, data.count(DONE, at, at + answered)))
             if answered == count:
                 sent.popleft()
             else:

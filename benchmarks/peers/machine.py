@@ -39,7 +39,7 @@ def _kernel_s() -> float:
     return total / TICKS
 
 
-def _own_s() -> float:
+def own_s() -> float:
     """What of it went into this process and those that it has waited for [s]."""
     return sum(
         usage.ru_utime + usage.ru_stime
@@ -47,12 +47,17 @@ def _own_s() -> float:
     )
 
 
+def others_percent(busy_s: float, ours_s: float, passed_s: float, cores: int = CORES) -> float:
+    """What part of all cores' time was neither idle nor ours [%]."""
+    return round(max(0.0, 100 * (busy_s - ours_s) / (cores * passed_s)), 1)
+
+
 def watched(work: Callable[[], T]) -> tuple[T, float]:
     """What some work gives, and how much of all cores others used meanwhile [%]."""
-    began, busy, own, kernel = time.perf_counter(), _busy_s(), _own_s(), _kernel_s()
+    began, busy, ours = time.perf_counter(), _busy_s(), own_s() + _kernel_s()
     found = work()
-    others = (_busy_s() - busy) - (_own_s() - own) - (_kernel_s() - kernel)
-    return found, round(max(0.0, 100 * others / (CORES * (time.perf_counter() - began))), 1)
+    ours, busy = own_s() + _kernel_s() - ours, _busy_s() - busy
+    return found, others_percent(busy, ours, time.perf_counter() - began)
 
 
 def described() -> dict[str, str]:

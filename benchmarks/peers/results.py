@@ -95,10 +95,10 @@ def kept(rounds: Sequence[Round], noise: float = NOISE_PERCENT) -> list[int]:
 
 def counted(rounds: Sequence[Round]) -> tuple[list[int], bool]:
     """The rounds that medians are taken over, and whether they were quiet: all of them, where too few were."""
-    quiet = kept(rounds)
-    if len(quiet) >= ROUNDS_MIN:
+    quiet, every = kept(rounds), sorted({each.round for each in rounds})
+    if len(quiet) >= min(ROUNDS_MIN, len(every)):
         return quiet, True
-    return sorted({each.round for each in rounds}), False
+    return every, False
 
 
 def quiet_of(values: Sequence[Any]) -> list[Any]:
