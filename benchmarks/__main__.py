@@ -1,4 +1,4 @@
-"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus; ratios, not times.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, log, in ratios.
 
 python -m benchmarks [--only NAME ...] [--json FILE]
 """
@@ -15,12 +15,23 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from benchmarks import auditing, batches, closing, consensus, grid, memory, registry, standing, throughput
+from benchmarks import auditing, batches, closing, consensus, grid, memory, registry, standing, throughput, wal
 from benchmarks.chains import Recorded, recorded, shipped_week
 from benchmarks.measuring import Section
 from benchmarks.town import Town
 
-NAMES: Final = ("throughput", "settlement", "audit", "closing", "memory", "standing", "registry", "grid", "consensus")
+NAMES: Final = (
+    "throughput",
+    "settlement",
+    "audit",
+    "closing",
+    "memory",
+    "standing",
+    "registry",
+    "grid",
+    "consensus",
+    "wal",
+)
 AUDITED_TOWN: Final = (1_000, 2_000, 5)  # members, contracts, feeders
 
 
@@ -60,6 +71,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[Section]:
         yield grid.measured()
     if "consensus" in names:
         yield consensus.measured()
+    if "wal" in names:
+        yield wal.measured()
 
 
 @cache

@@ -379,9 +379,11 @@ def drop(folder: Path, journal: Path, seed: int) -> int:
     The process must have ended. Afterwards everything that is there is on the disk.
     """
     chance = random.Random(seed)
+    if not journal.exists():
+        return 0
     changes = unsynced(journal)
     sector = chance.choice(SECTORS)
-    files = {path.stat().st_ino: path for path in (journal / GRAVES).iterdir()}
+    files = {path.stat().st_ino: path for path in (journal / GRAVES).glob("*")}
     files |= {path.stat().st_ino: path for path in folder.rglob("*") if path.is_file()}
     for each in changes.values():
         contents = [change for change in each if isinstance(change, Content)]

@@ -186,7 +186,7 @@ def test_a_node_whose_disk_fails_stops_taking_part_and_the_others_go_on(village:
             leader = await village.leader()
             broken = nodes[leader]
 
-            broken.wal._broken = True  # as after a sync that failed
+            broken.wal._broken = "00000001.wal"  # as after a sync that failed
             others = [number for number in nodes if number != leader]
             decided = await nodes[others[0]].submit(village.deposit())
             assert decided.receipt.outcome is Outcome.DONE
