@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.node.fickle_disk import Crash, FickleDisk, laid_out
 from tests.node.wal_writers import SEGMENT, record
 from wattquorum.consensus.engine import Durable
+from wattquorum.node import wal as wal_module
 from wattquorum.node.wal import Wal
 
 ROOT = Path(__file__).parent.parent.parent
@@ -41,6 +43,8 @@ class Worlds(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.ahead = mock.patch.object(wal_module, "WRITTEN_AHEAD_BYTES", 60)
+        self.ahead.start()
         self.place = Path(tempfile.mkdtemp(prefix="wal-"))
         self.life = 0
         self.written: list[Durable] = []
@@ -148,12 +152,13 @@ class Worlds(RuleBasedStateMachine):
             self.open()
 
     def teardown(self) -> None:
+        self.ahead.stop()
         self.wal.close()
         shutil.rmtree(self.place)
 
 
 TestWorlds = Worlds.TestCase
-TestWorlds.settings = settings(max_examples=150, stateful_step_count=30)
+TestWorlds.settings = settings(max_examples=80, stateful_step_count=30)
 
 
 def test_what_opening_hands_out_is_durable_though_its_writer_never_synced_it(tmp_path: Path) -> None:
@@ -184,8 +189,11 @@ def test_what_opening_hands_out_is_durable_though_its_writer_never_synced_it(tmp
 
 
 @pytest.mark.unmeasured
-def test_a_writer_killed_after_any_byte_leaves_a_prefix_with_all_that_was_durable(tmp_path: Path) -> None:
+def test_a_writer_killed_after_any_byte_leaves_a_prefix_with_all_that_was_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The page cache has what was written up to that byte, whatever was synced."""
+    monkeypatch.setattr(wal_module, "WRITTEN_AHEAD_BYTES", 30)
     batches = [[1, 2], [3], [4, 5, 6, 7, 8, 9, 10, 11, 12, 13], [14], [15, 16]]
     written = [Durable(i, bytes([i]) * 9, i == 15) for batch in batches for i in batch]
     killed, bytes_ = True, -1

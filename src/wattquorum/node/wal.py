@@ -33,6 +33,7 @@ from wattquorum.replica.log_format import FRAME_HEAD_BYTES, SEGMENT_HEAD_BYTES, 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024  # room reserved for a segment at once
 SPARES_KEPT: Final = 2  # files kept for next segments
 RECORD_BYTES_MAX: Final = 2**32 - 1  # what a frame can tell
+WRITTEN_AHEAD_BYTES: Final = 512 * 1024  # zeros, so that not every sync has to tell the disk which room is used now
 _QUIET: Final = bytes(FRAME_HEAD_BYTES)  # ends a segment quietly, whatever an earlier use left behind
 _NO_PREALLOCATION: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
 
@@ -47,17 +48,27 @@ class Torn(NamedTuple):
     reason: str
 
 
+class _Spare(NamedTuple):
+    """A file for a next segment, and whether nothing but zeros was ever in it."""
+
+    name: str
+    is_new: bool
+
+
 class _Open:
     """A segment that is being written.
 
     Frames are written up to `written`; with the records that wait they reach to `end`. `name` is what the file is
-    called at present.
+    called at present. Of a new file there is nothing but zeros behind the frames, and up to `ahead` they were written:
+    room that is only reserved makes each sync that begins to use it slower, since the file system has to note it.
     """
 
-    __slots__ = ("descriptor", "end", "first", "name", "origin", "size", "waiting", "written")
+    __slots__ = ("ahead", "descriptor", "end", "first", "is_new", "name", "origin", "size", "waiting", "written")
 
-    def __init__(self, name: str, descriptor: int, size: int, first: int, origin: bool) -> None:
+    def __init__(self, name: str, descriptor: int, size: int, first: int, origin: bool, is_new: bool) -> None:
         self.name = name
+        self.is_new = is_new
+        self.ahead = 0
         self.descriptor = descriptor
         self.size = size
         self.first = first
@@ -69,6 +80,17 @@ class _Open:
     @property
     def is_named(self) -> bool:
         return self.name == segment_name(self.first)
+
+    def write(self, data: bytes, offset: int) -> None:
+        """Writes frames, with a quiet end behind them, into the page cache; OSError, with any part of it written."""
+        end = offset + len(data)
+        quiet = _QUIET
+        if self.is_new:
+            quiet = b"" if end + FRAME_HEAD_BYTES <= self.ahead else bytes(WRITTEN_AHEAD_BYTES)
+        quiet = quiet[: max(0, self.size - end)]
+        write_at(self.descriptor, data + quiet, offset)
+        self.ahead = max(self.ahead, end + len(quiet))
+        self.written = end
 
 
 class Wal:
@@ -116,7 +138,7 @@ class Wal:
         self._firsts: list[int] = []  # of the segments that have their names
         self._present: _Open | None = None  # the last of them
         self._planned: deque[_Open] = deque()  # the next ones; `write` appends to the last
-        self._spares: list[str] = []
+        self._spares: list[_Spare] = []
         self._next_spare = 0
         self._found: list[Durable] | None = []
         try:
@@ -146,7 +168,8 @@ class Wal:
         with self._changing(segment.name):
             descriptor = os.open(self.folder / segment.name, os.O_RDWR)
         size = len(segment.data)
-        present = _Open(segment.name, descriptor, max(size, self._segment_bytes), segment.first, segment.origin)
+        # From now on nothing but zeros stands behind its end.
+        present = _Open(segment.name, descriptor, max(size, self._segment_bytes), segment.first, segment.origin, True)
         present.written = present.end = segment.end
         self._present = present
         if segment.fault is not None:
@@ -155,8 +178,10 @@ class Wal:
             with self._hardening(segment.name):
                 os.ftruncate(descriptor, segment.end)
         if size < self._segment_bytes or not segment.is_clean:
-            with suppress(OSError):  # no room to reserve may still be room for the next record
+            try:
                 _reserve(descriptor, self._segment_bytes)
+            except OSError:
+                present.ahead = present.size  # no room to reserve may still be room for the next record
         with self._hardening(segment.name):
             os.fsync(descriptor)  # the cut, and what its writer did not sync
         self._written = self._durable = segment.last
@@ -241,10 +266,8 @@ class Wal:
     def _append(self, segment: _Open, records: list[Durable]) -> None:
         """Writes frames behind those of a segment, into the page cache."""
         data = framed(segment.first, segment.written, self._durable + 1, [record.data for record in records])
-        end = segment.written + len(data)
-        quiet = _QUIET[: max(0, segment.size - end)]
         try:
-            write_at(segment.descriptor, data + quiet, segment.written)
+            segment.write(data, segment.written)
         except OSError as fault:
             if not is_full(fault):
                 raise self._failed(segment.name, fault) from None
@@ -253,20 +276,19 @@ class Wal:
                 os.ftruncate(segment.descriptor, segment.written)
                 os.fsync(segment.descriptor)
             raise refusal(fault, segment.name) from None
-        segment.written = end
-        segment.end = max(segment.end, end)
+        segment.end = max(segment.end, segment.written)
 
     def _reserved(self, record: Durable, need: int) -> _Open:
         """Room for a segment that begins with a record: a spare file, or a new one."""
         size = max(need, self._segment_bytes)
         if self._spares and size == self._segment_bytes:
-            name = self._spares.pop()
-            with self._changing(name):
-                descriptor = os.open(self.folder / name, os.O_RDWR)
+            spare = self._spares.pop()
+            with self._changing(spare.name):
+                descriptor = os.open(self.folder / spare.name, os.O_RDWR)
         else:
-            name = self._spare_name()
-            descriptor = self._created(name, size)
-        return _Open(name, descriptor, size, record.position, record.origin)
+            spare = _Spare(self._spare_name(), is_new=True)
+            descriptor = self._created(spare.name, size)
+        return _Open(spare.name, descriptor, size, record.position, record.origin, spare.is_new)
 
     def _spare_name(self) -> str:
         self._next_spare += 1
@@ -319,9 +341,8 @@ class Wal:
                 records = list(segment.waiting)
             head = segment_head(self._chain_id, segment.first, BEGINS if segment.origin else GOES_ON)
             data = head + framed(segment.first, len(head), segment.first, [record.data for record in records])
-            quiet = _QUIET[: max(0, segment.size - len(data))]
             with self._changing(segment.name):
-                write_at(segment.descriptor, data + quiet, 0)
+                segment.write(data, 0)
             with self._hardening(segment.name):
                 os.fsync(segment.descriptor)
             name = segment_name(segment.first)
@@ -331,7 +352,6 @@ class Wal:
             with self._state:
                 self._usable()
                 segment.name = name
-                segment.written = len(data)
                 del segment.waiting[: len(records)]
                 self._firsts.append(segment.first)
                 self._durable = records[-1].position
@@ -355,13 +375,13 @@ class Wal:
         with self._state:
             superfluous, self._firsts = self._firsts[:-1], self._firsts[-1:]
             kept = len(self._spares)
-        spares = list[str]()
+        spares = list[_Spare]()
         for first in superfluous:
             path = self.folder / segment_name(first)
             with self._changing(path.name):
                 if kept + len(spares) < SPARES_KEPT and path.stat().st_size == self._segment_bytes:
-                    spares.append(self._spare_name())
-                    path.rename(self.folder / spares[-1])
+                    spares.append(_Spare(self._spare_name(), is_new=False))
+                    path.rename(self.folder / spares[-1].name)
                 else:
                     path.unlink()
         with self._state:
@@ -386,7 +406,7 @@ class Wal:
         finally:
             os.close(descriptor)
         with self._state:
-            self._spares.append(name)
+            self._spares.append(_Spare(name, is_new=True))
 
     def _usable(self) -> None:
         if self._broken:
