@@ -1,7 +1,9 @@
 """Runs a node whose disk loses, when the power fails, what was not synced.
 
-    python -m torture.lossy NODE-FOLDER JOURNAL-FOLDER     runs `wattquorum node run --config NODE-FOLDER/node.toml`
-    drop(NODE-FOLDER, JOURNAL-FOLDER, seed)                once that process was killed: the power failed
+    python -m torture.lossy NODE-FOLDER JOURNAL-FOLDER [SYNCS]
+        runs `wattquorum node run --config NODE-FOLDER/node.toml`; it kills itself when its sync of that number begins
+    drop(NODE-FOLDER, JOURNAL-FOLDER, seed)
+        once that process was killed: the power failed
 
 Files are real and hold what the page cache would. Of everything that the process changes below the node's folder, a
 journal beside it keeps what was there before, until the file (or, for names, the folder) is synced. `drop` then takes
@@ -16,6 +18,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import sys
 import threading
 import zlib
@@ -124,8 +127,12 @@ def _forget(changes: dict[str, list[Change]], synced: Synced) -> list[Change]:
 class Journal:
     """Stands between a process and one folder."""
 
-    def __init__(self, folder: Path, place: Path) -> None:
-        """Goes on with what is not synced of a former life. The two must be on one file system."""
+    def __init__(self, folder: Path, place: Path, syncs: int = 0) -> None:
+        """Goes on with what is not synced of a former life. The two must be on one file system.
+
+        The process is killed when its sync of this number begins; 0: never.
+        """
+        self._syncs_left = syncs
         self._folder, self._place = folder.resolve(), place.resolve()
         (self._place / GRAVES).mkdir(parents=True, exist_ok=True)
         self._device = self._folder.stat().st_dev
@@ -358,6 +365,10 @@ class Journal:
         key = self._key(descriptor if isinstance(descriptor, int) else descriptor.fileno())
         with self._guard:
             number = self._number  # what is written from now on may not be covered
+            if key in self._unsynced:
+                self._syncs_left -= 1
+                if self._syncs_left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
         _REAL[name](descriptor)
         with self._guard:
             if key in self._unsynced:
@@ -476,11 +487,11 @@ def _durable(changes: list[Name], chance: random.Random) -> Iterable[Name]:
 
 def main() -> None:
     """The command."""
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         raise SystemExit(__doc__)
-    folder, place = Path(sys.argv[1]), Path(sys.argv[2])
+    folder, place, syncs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0
     sys.argv = ["wattquorum", "node", "run", "--config", str(folder / "node.toml")]
-    with Journal(folder, place).installed():
+    with Journal(folder, place, syncs).installed():
         command()
 
 
