@@ -23,8 +23,8 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.genesis import chain_id_of
 from wattquorum.ledger.parameters import Voting
 from wattquorum.ledger.transactions import Deposit
-from wattquorum.node.config import read_key
 from wattquorum.node.founding import COMMUNITY, OPERATOR_KEY, found
+from wattquorum.node.node_folder import read_key
 
 ROOT = Path(__file__).resolve().parents[2]
 POWER_FAILURES = 2
