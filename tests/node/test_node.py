@@ -177,7 +177,7 @@ def test_a_node_whose_disk_is_full_acknowledges_nothing_and_goes_on_when_there_i
             monkeypatch.setattr(wal.Wal, call, called)
             decided = await nodes[(leader + 1) % 3].submit(village.deposit())  # a quorum has room
             assert decided.receipt.outcome is Outcome.DONE
-            assert nodes[leader].runtime.full
+            await until(lambda: nodes[leader].runtime.full)
             assert nodes[leader].runtime.unsynced > 0
             there_is_room = True
             await until(lambda: nodes[leader].runtime.unsynced == 0)
