@@ -17,6 +17,7 @@ import uvicorn
 from wattquorum.api.app import application
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
+from wattquorum.node.control import HANDLERS, Control
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.transport import Place
 
@@ -31,6 +32,8 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_, ended.set)
     host, port = await node.start()
+    control = Control(node, HANDLERS)
+    await control.start()
     if node.wal.torn is not None:
         say("torn_tail_cut", file=node.wal.torn.segment.name, byte=node.wal.torn.offset, reason=node.wal.torn.reason)
     server = _Server(
@@ -61,6 +64,7 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
     finally:
         halting.cancel()
         server.should_exit = True
+        await control.stop()
         await node.stop()
         await asyncio.gather(serving, return_exceptions=True)
         say("stopped", replica=node.address.hex(), height=node.ledger.height)

@@ -5,6 +5,7 @@
     tls/            by which others know it, and it them; see `community`
     wal/            what its engine must not forget; see `wal`
     chain/          the chain; see `chain_folder`
+    control.sock    where its operator asks it, while it runs; see `control`
 
 A client hands in a signed transaction at any node and is told the receipt when its block is decided, or why there will
 be none. The same transaction may be handed in again: it has one nonce, and what became of it is told again.
@@ -17,6 +18,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -44,6 +46,7 @@ RECEIPTS_KEPT: Final = 200_000  # of the last transactions, for who asks again
 BEHIND: Final = ("nonce_wrong", "sender_unknown")  # refusals by a state that may be older than the sender's
 ASK_AGAIN_S: Final = 0.5
 TICK_MS: Final = 1_000
+HAND_OVER_S: Final = 5.0
 
 
 class NodeConfig(NamedTuple):
@@ -152,7 +155,8 @@ class Node:
     async def stop(self, *, hand_over: bool = True) -> None:
         """Hands leadership to another, if it leads and one can take it; then ends. Nothing that was told is lost."""
         if hand_over and self.engine.leader == self.address and self.halted is None:
-            await self._hand_over()
+            with suppress(Refused):
+                await self.hand_over(seconds=1.0)
         await self.runtime.stop()
         await self.transport.close()
         stopped = Refused("node_stopped", "node", self.address)
@@ -167,21 +171,33 @@ class Node:
         finally:
             self.wal.close()
 
-    async def _hand_over(self) -> None:
-        voters = sorted(self.engine.configuration.new, key=lambda voter: (-voter.power, voter.replica))
+    async def hand_over(self, to: bytes | None = None, seconds: float = HAND_OVER_S) -> bytes:
+        """Hands leadership to a voter, or to the heaviest that is connected, and returns who leads then.
+
+        Refused("not_ordering") where this node does not lead, Refused("input_unexpected") where it cannot now, and
+        Refused("undecided") where nobody took it in time: this node goes on leading then.
+        """
+        self._check_taking_part()
+        if self.engine.leader != self.address:
+            leader = self.engine.leader.hex()
+            raise Refused("not_ordering", "node", self.address, f"Ask the one that leads: {leader or 'none is known'}.")
         connected = {peer.address for peer in self.transport.peers() if peer.connected_since is not None}
-        for voter in voters:
-            if voter.power and voter.replica in connected:
-                try:
-                    self.engine.transfer(voter.replica, self.clock.read())
-                except Refused:
-                    return
-                self.runtime.wake()
-                for _ in range(100):
-                    if self.engine.leader not in (self.address, b""):
-                        return
-                    await asyncio.sleep(0.01)
-                return
+        voters = sorted(self.engine.configuration.new, key=lambda voter: (-voter.power, voter.replica))
+        able = [voter.replica for voter in voters if voter.power and voter.replica in connected]
+        chosen = to if to is not None else next(iter(able), None)
+        if chosen is None or (chosen in {voter.replica for voter in voters} - {self.address} and chosen not in able):
+            remedy = "Wait until a voter with power is connected to this node."
+            raise Refused("input_unexpected", "to", chosen if chosen is not None else "nobody", remedy)
+        self.engine.transfer(chosen, self.clock.read())
+        self.runtime.wake()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and self.halted is None:
+            if self.engine.leader not in (self.address, b""):
+                return self.engine.leader
+            await asyncio.sleep(0.01)
+        raise Refused(
+            "undecided", "to", chosen, f"It did not take over within {seconds:g} s; see the status, ask again."
+        )
 
     @property
     def halted(self) -> Refused | None:
