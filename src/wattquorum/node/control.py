@@ -101,23 +101,18 @@ class Control:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(REQUEST_S):
-                line = await reader.readline()
-            answer = await self._answer(line)
-        except TimeoutError:
-            answer = _told(Refused("request_unreadable", "request", "nothing", "Send one line of JSON."))
-        except ValueError:
-            answer = _told(Refused("request_unreadable", "request", f"more than {REQUEST_BYTES_MAX:,} bytes"))
-        except ConnectionError:
-            writer.close()
-            return
-        with suppress(ConnectionError):
+            answer = await self._answer(await _line(reader))
             writer.write(json.dumps(answer).encode("ascii") + b"\n")
             await writer.drain()
-        writer.close()
+        except ConnectionError:
+            return  # who asked is gone
+        finally:
+            writer.close()
 
-    async def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes | Refused) -> dict[str, Any]:
         try:
+            if isinstance(line, Refused):
+                raise line
             return {"answer": await self._done(line)}
         except Refused as refused:
             return _told(refused)
@@ -136,6 +131,17 @@ class Control:
         if handler is None:
             raise Refused("request_unreadable", "do", name, f"This node does {', '.join(sorted(self._handlers))}.")
         return await handler(self._node, request)
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes | Refused:
+    """The line that asks, or why there is none."""
+    try:
+        async with asyncio.timeout(REQUEST_S):
+            return await reader.readline()
+    except TimeoutError:
+        return Refused("request_unreadable", "request", "nothing", f"Send one line of JSON within {REQUEST_S:g} s.")
+    except ValueError:
+        return Refused("request_unreadable", "request", f"more than {REQUEST_BYTES_MAX:,} bytes", "Ask for less.")
 
 
 def _told(refused: Refused) -> dict[str, Any]:
