@@ -28,11 +28,12 @@ from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Receipt, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
-from wattquorum.ledger.transactions import transaction_hash
+from wattquorum.ledger.transactions import Received, transaction_hash
 from wattquorum.node.archive import Archive
 from wattquorum.node.chain_files import GENESIS
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.community import TlsFiles, contexts
+from wattquorum.node.history import History
 from wattquorum.node.runtime import Runtime
 from wattquorum.node.steady_clock import SteadyClock
 from wattquorum.node.transport import Place, Transport
@@ -92,6 +93,7 @@ class Node:
         self.archive = Archive(chain)
         self.chain_id = chain.chain_id
         self.chain = chain
+        self.history = History(chain)
         ledger = Ledger(config.genesis)
         self.address = address_of(self.chain_id, config.key.public)
         self.engine = Raft(
@@ -119,6 +121,7 @@ class Node:
         self._read = 0
         self._submitted: dict[bytes, list[asyncio.Future[Decided]]] = {}
         self._receipts: OrderedDict[bytes, Decided] = OrderedDict()
+        self._receipts_from = max(1, chain.height - BLOCKS_REMEMBERED)  # the block from which on none is forgotten
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
         self._watchers: list[Callable[[Executed], None]] = []
@@ -127,18 +130,23 @@ class Node:
 
     def _remember_stored(self) -> None:
         """Receipts of the last blocks, which clients may ask for again though this node was restarted."""
-        for _, data in self.chain.read(max(1, self.chain.height - BLOCKS_REMEMBERED)):
+        for _, data in self.chain.read(self._receipts_from):
             self._remember(decode_block(data))
 
     def _remember(self, block: Block) -> None:
         """Keeps a block's receipts, and tells those who wait for them."""
         for receipt in block.receipts:
-            decided = self._receipts[receipt.transaction] = Decided(block.header.height, receipt)
+            decided = Decided(block.header.height, receipt)
+            before = self._receipts.get(receipt.transaction)
+            if before is not None and before.receipt.outcome <= receipt.outcome:
+                decided = before  # what was done stays done, though the same transaction is in a later block again
+            self._receipts[receipt.transaction] = decided
             for future in self._submitted.pop(receipt.transaction, ()):
                 if not future.done():
                     future.set_result(decided)
         while len(self._receipts) > RECEIPTS_KEPT:
-            self._receipts.popitem(last=False)
+            _, forgotten = self._receipts.popitem(last=False)
+            self._receipts_from = max(self._receipts_from, forgotten.height + 1)
 
     @property
     def ledger(self) -> Ledger:
@@ -223,11 +231,17 @@ class Node:
             # This node may be behind: behind an earlier transaction of the sender's, or behind this very one.
             await self.read()
             decided = await self._hand_in(transaction, data, attachment)
-            if isinstance(decided, Refused) and decided.code in BEHIND and self.archive.missing is not None:
-                raise Refused("undecided", "transaction", transaction)  # it may be in a block that is being fetched
+            if isinstance(decided, Refused) and decided.code in BEHIND and self._nonce_is_used(data):
+                # It may have been decided long ago, or in a block that is being fetched, which `look_up` refuses.
+                decided = await self.look_up(transaction) or decided
         if isinstance(decided, Refused):
             raise decided
         return decided
+
+    def _nonce_is_used(self, data: bytes) -> bool:
+        body = Received(data).body
+        account = self.ledger.account(body.sender)
+        return account is not None and body.nonce < account.nonce
 
     async def _hand_in(self, transaction: bytes, data: bytes, attachment: bytes | None) -> Decided | Refused:
         """What became of it, or why it does not even wait."""
@@ -263,6 +277,21 @@ class Node:
         """What became of a transaction, if it is one of the last."""
         return self._receipts.get(transaction)
 
+    async def look_up(self, transaction: bytes) -> Decided | None:
+        """What became of a transaction, however long ago; None where the chain, as far as this node has it, has none.
+
+        Raises Refused("undecided") where blocks are missing in which it may be, and what a search is refused for.
+        """
+        known = self._receipts.get(transaction)
+        if known is None and self._receipts_from > 1:
+            found = await self.history.search(transaction, self._receipts_from)
+            if found is not None:
+                return Decided(found.block.header.height, found.block.receipts[found.place])
+        if known is None and self.archive.missing is not None:
+            blocks = f"blocks {self.archive.missing.first} to {self.archive.missing.last} are being fetched"
+            raise Refused("undecided", "transaction", blocks, "Ask again later, or ask another node.")
+        return known or self._receipts.get(transaction)
+
     def watch(self, watcher: Callable[[Executed], None]) -> Callable[[], None]:
         """Tells a watcher of every block from now on, in order; call what is returned to end that."""
         self._watchers.append(watcher)
@@ -296,6 +325,7 @@ class Node:
     def _on_work(self, work: Work) -> None:
         for executed in work.finished:
             self.archive.add(executed)
+            self.history.keep(executed)
             self._remember(executed.block)
             for watcher in list(self._watchers):
                 watcher(executed)
