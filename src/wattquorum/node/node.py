@@ -122,6 +122,7 @@ class Node:
         self._submitted: dict[bytes, list[asyncio.Future[Decided]]] = {}
         self._receipts: OrderedDict[bytes, Decided] = OrderedDict()
         self._receipts_from = max(1, chain.height - BLOCKS_REMEMBERED)  # the block from which on none is forgotten
+        self._seen = 0  # the highest block whose receipts are remembered
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
         self._watchers: list[Callable[[Executed], None]] = []
@@ -135,6 +136,7 @@ class Node:
 
     def _remember(self, block: Block) -> None:
         """Keeps a block's receipts, and tells those who wait for them."""
+        self._seen = max(self._seen, block.header.height)
         for receipt in block.receipts:
             decided = Decided(block.header.height, receipt)
             before = self._receipts.get(receipt.transaction)
@@ -147,6 +149,14 @@ class Node:
         while len(self._receipts) > RECEIPTS_KEPT:
             _, forgotten = self._receipts.popitem(last=False)
             self._receipts_from = max(self._receipts_from, forgotten.height + 1)
+
+    @property
+    def _lacks_blocks(self) -> bool:
+        """Whether its state comes from blocks that it has not seen: it took it over, and they are still to be fetched.
+
+        Until the first block after such a state the archive does not know that anything is missing.
+        """
+        return self._seen < self.ledger.height or self.archive.missing is not None
 
     @property
     def ledger(self) -> Ledger:
@@ -287,10 +297,11 @@ class Node:
             found = await self.history.search(transaction, self._receipts_from)
             if found is not None:
                 return Decided(found.block.header.height, found.block.receipts[found.place])
-        if known is None and self.archive.missing is not None:
-            blocks = f"blocks {self.archive.missing.first} to {self.archive.missing.last} are being fetched"
-            raise Refused("undecided", "transaction", blocks, "Ask again later, or ask another node.")
-        return known or self._receipts.get(transaction)
+            known = self._receipts.get(transaction)
+        if known is None and self._lacks_blocks:
+            remedy = "Blocks are being fetched in which it may be: ask again later, or ask another node."
+            raise Refused("undecided", "transaction", transaction, remedy)
+        return known
 
     def watch(self, watcher: Callable[[Executed], None]) -> Callable[[], None]:
         """Tells a watcher of every block from now on, in order; call what is returned to end that."""
