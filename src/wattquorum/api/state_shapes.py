@@ -2,7 +2,7 @@
 
 A record becomes an object with the record's field names; bytes become hexadecimal text, packed vectors lists of
 numbers, kinds their names in small letters. So the interface shows every record as the ledger has it, its OpenAPI
-describes it, and neither can fall behind. What the fields mean stands in docs/formats.md, units in their comments there.
+describes it, and neither can fall behind. What the fields mean stands in docs/formats.md, with their units.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _value(value: Any, hint: Any) -> Any:
         inner = get_args(hint)[0] if get_origin(hint) is tuple else None
         return [_value(each, inner or type(each)) for each in value]
     if _is_record(type(value)):
-        kind = type(value)
+        kind: Any = type(value)
         shape, hints = shape_of(kind), _hints(kind)
         return shape(**{each.name: _value(getattr(value, each.name), hints[each.name]) for each in fields(shape)})
     return value

@@ -1,7 +1,7 @@
 """A node's configuration: `node.toml` and the files beside it.
 
     listen = "10.0.0.1:7100"            # for other nodes
-    api = "127.0.0.1:8100"              # for clients
+    api = "127.0.0.1:8100"              # for clients; also api_tls and api_plain, see `api.interface`
     [peers]                             # all nodes of the community, by address
     "1f3a...": "10.0.0.1:7100"
     [raft]                              # times and bounds of the engine, all optional
@@ -32,7 +32,7 @@ GENESIS: Final = "genesis.json"
 TLS: Final = "tls"
 AUTHORITY, CERTIFICATE, TLS_KEY, REVOKED = "authority.pem", "certificate.pem", "key.pem", "revoked.pem"
 PORT_MAX: Final = 65_535
-KEYS: Final = ("listen", "api", "peers", "raft", "tick_ms")
+KEYS: Final = ("listen", "api", "api_tls", "api_plain", "peers", "raft", "tick_ms")
 
 
 class NodeFile(NamedTuple):
