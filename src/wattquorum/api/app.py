@@ -9,13 +9,15 @@ replica that gives it and the one that leads, so that clients find the shortest 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from litestar import Litestar, Request, Response, get
+from litestar import Litestar, Response, get
 from litestar.datastructures import State as AppState
+from litestar.datastructures.headers import MutableScopeHeaders
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import Message, Scope
 
 from wattquorum import __version__
 from wattquorum.api import chain, reading
@@ -28,6 +30,7 @@ from wattquorum.node.node import Node
 
 REPLICA_HEADER: Final = "WattQuorum-Replica"
 LEADER_HEADER: Final = "WattQuorum-Leader"
+TIME_HEADER: Final = "WattQuorum-Time"  # of the last block that this replica has executed [ms]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,31 +73,24 @@ async def ready(state: AppState) -> Response[HealthShape]:
     return Response(HealthShape(why or "ready"), status_code=503 if why else 200)
 
 
+async def named(message: Message, scope: Scope) -> None:
+    """Puts on every answer who gives it, who leads, and how far the chain's time is."""
+    if message["type"] == "http.response.start":
+        node: Node = scope["litestar_app"].state.node
+        headers = MutableScopeHeaders.from_message(message)
+        headers[REPLICA_HEADER] = node.address.hex()
+        headers[LEADER_HEADER] = node.engine.leader.hex()
+        headers[TIME_HEADER] = str(node.ledger.tip.time_ms if node.ledger.tip else 0)
+
+
 def application(node: Node) -> Litestar:
     """The interface of a node."""
     handlers = [submit, batch, *chain.HANDLERS, *reading.HANDLERS, status, metrics, live, ready]
     openapi = OpenAPIConfig(title="WattQuorum node", version=__version__)
-
-    async def name(answer: Response[Any]) -> Response[Any]:
-        answer.headers[REPLICA_HEADER] = node.address.hex()
-        answer.headers[LEADER_HEADER] = node.engine.leader.hex()
-        return answer
-
-    def in_shape(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
-        if isinstance(fault, Refused):
-            answer = refusal(request, fault)
-        elif isinstance(fault, HTTPException):
-            answer = unreadable(request, fault)
-        else:
-            answer = failed(request, fault)
-        answer.headers[REPLICA_HEADER] = node.address.hex()
-        answer.headers[LEADER_HEADER] = node.engine.leader.hex()
-        return answer
-
     return Litestar(
         handlers,
         state=AppState({"node": node, "streams": 0, "under_way": 0}),
         openapi_config=openapi,
-        after_request=name,
-        exception_handlers={Refused: in_shape, HTTPException: in_shape, Exception: in_shape},
+        before_send=[named],
+        exception_handlers={Refused: refusal, HTTPException: unreadable, Exception: failed},
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 from litestar import Response, post
 from litestar.datastructures import State as AppState
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import JSONBody, RawBody
 
 from wattquorum.api.refusing import answers, from_base64, status_of
@@ -21,6 +21,7 @@ from wattquorum.api.shapes import BatchItem, BatchOutcome, ReceiptShape, SubmitS
 from wattquorum.foundation.codec import Decoder, encode
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Outcome
+from wattquorum.ledger.transactions import Received
 from wattquorum.node.node import Decided, Node
 
 SUBMIT_S: Final = 30.0
@@ -64,7 +65,9 @@ class _BatchOperation(Operation):
     """The OpenAPI of a path that takes msgpack, which the framework does not describe by itself."""
 
     def __post_init__(self) -> None:
-        schema = Schema(type=OpenAPIType.STRING, format="binary", description="An array of [transaction, rows or nil].")
+        schema = Schema(
+            type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description="An array of [transaction, rows or nil]."
+        )
         self.request_body = RequestBody({MSGPACK: OpenAPIMediaType(schema)}, required=True)
 
 
@@ -119,7 +122,34 @@ async def _outcomes(node: Node, items: tuple[BatchItem, ...]) -> list[BatchOutco
         for task in tasks:
             task.cancel()  # those that are done take no notice
     await asyncio.gather(*tasks, return_exceptions=True)
-    return [_outcome(task) for task in tasks]
+    outcomes = [_outcome(task) for task in tasks]
+    return outcomes if all(each.height or each.outcome for each in outcomes) else _follow_ups(items, outcomes)
+
+
+def _follow_ups(items: tuple[BatchItem, ...], outcomes: list[BatchOutcome]) -> list[BatchOutcome]:
+    """Outcomes where what follows on a transaction that is not decided is not decided either.
+
+    Its nonce is wrong only for as long as the earlier one is missing.
+    """
+    waiting: dict[bytes, None] = {}
+    found = []
+    for item, outcome in zip(items, outcomes, strict=True):
+        if not outcome.height and (not outcome.outcome or (waiting and outcome.code == "nonce_wrong")):
+            sender = _sender(item.transaction)
+            if not outcome.outcome:
+                waiting[sender] = None
+            elif sender in waiting:
+                remedy = _undecided()
+                outcome = BatchOutcome(0, 0, remedy.code, remedy.field, "an earlier one of its sender is not decided")
+        found.append(outcome)
+    return found
+
+
+def _sender(transaction: bytes) -> bytes:
+    try:
+        return Received(transaction).body.sender
+    except Refused:
+        return b""
 
 
 def _outcome(task: asyncio.Future[Decided]) -> BatchOutcome:

@@ -50,7 +50,7 @@ SORTED_MAX: Final = 50_000  # records of a table that is listed whole
 EXACT_MAX: Final = 2**53 - 1  # of whole numbers that every JSON reader takes for what they are
 NO_KEY: Final = "-"  # how an empty key is written
 
-_DIGITS: Final = {"pattern": "^([0-9a-fA-F]{2})*$"}
+_DIGITS: Final = {"pattern": "^([0-9a-fA-F][0-9a-fA-F])*$"}
 _ADDRESS: Final = {"pattern": f"^[0-9a-fA-F]{{{2 * ADDRESS_BYTES}}}$"}
 Address = Annotated[str, PathParameter(description="An account, in hexadecimal.", schema_extra=_ADDRESS)]
 Stale = Annotated[bool, QueryParameter(description="Whether what this node has at hand will do.")]
