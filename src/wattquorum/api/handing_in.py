@@ -29,6 +29,7 @@ BATCH_MAX: Final = 10_000
 UNDER_WAY_MAX: Final = 40_000  # transactions of batches that wait for their blocks at a node
 SUBMIT_BYTES_MAX: Final = 24 * 1024 * 1024  # the rows beside one transaction are 16 MiB at most, and this is base64
 BATCH_BYTES_MAX: Final = 32 * 1024 * 1024
+TURN_ITEMS: Final = 50  # that are looked at in one turn of the loop: a node that leads has to be heard meanwhile
 MSGPACK: Final = "application/msgpack"
 
 _batches: Final = Decoder[tuple[BatchItem, ...]](tuple[BatchItem, ...], "batch")
@@ -113,11 +114,14 @@ def check_takes(node: Node) -> None:
 
 
 async def _outcomes(node: Node, items: tuple[BatchItem, ...]) -> list[BatchOutcome]:
-    tasks = [asyncio.ensure_future(node.submit(item.transaction, item.rows)) for item in items]
-    if not tasks:
-        return []
+    tasks: list[asyncio.Task[Decided]] = []
     try:
-        await asyncio.wait(tasks, timeout=SUBMIT_S)
+        for item in items:
+            tasks.append(asyncio.create_task(node.submit(item.transaction, item.rows)))
+            if len(tasks) % TURN_ITEMS == 0:
+                await asyncio.sleep(0)
+        if tasks:
+            await asyncio.wait(tasks, timeout=SUBMIT_S)
     finally:
         for task in tasks:
             task.cancel()  # those that are done take no notice
