@@ -76,7 +76,7 @@ def test_blocks_are_the_same_at_hand_and_from_the_disk(tmp_path: Path, monkeypat
             for _ in range(8):
                 await nodes[0].submit(village.deposit())
             past, height = nodes[0].history, nodes[0].ledger.height
-            await until(lambda: nodes[0].archive.height >= height)
+            await until(lambda: nodes[0].chain.height >= height)
             told = [await past.block(each) for each in range(1, height + 1)]
             assert [decode_block(each or b"").header.height for each in told] == list(range(1, height + 1))
             page = await past.blocks(1)

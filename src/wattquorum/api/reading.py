@@ -50,7 +50,7 @@ SORTED_MAX: Final = 50_000  # records of a table that is listed whole
 EXACT_MAX: Final = 2**53 - 1  # of whole numbers that every JSON reader takes for what they are
 NO_KEY: Final = "-"  # how an empty key is written
 
-_DIGITS: Final = {"pattern": "^([0-9a-fA-F][0-9a-fA-F])*$"}
+_DIGITS: Final = {"pattern": "^[0-9a-fA-F]*$"}
 _ADDRESS: Final = {"pattern": f"^[0-9a-fA-F]{{{2 * ADDRESS_BYTES}}}$"}
 Address = Annotated[str, PathParameter(description="An account, in hexadecimal.", schema_extra=_ADDRESS)]
 Stale = Annotated[bool, QueryParameter(description="Whether what this node has at hand will do.")]
@@ -238,8 +238,7 @@ async def certificates(
     ledger = await ledger_of(state.node, stale=stale)
     key, books = _account(ledger, address), ledger.state
     keys = books.listed(Table.BUNDLE, key)
-    last = key + digits(after, "after") if after else b""
-    page, left = _page([each for each in keys if each > last], limit)
+    page, left = _page(keys, limit, key.hex() + _behind(after))
     bundles = [_KeyedBundle(each[ADDRESS_BYTES:].hex(), shown(books.get(Table.BUNDLE, each))) for each in page]
     sales = [_KeyedSale(each.hex(), shown(books.get(Table.SALE, each))) for each in books.listed(Table.SALE, key)]
     holding = books.get(Table.HOLDING, key)
@@ -374,25 +373,32 @@ async def entries(
     """By ascending key, in pages; tables with very many records only by a place."""
     ledger = await ledger_of(state.node, stale=stale)
     kind, books = _table(table), ledger.state
-    keys = _keys(books, kind, digits(at, "at") if at else b"")
-    last = digits(after, "after") if after else None
-    page, left = _page([each for each in keys if last is None or each > last], limit)
+    page, left = _page(_keys(books, kind, at), limit, _behind(after))
     listed = [ListedShape(each.hex() or NO_KEY, shown(books.get(kind, each))) for each in page]
     return Response(EntriesShape(table, listed, listed[-1].key if left else "", ledger.height))
 
 
-def _keys(books: State, table: Table, at: bytes) -> list[bytes]:
+def _keys(books: State, table: Table, at: str) -> list[bytes]:
     if at:
-        return books.listed(table, at) if books.lists(table) else []
+        place = digits(at if len(at) % 2 == 0 else at + "0", "at")
+        return books.listed(table, place) if books.lists(table) and len(at) % 2 == 0 else []
     if books.count(table) > SORTED_MAX:
         remedy = f"This table has more than {SORTED_MAX:,} records: list those at a place, such as a day or an owner."
         raise Refused("out_of_range", "table", f"{table.name.lower()}: {books.count(table)}", remedy)
     return [key for key, _ in books.items(table)]
 
 
-def _page(keys: list[bytes], limit: int) -> tuple[list[bytes], bool]:
-    """The first of these keys, and whether any are left."""
-    return keys[:limit], len(keys) > limit
+def _behind(after: str) -> str:
+    """What a page goes on behind, also where it is only how keys begin."""
+    if not set(after) <= set("0123456789abcdefABCDEF"):
+        raise Refused("encoding_unreadable", "after", after, "Give hexadecimal digits.")
+    return after.lower()
+
+
+def _page(keys: list[bytes], limit: int, behind: str) -> tuple[list[bytes], bool]:
+    """The first of the keys behind one, and whether any are left."""
+    page = [key for key in keys if not behind or key.hex() > behind]
+    return page[:limit], len(page) > limit
 
 
 @get(
