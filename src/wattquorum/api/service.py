@@ -17,6 +17,7 @@ from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.control import HANDLERS, Control
 from wattquorum.node.node import Node, NodeConfig
+from wattquorum.node.renewal import LOOK_S, Renewal
 from wattquorum.node.transport import Place
 
 Say = Callable[..., None]
@@ -36,7 +37,10 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
     if node.wal.torn is not None:
         say("torn_tail_cut", file=node.wal.torn.segment.name, byte=node.wal.torn.offset, reason=node.wal.torn.reason)
     interface = Interface(node, api, tls)
-    watching: list[asyncio.Task[Any]] = [loop.create_task(_tell_halt(node, say))]
+    watching: list[asyncio.Task[Any]] = [
+        loop.create_task(_tell_halt(node, say)),
+        loop.create_task(_keep_renewed(node, say)),
+    ]
     try:
         await interface.start()
         say(
@@ -58,6 +62,7 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
         interface.refuse()
         await control.stop()
         await node.stop()
+        await asyncio.gather(*watching, return_exceptions=True)
         await interface.stop()
         say("stopped", replica=node.address.hex(), height=node.ledger.height)
 
@@ -65,6 +70,17 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
 async def _tell_halt(node: Node, say: Say) -> None:
     refused = await node.until_halted()
     say("halted", code=refused.code, field=refused.field, value=refused.value, remedy=refused.remedy)
+
+
+async def _keep_renewed(node: Node, say: Say) -> None:
+    renewal = Renewal(node.config.folder, node.config.places, node.transport)
+    while True:
+        await asyncio.sleep(LOOK_S)
+        try:
+            if renewal.renew():
+                say("renewed", peers=len(node.transport.peers()))
+        except Refused as refused:
+            say("not_renewed", code=refused.code, field=refused.field, value=refused.value, remedy=refused.remedy)
 
 
 def run(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> None:
