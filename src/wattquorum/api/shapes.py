@@ -46,6 +46,7 @@ class AccountShape:
     name: str
     owner: str
     status: str
+    roles: list[str]
     balance: int
     locked: int
     nonce: int

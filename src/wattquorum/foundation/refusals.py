@@ -251,6 +251,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "proof_wrong": ("does not prove what it says", "Ask for the proof again from a replica of the chain."),
     "transaction_ambiguous": ("is how several hashes begin", "Give more digits of the hash."),
     "transaction_unknown": ("is not on this chain", "Check the hash."),
+    "block_unknown": ("is not on this chain", "Name a height up to the one that the chain is at."),
+    "record_unknown": ("is not in the state", "Check the table and the key."),
     "snapshot_wrong": ("does not match the block it was taken at", "Use another snapshot or replay from genesis."),
     "demo_only": ("is for demo chains alone", "Create random keys for a live chain."),
 }

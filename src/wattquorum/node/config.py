@@ -1,7 +1,7 @@
 """A node's configuration: `node.toml`, beside its keys and what it knows of its community (see `node_folder`).
 
 listen = "0.0.0.0:7400"             # for other nodes
-api = "127.0.0.1:8400"              # for clients
+api = "127.0.0.1:8400"              # for clients; also api_tls and api_plain, see `api.interface`
 tick_ms = 1000                      # how often an idle chain has a block; 0: never
 [peers]                             # where this node reaches others, if elsewhere than peers.json says
 "1f3a...": "10.0.0.1:7400"
@@ -28,7 +28,7 @@ from wattquorum.node.transport import Place
 
 CONFIG: Final = "node.toml"
 PORT_MAX: Final = 65_535
-KEYS: Final = ("listen", "api", "peers", "raft", "tick_ms")
+KEYS: Final = ("listen", "api", "api_tls", "api_plain", "peers", "raft", "tick_ms")
 
 
 class NodeFile(NamedTuple):
