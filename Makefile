@@ -23,7 +23,7 @@ venv:
 	@$(PYTHON) scripts/set_up.py
 
 run: venv
-	@$(BIN)/wattquorum week $(ARGS)
+	@$(BIN)/wattquorum week --live $(ARGS)
 
 test: lint
 	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov $(ARGS)

@@ -33,6 +33,7 @@ from wattquorum.api.shapes import (
     receipt_shape,
     status_shape,
 )
+from wattquorum.api.steps import step
 from wattquorum.foundation.codec import Decoder, encode
 from wattquorum.foundation.identities import ADDRESS_BYTES
 from wattquorum.foundation.refusals import Refused
@@ -239,7 +240,7 @@ async def ready(state: AppState) -> Response[dict[str, str]]:
 
 def application(node: Node) -> Litestar:
     """The interface of a node."""
-    handlers = [submit, batch, receipt, account, blocks, status, metrics, live, ready]
+    handlers = [submit, batch, step, receipt, account, blocks, status, metrics, live, ready]
     openapi = OpenAPIConfig(title="WattQuorum node", version=__version__)
     return Litestar(
         handlers,

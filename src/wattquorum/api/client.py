@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 import httpx
 
 from wattquorum.api.shapes import BatchItem, BatchOutcome
+from wattquorum.api.steps import Step
 from wattquorum.foundation.codec import Decoder, encode
 from wattquorum.foundation.refusals import CODES, Refused
 
@@ -68,6 +69,12 @@ class Client:
                 if outcome.height or outcome.outcome or time.monotonic() > until:
                     found[number] = outcome
         return [outcome for outcome in found if outcome is not None]
+
+    def step(self, time_ms: int, items: Sequence[tuple[bytes, bytes | None]]) -> bytes:
+        """The next block of a demo whose time is declared: of these transactions, at this time; again until it is."""
+        content = encode(Step(time_ms, tuple(BatchItem(*item) for item in items)))
+        headers = {"content-type": "application/msgpack"}
+        return self._asked("POST", "/v1/steps", content=content, headers=headers).content
 
     def account(self, address: bytes, *, stale: bool = False) -> dict[str, Any]:
         """An account, with everything that was decided before; `stale`: with what the node has at hand."""

@@ -8,12 +8,14 @@ from typing import Final
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.chain_folder import ChainFolder
+from wattquorum.node.processes import end_left_over
 
 CHAIN: Final = "chain"
 RECORDS: Final = "market.sqlite"
 PARQUET: Final = "parquet"
 REPORT: Final = "report.html"
-WRITTEN: Final = (CHAIN, RECORDS, PARQUET, REPORT)
+NODES: Final = "nodes"
+WRITTEN: Final = (CHAIN, RECORDS, PARQUET, REPORT, NODES)
 RECORDS_LEFTOVERS: Final = ("market.sqlite-wal", "market.sqlite-shm", "market.sqlite-journal")
 
 
@@ -30,6 +32,7 @@ def clear(out: Path) -> None:
     strange = sorted(entry.name for entry in out.iterdir() if entry.name not in (*WRITTEN, *RECORDS_LEFTOVERS))
     if strange:
         raise Refused("folder_exists", "out", out / strange[0], "Choose an empty folder or that of an earlier run.")
+    end_left_over(sorted((out / NODES).glob("node-*")))
     for name in (*WRITTEN, *RECORDS_LEFTOVERS):
         place = out / name
         if place.is_dir():

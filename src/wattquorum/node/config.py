@@ -7,6 +7,8 @@
     [raft]                              # times and bounds of the engine, all optional
     election_ms = 1000
 
+A demo's nodes may have `clock = "declared"`: whoever plays the demo says with each step what time it is.
+
 Keys and certificates are in files of their own, which only their owner can read.
 """
 
@@ -25,6 +27,7 @@ from wattquorum.node.community import TlsFiles
 from wattquorum.node.disk import read_file
 from wattquorum.node.node import TICK_MS, NodeConfig
 from wattquorum.node.transport import Place
+from wattquorum.node.wal import SEGMENT_BYTES
 
 CONFIG: Final = "node.toml"
 LEDGER_KEY: Final = "ledger.key"
@@ -32,7 +35,9 @@ GENESIS: Final = "genesis.json"
 TLS: Final = "tls"
 AUTHORITY, CERTIFICATE, TLS_KEY, REVOKED = "authority.pem", "certificate.pem", "key.pem", "revoked.pem"
 PORT_MAX: Final = 65_535
-KEYS: Final = ("listen", "api", "peers", "raft", "tick_ms")
+KEYS: Final = ("listen", "api", "peers", "raft", "tick_ms", "clock", "wal_segment_bytes")
+STEADY, DECLARED = "steady", "declared"  # clocks
+WAL_SEGMENT_BYTES_MIN: Final = 1 << 20
 
 
 class NodeFile(NamedTuple):
@@ -43,6 +48,8 @@ class NodeFile(NamedTuple):
     peers: dict[bytes, Place]
     settings: Settings
     tick_ms: int
+    declared: bool
+    segment_bytes: int
 
 
 def place(text: object, field: str) -> Place:
@@ -71,12 +78,22 @@ def parsed(text: str) -> NodeFile:
     tick = found.get("tick_ms", TICK_MS)
     if not isinstance(tick, int) or tick < 0:
         raise Refused("config_invalid", "tick_ms", tick, "Give whole milliseconds, or 0 for no ticks.")
+    clock = found.get("clock", STEADY)
+    if clock not in (STEADY, DECLARED):
+        raise Refused(
+            "config_invalid", "clock", clock, f'Write "{STEADY}" or, for a demo that is played, "{DECLARED}".'
+        )
+    segment = found.get("wal_segment_bytes", SEGMENT_BYTES)
+    if not isinstance(segment, int) or segment < WAL_SEGMENT_BYTES_MIN:
+        raise Refused("config_invalid", "wal_segment_bytes", segment, f"Give {WAL_SEGMENT_BYTES_MIN} or more.")
     return NodeFile(
         place(found.get("listen"), "listen"),
         place(found.get("api"), "api"),
         _peers(found.get("peers", {})),
         _settings(found.get("raft", {})),
         tick,
+        clock == DECLARED,
+        segment,
     )
 
 
@@ -142,5 +159,7 @@ def load(path: Path) -> tuple[NodeConfig, Place]:
         tls_files(folder),
         found.settings,
         tick_ms=found.tick_ms,
+        declared=found.declared,
+        segment_bytes=found.segment_bytes,
     )
     return config, found.api

@@ -10,14 +10,14 @@ registrars and cashiers do in a community that means it; such a one is founded b
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import GRANTABLE
-from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, chain_id_of, encode_genesis
+from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, chain_id_of, decode_genesis, encode_genesis
 from wattquorum.ledger.parameters import Voting
 from wattquorum.node.chain_files import GENESIS
 from wattquorum.node.community import Authority, Identity, new_key, now_utc
@@ -25,6 +25,7 @@ from wattquorum.node.config import (
     AUTHORITY,
     CERTIFICATE,
     CONFIG,
+    DECLARED,
     LEDGER_KEY,
     REVOKED,
     TLS,
@@ -39,6 +40,7 @@ COMMUNITY: Final = "community"
 OPERATOR_KEY: Final = "operator.key"
 AUTHORITY_KEY: Final = "authority.key"
 SEED_BYTES: Final = 32
+DEMO_SEGMENT_BYTES: Final = 4 << 20  # of a write-ahead log: a demo's blocks are few and its folder is no server's
 
 
 class Founded(NamedTuple):
@@ -95,7 +97,6 @@ def found(
         {"voting": int(voting), **(parameters or {})},
     )
     genesis_bytes = encode_genesis(genesis)
-    chain_id = chain_id_of(genesis_bytes)
     authority, now = Authority.create(name, now_utc()), now_utc()
     community = folder / COMMUNITY
     make_folder(community)
@@ -104,22 +105,53 @@ def found(
     revoked = authority.revoked({}, now)
     for path, data in ((AUTHORITY, authority.pem), (REVOKED, revoked), (GENESIS, genesis_bytes)):
         write_secret(community / path, data)
+    places = [(host, first_port + number) for number in range(2 * replicas)]
+    return _settled(folder, genesis_bytes, seeds, places, authority, revoked, raft or {}, "")
+
+
+def found_demo(
+    folder: Path, genesis_bytes: bytes, seeds: Sequence[bytes], places: Sequence[Place], raft: Mapping[str, int]
+) -> Founded:
+    """Makes the nodes of a demo whose keys derive from its seed and whose time is declared with each step.
+
+    `places` are those of the nodes among themselves, then those of their interfaces. Refused("demo_only") for
+    a genesis that is not marked so, Refused("folder_exists") where the folder is not empty.
+    """
+    genesis = decode_genesis(genesis_bytes)
+    if not genesis.demo:
+        raise Refused("demo_only", "genesis.demo", genesis.demo)
+    if folder.exists() and any(folder.iterdir()):
+        raise Refused("folder_exists", "folder", folder)
+    authority = Authority.create(genesis.name, now_utc())
+    clock = f'clock = "{DECLARED}"\nwal_segment_bytes = {DEMO_SEGMENT_BYTES}\n'
+    return _settled(folder, genesis_bytes, seeds, places, authority, authority.revoked({}, now_utc()), raft, clock)
+
+
+def _settled(
+    folder: Path,
+    genesis_bytes: bytes,
+    seeds: Sequence[bytes],
+    places: Sequence[Place],
+    authority: Authority,
+    revoked: bytes,
+    raft: Mapping[str, int],
+    clock: str,
+) -> Founded:
+    """Writes a folder for each node: its keys, its certificate, what it knows of the others."""
+    chain_id, count = chain_id_of(genesis_bytes), len(seeds)
     addresses = [address_of(chain_id, SigningKey(seed).public) for seed in seeds]
-    peers = {address: (host, first_port + number) for number, address in enumerate(addresses)}
-    nodes, apis = [], []
-    for number, (seed, address) in enumerate(zip(seeds, addresses, strict=True)):
-        node, api = folder / node_name(number), (host, first_port + replicas + number)
+    peers = dict(zip(addresses, places[:count], strict=True))
+    nodes = tuple(folder / node_name(number) for number in range(count))
+    for node, seed, address, api in zip(nodes, seeds, addresses, places[count:], strict=True):
         make_folder(node / TLS)
         key, request = new_key()
         write_secret(node / LEDGER_KEY, seed.hex().encode() + b"\n")
         write_secret(node / TLS / TLS_KEY, key)
-        write_secret(node / TLS / CERTIFICATE, authority.certify(request, Identity(chain_id, address), now))
+        write_secret(node / TLS / CERTIFICATE, authority.certify(request, Identity(chain_id, address), now_utc()))
         write_secret(node / TLS / AUTHORITY, authority.pem)
         write_secret(node / TLS / REVOKED, revoked)
         write_secret(node / GENESIS, genesis_bytes)
-        write_secret(node / CONFIG, composed(peers[address], api, peers, raft or {}).encode())
+        write_secret(node / CONFIG, (clock + composed(peers[address], api, peers, raft)).encode())
         sync_folder(node / TLS)
         sync_folder(node)
-        nodes.append(node)
-        apis.append(api)
-    return Founded(folder, tuple(nodes), tuple(apis))
+    return Founded(folder, nodes, tuple(places[count:]))

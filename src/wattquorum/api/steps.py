@@ -1,0 +1,52 @@
+"""Steps: how a demo whose time is declared is played at real nodes.
+
+A step is what happens at one moment of the demo: its time and its transactions, in order. It is answered by the block
+that it became, which holds these transactions and no others, so that time goes on only when everything before is
+decided. The same step may be handed in again, at any node: the one that leads makes it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from litestar import Response, post
+from litestar.datastructures import State as AppState
+from litestar.params import RawBody
+
+from wattquorum.api.shapes import BatchItem
+from wattquorum.foundation.codec import Decoder, Record, Unsigned
+from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.refusals import Refused
+from wattquorum.node.node import Node
+
+STEP_S: Final = 30.0
+
+
+class Step(Record, frozen=True):
+    """A moment of a demo, and what is signed at it."""
+
+    time_ms: Unsigned
+    items: tuple[BatchItem, ...]
+
+
+_steps: Final = Decoder[Step](Step, "step")
+
+
+@post(
+    "/v1/steps",
+    status_code=200,
+    media_type="application/msgpack",
+    summary="Make the next block of a demo whose time is declared",
+)
+async def step(state: AppState, body: RawBody) -> Response[bytes]:
+    """An array of the time [ms] and an array of [transaction, rows or nil]; answered by the encoded block."""
+    node: Node = state.node
+    wanted = _steps.decode(body)
+    items = [(item.transaction, item.rows) for item in wanted.items]
+    try:
+        async with asyncio.timeout(STEP_S):
+            block = await node.step(items, Millis(wanted.time_ms))
+    except TimeoutError:
+        raise Refused("undecided", "step", f"after {STEP_S:.0f} s") from None
+    return Response(block, media_type="application/msgpack")
