@@ -75,7 +75,7 @@ def week(
         bool,
         typer.Option(
             "--live/--in-process",
-            help="Replicas are nodes, a process each on this machine, that are played through their clients' interface. "
+            help="Replicas are nodes, a process each on this machine, played through the interface for clients. "
             "Default with --live: 5 of them.",
         ),
     ] = False,

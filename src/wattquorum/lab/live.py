@@ -56,9 +56,11 @@ Connect = Callable[[Sequence[str]], Nodes]
 
 
 class Answered(NamedTuple):
-    """A block, and how long it took from when its transactions were sent until it was here [us]."""
+    """A block: who proposed it in which term, and how long it took from the asking until it was here [us]."""
 
     height: int
+    term: int
+    leader: bytes
     took_us: int
 
 
@@ -133,12 +135,14 @@ class LiveCluster:
         items, self._items = self._items, []
         began = time.perf_counter_ns()
         data = self._client.step(now, items)
-        self.answered.append(Answered(self.ledger.height + 1, (time.perf_counter_ns() - began) // 1_000))
+        took_us = (time.perf_counter_ns() - began) // 1_000
         block = decode_block(data)
         rows = [attachment for _, attachment in items if attachment is not None]
         executed = self.ledger.execute_ordered(ordered_of(block, rows), self._verify)
         if executed.data != data or block.transactions != tuple(transaction for transaction, _ in items):
             raise Refused("diverged", "block", block.header.height)
+        leader = address_of(self.ledger.chain_id, block.header.proposer)
+        self.answered.append(Answered(block.header.height, block.header.round.term, leader, took_us))
         self._finished.append(executed)
 
     def write(self, _now: Millis) -> Done:
@@ -201,5 +205,8 @@ def live_rows(cluster: LiveCluster, members: Sequence[str]) -> dict[str, list[di
             {"replica": name, "running": int(each.running), "height": each.height}
             for name, each in zip(names, cluster.ended, strict=True)
         ],
-        "answers_measured": [{"height": each.height, "took_us": each.took_us} for each in cluster.answered],
+        "answers_measured": [
+            {"height": each.height, "term": each.term, "leader": each.leader.hex(), "took_us": each.took_us}
+            for each in cluster.answered
+        ],
     }

@@ -28,7 +28,7 @@ from wattquorum.lab.offices import PROPOSER
 from wattquorum.lab.places import CHAIN, NODES, PARQUET, RECORDS, REPORT, clear
 from wattquorum.lab.report import write_report
 from wattquorum.lab.shipped import shipped_grid, shipped_members, shipped_network, shipped_profiles, shipped_week
-from wattquorum.lab.week import Week, WeekPlan, last_days, strategy_of
+from wattquorum.lab.week import Ordering, Week, WeekPlan, last_days, strategy_of
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.lone import LoneNode
 from wattquorum.records.annotations import MemberInfo, annotate
@@ -138,7 +138,7 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
     )
 
 
-def _node(options: RunOptions, plan: WeekPlan, verify: Verifier) -> LoneNode | Cluster | LiveCluster:
+def _node(options: RunOptions, plan: WeekPlan, verify: Verifier) -> Ordering:
     """Who orders: one sequencer, or replicas in a simulated world, or as processes on this machine."""
     path, genesis = options.out / CHAIN, plan.genesis()
     if plan.replicas is None:
@@ -247,8 +247,8 @@ def _live_info(replicas: Replicas | None) -> dict[str, str]:
     """The same where replicas are live nodes."""
     assert replicas is not None
     return {
-        "consensus": f"{replicas.count} nodes ordered the blocks by {VOTES[replicas.engine]}. Each was a process on one "
-        "machine, with its own log on its disk and connections under TLS. The market's time was declared with each "
+        "consensus": f"{replicas.count} nodes ordered the blocks by {VOTES[replicas.engine]}. Each was a process on "
+        "one machine, with its own log on its disk and connections under TLS. The market's time was declared with each "
         "step; what the week took them is the machine's.",
         "consensus_engine": replicas.engine.value,
     }

@@ -76,6 +76,7 @@ CERTIFIED_AFTER_MS: Final = 30 * 60_000
 SETTLE_MS: Final = 60_000  # between two steps of the same hour
 
 
+Ordering = LoneNode | Cluster | LiveCluster
 Act = Callable[[TradingDay, int], None]
 
 
@@ -173,9 +174,7 @@ class Trader:
 class Week:
     """One run: a plan, a node to order on, and the members."""
 
-    def __init__(
-        self, plan: WeekPlan, node: LoneNode | Cluster | LiveCluster, told: Callable[[Executed], None]
-    ) -> None:
+    def __init__(self, plan: WeekPlan, node: Ordering, told: Callable[[Executed], None]) -> None:
         """`told` gets every block as soon as it is durable."""
         self._plan = plan
         self._node = node

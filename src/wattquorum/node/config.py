@@ -80,9 +80,7 @@ def parsed(text: str) -> NodeFile:
         raise Refused("config_invalid", "tick_ms", tick, "Give whole milliseconds, or 0 for no ticks.")
     clock = found.get("clock", STEADY)
     if clock not in (STEADY, DECLARED):
-        raise Refused(
-            "config_invalid", "clock", clock, f'Write "{STEADY}" or, for a demo that is played, "{DECLARED}".'
-        )
+        raise Refused("config_invalid", "clock", clock, f'Write "{STEADY}", or "{DECLARED}" for a demo.')
     segment = found.get("wal_segment_bytes", SEGMENT_BYTES)
     if not isinstance(segment, int) or segment < WAL_SEGMENT_BYTES_MIN:
         raise Refused("config_invalid", "wal_segment_bytes", segment, f"Give {WAL_SEGMENT_BYTES_MIN} or more.")

@@ -1,8 +1,8 @@
 """What was measured of consensus while a week ran: no fact of the chain, so that no replay can give it again.
 
 Whoever ran the replicas writes it here when they have stopped. Times are those of the simulated world in which they
-ran, from its beginning on; where nodes ran live, those of the machine that played. Who completed a quorum, and powers, follow from the chain as well; they are here beside
-what was measured, by replica.
+ran, from its beginning on; where nodes ran live, those of the machine that played. Who completed a quorum, and powers,
+follow from the chain as well; they are here beside what was measured, by replica.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ answers_measured: Final = table(
     "answers_measured",
     "What a live cluster's client waited for every block, by the clock of the machine that played.",
     whole("height", "block", key=True),
+    whole("term", "term in which it was proposed"),
+    word("leader", "replica that proposed it"),
     whole("took_us", "from when its transactions were sent until the block was there, decided and executed [us]"),
 )
 
