@@ -135,6 +135,7 @@ class Node:
         self._asked_s = 0.0
         self._watchers: list[Callable[[Executed], None]] = []
         self._stepping = asyncio.Lock()
+        self._stepped = 0  # the term in which the last step was made here, if all that was proposed here is decided
         self._remember_stored()
         self._halted: asyncio.Future[Refused] | None = None
 
@@ -258,7 +259,8 @@ class Node:
             self._check_taking_part()
             if self.engine.leader != self.address:
                 raise Refused("not_ordering", "replica", self.address)
-            ledger = await self.read()
+            # Nobody else can have decided anything in a term in which this node made the last step and still leads.
+            ledger = self.ledger if self._stepped == self.engine.term else await self.read()
             if ledger.tip is not None and ledger.tip.time_ms == time_ms:
                 return self._made_before(ledger.tip.height, tuple(data for data, _ in transactions))
             decided: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -270,12 +272,14 @@ class Node:
             unwatch, leading = self.watch(told), (self.engine.term, self.address)
             try:
                 self.replica.step(transactions, time_ms, self.clock.read())
+                self._stepped = 0
                 self.runtime.wake()
                 while not decided.done():
                     await asyncio.wait([decided], timeout=LEADING_S)
                     self._check_taking_part()
                     if not decided.done() and (self.engine.term, self.engine.leader) != leading:
                         raise Refused("undecided", "step", time_ms)
+                self._stepped = self.ledger.tip.round.term if self.ledger.tip else 0
                 return decided.result()
             finally:
                 unwatch()

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from wattquorum.foundation.refusals import Refused
-from wattquorum.node.config import CONFIG
 
+CONFIG: Final = "node.toml"
 LOG: Final = "node.log"
 PROCESS: Final = "process"
 STOP_S: Final = 15.0
