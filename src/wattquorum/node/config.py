@@ -26,10 +26,11 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.node.community import TlsFiles
 from wattquorum.node.disk import read_file
 from wattquorum.node.node import TICK_MS, NodeConfig
-from wattquorum.node.processes import CONFIG
+from wattquorum.node.processes import NODE_FILE
 from wattquorum.node.transport import Place
 from wattquorum.node.wal import SEGMENT_BYTES
 
+CONFIG: Final = NODE_FILE
 LEDGER_KEY: Final = "ledger.key"
 GENESIS: Final = "genesis.json"
 TLS: Final = "tls"

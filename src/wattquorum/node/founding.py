@@ -24,6 +24,7 @@ from wattquorum.node.community import Authority, Identity, new_key, now_utc
 from wattquorum.node.config import (
     AUTHORITY,
     CERTIFICATE,
+    CONFIG,
     DECLARED,
     LEDGER_KEY,
     REVOKED,
@@ -32,7 +33,6 @@ from wattquorum.node.config import (
     composed,
 )
 from wattquorum.node.disk import make_folder, sync_folder, write_all
-from wattquorum.node.processes import CONFIG
 from wattquorum.node.steady_clock import SteadyClock
 from wattquorum.node.transport import Place
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from wattquorum.foundation.refusals import Refused
 
-CONFIG: Final = "node.toml"
+NODE_FILE: Final = "node.toml"
 LOG: Final = "node.log"
 PROCESS: Final = "process"
 STOP_S: Final = 15.0
@@ -75,7 +75,7 @@ def _interrupted(_signal: int, _frame: object) -> None:
 
 
 def _started(node: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "wattquorum", "node", "run", "--config", str(node / CONFIG)]
+    command = [sys.executable, "-m", "wattquorum", "node", "run", "--config", str(node / NODE_FILE)]
     with (node / LOG).open("ab") as log:
         started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     (node / PROCESS).write_text(f"{started.pid}\n", encoding="ascii")
@@ -97,7 +97,7 @@ def end_left_over(nodes: Sequence[Path]) -> int:
             time.sleep(LOOK_S)
     for node, process in found:
         if _left_over(node) is not None:
-            raise Refused("chain_in_use", "process", process, f"End it; it runs {node / CONFIG}.")
+            raise Refused("chain_in_use", "process", process, f"End it; it runs {node / NODE_FILE}.")
     return len(found)
 
 
@@ -108,4 +108,4 @@ def _left_over(node: Path) -> int | None:
         words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
         return None
-    return process if str(node / CONFIG).encode() in words else None
+    return process if str(node / NODE_FILE).encode() in words else None
