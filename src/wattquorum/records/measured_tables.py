@@ -87,7 +87,7 @@ answers_measured: Final = table(
     whole("height", "block", key=True),
     whole("term", "term in which it was proposed"),
     word("leader", "replica that proposed it"),
-    whole("took_us", "from when its transactions were sent until the block was there, decided and executed [us]"),
+    whole("took_us", "from when its transactions were sent until the block was there, decided and executed"),
 )
 
 MEASURED: Final = (
