@@ -9,24 +9,33 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import inspect, text
 
 from tests.cli.runs import TERMINAL, refused, wattquorum
+from tests.lab.runs import plan
 from wattquorum.api.client import Client
+from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import verify_each
+from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.cluster import Engine, Replicas
-from wattquorum.lab.live import HOST, PORTS, free_places
-from wattquorum.lab.places import CHAIN, NODES
+from wattquorum.lab.live import HOST, PORTS, LiveCluster, free_places
+from wattquorum.lab.places import CHAIN, NODES, clear
 from wattquorum.lab.report.consensus import consensus
 from wattquorum.lab.report.week import Week as Read
 from wattquorum.lab.run import RunOptions, Written, run_week
+from wattquorum.lab.week import Week
+from wattquorum.ledger.blocks import decode_block
+from wattquorum.ledger.parameters import Voting
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.config import parsed, written
+from wattquorum.node.founding import found
 from wattquorum.node.processes import end_left_over
 from wattquorum.records import measured_tables as m
 from wattquorum.records.database import opened
@@ -45,7 +54,7 @@ OF_THE_RUN = {"rounds", "run_info"} | {table.name for table in m.MEASURED}
 
 
 def connected(nodes: Sequence[str]) -> Client:
-    return Client(nodes)
+    return Client(nodes, patience_s=5)
 
 
 def api_of(node: Path) -> str:
@@ -235,6 +244,63 @@ def test_a_port_where_somebody_listens_is_not_taken() -> None:
         assert taken.getsockname() not in places
 
 
+class Lying:
+    """A client between the player and a node that alters what the node says, when it is told to."""
+
+    def __init__(self, nodes: Sequence[str]) -> None:
+        self.honest = Client(nodes, patience_s=3)
+        self.lies = False
+
+    def step(self, time_ms: int, items: Sequence[tuple[bytes, bytes | None]]) -> bytes:
+        block = decode_block(self.honest.step(time_ms, items))
+        return encode(changed(block, receipts=block.receipts[:-1]) if self.lies else block)
+
+    def status(self) -> dict[str, Any]:
+        return self.honest.status() | ({"state": "00"} if self.lies else {})
+
+    def close(self) -> None:
+        self.honest.close()
+
+
+def test_a_player_believes_no_block_and_no_state_that_its_own_ledger_does_not_give(tmp_path: Path) -> None:
+    wanted = replace(plan(1), replicas=Replicas(1, Engine.RAFT))
+    made: list[Lying] = []
+
+    def connect(nodes: Sequence[str]) -> Lying:
+        made.append(Lying(nodes))
+        made[-1].lies = len(made) > 1
+        return made[-1]
+
+    seeds, assumed = wanted.replica_seeds(), Replicas(1, Engine.RAFT)
+    with LiveCluster(
+        tmp_path / "chain", tmp_path / "nodes", wanted.genesis(), seeds, assumed, verify_each, connect
+    ) as node:
+        begun = node.ledger.genesis.created_ms
+        node.cut(Millis(begun + 1))
+        assert len(node.write(Millis(0)).finished) == 1
+        with pytest.raises(Refused) as refused_:
+            node.check()
+        assert (refused_.value.code, refused_.value.field) == ("diverged", "node 0")
+        made[0].lies = True
+        week = Week(wanted, node, lambda _: None)
+        with pytest.raises(Refused) as refused_:
+            next(week.run())
+        assert (refused_.value.code, refused_.value.field) == ("diverged", "block")
+        node.processes.stop()
+        made[0].lies = False
+        with pytest.raises(Refused) as refused_:
+            node.cut(Millis(begun + 9 * 3_600_000))
+        assert refused_.value.code == "node_failed"
+
+
+def test_a_node_of_a_live_chain_is_never_cleared_away(tmp_path: Path) -> None:
+    founded = found(tmp_path / "out" / NODES, "ours", 1, Voting.EQUAL, HOST, 7_900)
+    with pytest.raises(Refused) as refused_:
+        clear(tmp_path / "out")
+    assert refused_.value.code == "folder_exists"
+    assert founded.nodes[0].exists()
+
+
 def test_live_nodes_have_no_simulated_world(tmp_path: Path) -> None:
     assert refused("week", "--live", "--world", "wan", folder=tmp_path) == "out_of_range"
     assert refused("week", "--engine", "raft", folder=tmp_path) == "out_of_range"
@@ -245,4 +311,3 @@ def test_weighted_nodes_are_played_from_the_command_line(tmp_path: Path) -> None
     assert "nodes    3, 3 with this digest" in done.stdout
     with opened(tmp_path / "lived" / "market.sqlite") as engine:
         assert "by weighted-raft" in consensus(Read(engine)).lead
-    wattquorum("audit", "lived/chain", folder=tmp_path)

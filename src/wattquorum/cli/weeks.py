@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wattquorum.api.client import Client
 
 LIVE: Final = 5  # nodes, where nobody says how many
+CLIENT_S: Final = 10.0  # after which the player looks whether nodes run at all
 
 
 def week(
@@ -147,7 +148,7 @@ def week(
 def _connected(nodes: Sequence[str]) -> Client:
     from wattquorum.api.client import Client
 
-    return Client(nodes)
+    return Client(nodes, patience_s=CLIENT_S)
 
 
 def _replicas(count: int | None, engine: Engine | None, world: Links | None, *, live: bool) -> Replicas | None:

@@ -30,13 +30,15 @@ from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.founding import found_demo
 from wattquorum.node.lone import Done
-from wattquorum.node.processes import Processes, processes
+from wattquorum.node.processes import LOG, Processes, processes
 from wattquorum.node.transport import Place
 
 HOST: Final = "127.0.0.1"
 PORTS: Final = range(15_000, 30_000)  # below those that systems give to clients
 CAUGHT_UP_S: Final = 30.0
 LOOK_S: Final = 0.02
+PATIENCE_S: Final = 120.0  # without a quorum
+AGAIN: Final = ("not_ordering", "undecided", "node_stopped", "node_halted")
 
 
 class Nodes(Protocol):
@@ -134,7 +136,7 @@ class LiveCluster:
         """
         items, self._items = self._items, []
         began = time.perf_counter_ns()
-        data = self._client.step(now, items)
+        data = self._stepped(now, items)
         took_us = (time.perf_counter_ns() - began) // 1_000
         block = decode_block(data)
         rows = [attachment for _, attachment in items if attachment is not None]
@@ -144,6 +146,20 @@ class LiveCluster:
         leader = address_of(self.ledger.chain_id, block.header.proposer)
         self.answered.append(Answered(block.header.height, block.header.round.term, leader, took_us))
         self._finished.append(executed)
+
+    def _stepped(self, now: Millis, items: Sequence[tuple[bytes, bytes | None]]) -> bytes:
+        """The block that the nodes make, asked for as long as any of them runs and a quorum may still come about."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self._client.step(now, items)
+            except Refused as refused:
+                running = self.processes.running()
+                if not running:
+                    log = self.processes.nodes[0] / LOG
+                    raise Refused("node_failed", "node", log, "All nodes have ended; read their logs.") from None
+                if refused.code not in AGAIN or time.monotonic() > until:
+                    raise
 
     def write(self, _now: Millis) -> Done:
         """Stores what was made."""

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.genesis import decode_genesis
+from wattquorum.node.chain_files import GENESIS
 from wattquorum.node.chain_folder import ChainFolder
+from wattquorum.node.disk import read_file
 from wattquorum.node.processes import end_left_over
 
 CHAIN: Final = "chain"
@@ -32,7 +35,11 @@ def clear(out: Path) -> None:
     strange = sorted(entry.name for entry in out.iterdir() if entry.name not in (*WRITTEN, *RECORDS_LEFTOVERS))
     if strange:
         raise Refused("folder_exists", "out", out / strange[0], "Choose an empty folder or that of an earlier run.")
-    end_left_over(sorted((out / NODES).glob("node-*")))
+    nodes = sorted((out / NODES).glob("node-*"))
+    for genesis in (node / GENESIS for node in nodes):
+        if genesis.exists() and not decode_genesis(read_file(genesis, GENESIS)).demo:
+            raise Refused("folder_exists", "out", genesis.parent, "It is a live chain's node; choose another folder.")
+    end_left_over(nodes)
     for name in (*WRITTEN, *RECORDS_LEFTOVERS):
         place = out / name
         if place.is_dir():

@@ -30,21 +30,25 @@ class Processes:
     """Nodes that run, by their number."""
 
     def __init__(self, nodes: Sequence[Path]) -> None:
-        """Starts a process for each node's folder."""
         self.nodes = tuple(nodes)
-        self._running = [_started(node) for node in self.nodes]
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Starts a process for each node's folder."""
+        for node in self.nodes:
+            self._started.append(_started(node))
 
     def running(self) -> list[int]:
         """The numbers of those that have not ended."""
-        return [number for number, each in enumerate(self._running) if each.poll() is None]
+        return [number for number, each in enumerate(self._started) if each.poll() is None]
 
     def stop(self) -> None:
         """Asks all to end, which hand over what they lead, and kills what does not within a time."""
-        for each in self._running:
+        for each in self._started:
             if each.poll() is None:
                 each.send_signal(signal.SIGTERM)
         until = time.monotonic() + STOP_S
-        for node, each in zip(self.nodes, self._running, strict=True):
+        for node, each in zip(self.nodes, self._started, strict=False):
             try:
                 each.wait(max(until - time.monotonic(), LOOK_S))
             except subprocess.TimeoutExpired:
@@ -62,6 +66,7 @@ def processes(nodes: Sequence[Path]) -> Iterator[Processes]:
     try:
         started = Processes(nodes)
         try:
+            started.start()
             yield started
         finally:
             started.stop()

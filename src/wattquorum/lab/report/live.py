@@ -118,7 +118,7 @@ def _lead(week: Week, found: Found) -> str:
 def _led(changes: int) -> str:
     if not changes:
         return "One of them led from the first block to the last."
-    return f"Leadership changed {changes:,} time{'s' if changes > 1 else ''}."
+    return "Leadership changed once." if changes == 1 else f"Leadership changed {changes:,} times."
 
 
 WAITED_HEADINGS = ("blocks", "count", *(f"{each} % [ms]" for each in PERCENTILES[:-1]), "slowest [ms]", "bytes")
