@@ -16,7 +16,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Outcome, decode_block
 from wattquorum.ledger.genesis import decode_genesis, encode_genesis
 from wattquorum.ledger.transactions import Body, Deposit, sign
-from wattquorum.node.config import parsed
+from wattquorum.node.config import load, parsed
 from wattquorum.node.founding import found_demo
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.simulation.founding import CREATED
@@ -213,8 +213,10 @@ def test_a_demo_is_founded_with_the_keys_it_is_given_in_an_empty_folder(tmp_path
     for number, node in enumerate(founded.nodes):
         found = parsed((node / "node.toml").read_text(encoding="utf-8"))
         assert (found.listen, found.api) == (places[number], places[2 + number])
-        assert (found.declared, found.settings.election_ms, len(found.peers)) == (True, 700, 2)
-        assert (node / "ledger.key").read_text(encoding="ascii").strip() == seeds[number].hex()
+        assert (found.declared, found.settings.election_ms) == (True, 700)
+        config, api = load(node / "node.toml")
+        assert (config.genesis, config.key.public, api) == (data, SigningKey(seeds[number]).public, places[2 + number])
+        assert list(config.peers.values()) == [places[1 - number]]
     with pytest.raises(Refused) as refused:
         found_demo(tmp_path / "demo", data, seeds, places, {})
     assert code_of(refused) == ("folder_exists", "folder")

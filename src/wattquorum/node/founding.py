@@ -1,45 +1,39 @@
 """Founding: the folders of a whole community on one machine, to try it, to develop, to teach.
 
-    community/    the authority's key and certificate, the list of what it revoked, the genesis, the operator's key
+    community/    the community's folder, with its genesis and the operator's key; see `community_folder`
     node-0/ ...   one folder for each node; see `node`
 
-All keys are random. The operator holds every office that the genesis grants, so that one key can do what governors,
-registrars and cashiers do in a community that means it; such a one is founded by several.
+Every node is invited, asks and is admitted as it would be from another machine. All keys are random. The operator
+holds every office that the genesis grants, so that one key can do what governors, registrars and cashiers do in a
+community that means it; such a one is founded by several.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from wattquorum.foundation.identities import SigningKey, address_of
+from wattquorum.foundation.codec import to_named_json
+from wattquorum.foundation.identities import KEY_BYTES, SigningKey, address_of
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import GRANTABLE
-from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, chain_id_of, decode_genesis, encode_genesis
+from wattquorum.ledger.genesis import Founder, chain_id_of, decode_genesis
 from wattquorum.ledger.parameters import Voting
-from wattquorum.node.chain_files import GENESIS
-from wattquorum.node.community import Authority, Identity, new_key, now_utc
-from wattquorum.node.config import (
-    AUTHORITY,
-    CERTIFICATE,
-    CONFIG,
-    DECLARED,
-    LEDGER_KEY,
-    REVOKED,
-    TLS,
-    TLS_KEY,
-    composed,
-)
-from wattquorum.node.disk import make_folder, sync_folder, write_all
-from wattquorum.node.steady_clock import SteadyClock
+from wattquorum.node import community_folder, node_folder
+from wattquorum.node.community import Authority, make_authority, make_request
+from wattquorum.node.community_folder import Rules
+from wattquorum.node.config import CONFIG, DECLARED, composed, written
+from wattquorum.node.disk import SECRET, make_folder, read_file, write_files
+from wattquorum.node.invitations import Peers
 from wattquorum.node.transport import Place
 
 COMMUNITY: Final = "community"
+OPERATOR: Final = "operator"
 OPERATOR_KEY: Final = "operator.key"
-AUTHORITY_KEY: Final = "authority.key"
-SEED_BYTES: Final = 32
+INVITED_DAYS: Final = 1
 DEMO_SEGMENT_BYTES: Final = 4 << 20  # of a write-ahead log: a demo's blocks are few and its folder is no server's
 
 
@@ -56,16 +50,9 @@ def node_name(number: int) -> str:
     return f"node-{number}"
 
 
-def write_secret(path: Path, data: bytes) -> None:
-    """Writes a file that only its owner can read, and that did not exist."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise Refused("file_exists", "file", path) from None
-    try:
-        write_all(descriptor, data)
-    finally:
-        os.close(descriptor)
+def of_every_office(name: str, key: str) -> Founder:
+    """A founder who holds every office; `key` is hexadecimal."""
+    return Founder(name, name, key, tuple(role.name or "" for role in GRANTABLE))
 
 
 def found(
@@ -82,76 +69,65 @@ def found(
     """Makes a community of so many nodes; Refused("folder_exists") where the folder is not empty."""
     if folder.exists() and any(folder.iterdir()):
         raise Refused("folder_exists", "folder", folder)
-    seeds = [os.urandom(SEED_BYTES) for _ in range(replicas)]
-    operator = os.urandom(SEED_BYTES)
-    offices = tuple(role.name or "" for role in GRANTABLE)
-    genesis = Genesis(
-        FORMAT,
-        name,
-        currency,
-        False,
-        int(SteadyClock().read()),
-        1,
-        (Founder("operator", "operator", SigningKey(operator).public.hex(), offices),),
-        tuple(SigningKey(seed).public.hex() for seed in seeds),
-        {"voting": int(voting), **(parameters or {})},
-    )
-    genesis_bytes = encode_genesis(genesis)
-    authority, now = Authority.create(name, now_utc()), now_utc()
-    community = folder / COMMUNITY
-    make_folder(community)
-    write_secret(community / AUTHORITY_KEY, authority.key_pem)
-    write_secret(community / OPERATOR_KEY, operator.hex().encode() + b"\n")
-    revoked = authority.revoked({}, now)
-    for path, data in ((AUTHORITY, authority.pem), (REVOKED, revoked), (GENESIS, genesis_bytes)):
-        write_secret(community / path, data)
-    places = [(host, first_port + number) for number in range(2 * replicas)]
-    return _settled(folder, genesis_bytes, seeds, places, authority, revoked, raft or {}, "")
+    now_ms = time.time_ns() // 1_000_000
+    home = folder / COMMUNITY
+    nodes = tuple(folder / node_name(number) for number in range(replicas))
+    places = [(host, first_port + number) for number in range(replicas)]
+    apis = tuple((host, first_port + replicas + number) for number in range(replicas))
+    fingerprint = community_folder.found(home, name, now_ms)
+    operator = os.urandom(KEY_BYTES)
+    write_files(home, {OPERATOR_KEY: operator.hex().encode() + b"\n"}, SECRET)
+    with community_folder.opened(home, now_ms) as community:
+        requests = []
+        for node, place in zip(nodes, places, strict=True):
+            invitation = community.invite(node.name, INVITED_DAYS, now_ms, os.urandom(KEY_BYTES))
+            node_folder.ask(node, invitation, written(place), now_ms, os.urandom, fingerprint)
+            requests.append(read_file(node / node_folder.REQUEST, node_folder.REQUEST))
+        founder = of_every_office(OPERATOR, SigningKey(operator).public.hex())
+        rules = Rules(currency, 1, {"voting": int(voting), **(parameters or {})})
+        community.begin(requests, [founder], rules, now_ms)
+        admissions = [community.admit(request, now_ms)[1] for request in requests]
+    peers = read_file(home / community_folder.PEERS, community_folder.PEERS)
+    for node, admission, place, api in zip(nodes, admissions, places, apis, strict=True):
+        node_folder.install(node, admission, now_ms, fingerprint)
+        write_files(node, {node_folder.PEERS: peers, CONFIG: composed(place, api, {}, raft or {}).encode()})
+    return Founded(folder, nodes, apis)
 
 
 def found_demo(
-    folder: Path, genesis_bytes: bytes, seeds: Sequence[bytes], places: Sequence[Place], raft: Mapping[str, int]
+    folder: Path, genesis: bytes, seeds: Sequence[bytes], places: Sequence[Place], raft: Mapping[str, int]
 ) -> Founded:
     """Makes the nodes of a demo whose keys derive from its seed and whose time is declared with each step.
 
-    `places` are those of the nodes among themselves, then those of their interfaces. Refused("demo_only") for
-    a genesis that is not marked so, Refused("folder_exists") where the folder is not empty.
+    `places` are those of the nodes among themselves, then those of their interfaces. The authority that certifies
+    their random TLS keys is forgotten: nobody joins a demo. Refused("demo_only") for a genesis that is not marked so,
+    Refused("folder_exists") where the folder is not empty.
     """
-    genesis = decode_genesis(genesis_bytes)
-    if not genesis.demo:
-        raise Refused("demo_only", "genesis.demo", genesis.demo)
+    said = decode_genesis(genesis)
+    if not said.demo:
+        raise Refused("demo_only", "genesis.demo", said.demo)
     if folder.exists() and any(folder.iterdir()):
         raise Refused("folder_exists", "folder", folder)
-    authority = Authority.create(genesis.name, now_utc())
-    clock = f'clock = "{DECLARED}"\nwal_segment_bytes = {DEMO_SEGMENT_BYTES}\n'
-    return _settled(folder, genesis_bytes, seeds, places, authority, authority.revoked({}, now_utc()), raft, clock)
-
-
-def _settled(
-    folder: Path,
-    genesis_bytes: bytes,
-    seeds: Sequence[bytes],
-    places: Sequence[Place],
-    authority: Authority,
-    revoked: bytes,
-    raft: Mapping[str, int],
-    clock: str,
-) -> Founded:
-    """Writes a folder for each node: its keys, its certificate, what it knows of the others."""
-    chain_id, count = chain_id_of(genesis_bytes), len(seeds)
+    now_ms, count, chain_id = time.time_ns() // 1_000_000, len(seeds), chain_id_of(genesis)
+    key, pem = make_authority(said.name, now_ms)
+    authority = Authority(key, pem)
     addresses = [address_of(chain_id, SigningKey(seed).public) for seed in seeds]
-    peers = dict(zip(addresses, places[:count], strict=True))
+    peers = {address.hex(): written(place) for address, place in zip(addresses, places, strict=False)}
+    shared = {
+        node_folder.AUTHORITY: pem,
+        node_folder.REVOKED: authority.revocations((), 0, now_ms),
+        node_folder.GENESIS: genesis,
+        node_folder.PEERS: to_named_json(Peers(peers)),
+    }
+    clock = f'clock = "{DECLARED}"\nwal_segment_bytes = {DEMO_SEGMENT_BYTES}\n'
     nodes = tuple(folder / node_name(number) for number in range(count))
-    for node, seed, address, api in zip(nodes, seeds, addresses, places[count:], strict=True):
-        make_folder(node / TLS)
-        key, request = new_key()
-        write_secret(node / LEDGER_KEY, seed.hex().encode() + b"\n")
-        write_secret(node / TLS / TLS_KEY, key)
-        write_secret(node / TLS / CERTIFICATE, authority.certify(request, Identity(chain_id, address), now_utc()))
-        write_secret(node / TLS / AUTHORITY, authority.pem)
-        write_secret(node / TLS / REVOKED, revoked)
-        write_secret(node / GENESIS, genesis_bytes)
-        write_secret(node / CONFIG, (clock + composed(peers[address], api, peers, raft)).encode())
-        sync_folder(node / TLS)
-        sync_folder(node)
+    for number, (node, seed, address) in enumerate(zip(nodes, seeds, addresses, strict=True)):
+        secret, request = make_request(node.name)
+        identity = authority.issue(request, chain_id, address, now_ms)
+        make_folder(node)
+        write_files(
+            node, {node_folder.LEDGER_KEY: seed.hex().encode() + b"\n", node_folder.TLS: identity + secret}, SECRET
+        )
+        config = clock + composed(places[number], places[count + number], {}, raft)
+        write_files(node, {**shared, CONFIG: config.encode()})
     return Founded(folder, nodes, tuple(places[count:]))
