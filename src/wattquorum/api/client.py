@@ -76,6 +76,11 @@ class Client:
         headers = {"content-type": "application/msgpack"}
         return self._asked("POST", "/v1/steps", content=content, headers=headers).content
 
+    def reached(self) -> tuple[int, str]:
+        """How many blocks the node that answers has executed, and the digest of the state after them."""
+        status = self.status()
+        return status["height"], status["state"]
+
     def account(self, address: bytes, *, stale: bool = False) -> dict[str, Any]:
         """An account, with everything that was decided before; `stale`: with what the node has at hand."""
         return self._json("GET", f"/v1/accounts/{address.hex()}", params={"stale": str(stale).lower()})

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis
@@ -47,8 +47,8 @@ class Nodes(Protocol):
     def step(self, time_ms: int, items: Sequence[tuple[bytes, bytes | None]], /) -> bytes:
         """Makes the next block and tells it."""
 
-    def status(self) -> dict[str, Any]:
-        """How it stands with a node."""
+    def reached(self) -> tuple[int, str]:
+        """How many blocks a node has executed, and the digest of the state after them, in hexadecimal."""
 
     def close(self) -> None:
         """Ends its connections."""
@@ -188,13 +188,13 @@ class LiveCluster:
         client = self._connect([api])
         try:
             until = time.monotonic() + CAUGHT_UP_S
-            while (told := client.status())["height"] < self.ledger.height and time.monotonic() < until:
+            while (reached := client.reached())[0] < self.ledger.height and time.monotonic() < until:
                 time.sleep(LOOK_S)
         finally:
             client.close()
-        if (told["height"], told["state"]) != (self.ledger.height, self.ledger.digest.hex()):
-            raise Refused("diverged", f"node {number}", f"{told['state']} at {told['height']}")
-        return int(told["height"])
+        if reached != (self.ledger.height, self.ledger.digest.hex()):
+            raise Refused("diverged", f"node {number}", f"{reached[1]} at {reached[0]}")
+        return self.ledger.height
 
     def close(self) -> None:
         """Compares all nodes that run, ends them, signs where the chain ends, and lets the folder go."""
