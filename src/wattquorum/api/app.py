@@ -25,6 +25,7 @@ from wattquorum.api.handing_in import batch, submit
 from wattquorum.api.metrics import exposition
 from wattquorum.api.refusing import failed, refusal, unreadable
 from wattquorum.api.shapes import StatusShape, status_shape
+from wattquorum.api.steps import step
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.node import Node
 
@@ -85,7 +86,7 @@ async def named(message: Message, scope: Scope) -> None:
 
 def application(node: Node) -> Litestar:
     """The interface of a node."""
-    handlers = [submit, batch, *chain.HANDLERS, *reading.HANDLERS, status, metrics, live, ready]
+    handlers = [submit, batch, step, *chain.HANDLERS, *reading.HANDLERS, status, metrics, live, ready]
     openapi = OpenAPIConfig(title="WattQuorum node", version=__version__)
     return Litestar(
         handlers,

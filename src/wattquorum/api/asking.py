@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import httpx
 
 from wattquorum.api.app import LEADER_HEADER, REPLICA_HEADER, TIME_HEADER
-from wattquorum.api.shapes import AccountShape, BatchItem, BatchOutcome, ReceiptShape
+from wattquorum.api.shapes import AccountShape, BatchItem, BatchOutcome, ReceiptShape, Step
 from wattquorum.foundation.codec import Decoder, encode, from_json
 from wattquorum.foundation.refusals import CODES, Refused
 from wattquorum.ledger.blocks import Outcome
@@ -238,6 +238,16 @@ class Asking:
                 pause = min(max(2 * pause, PAUSE_FIRST_S), PAUSE_MAX_S)
                 yield Pause(pause)
         return [outcome for outcome in found if outcome is not None]
+
+    def stepped(self, time_ms: int, items: Sequence[tuple[bytes, bytes | None]]) -> Conversation[bytes]:
+        """The block that a step became. It may be handed in again: it is made once."""
+        content = encode(Step(time_ms, tuple(BatchItem(*item) for item in items)))
+        yield from self.to_leader()
+        try:
+            answer, _ = yield from self._asked("POST", "/v1/steps", content=content, headers=MSGPACK)
+        except _Final as final:
+            raise final.refused from None
+        return answer.content
 
     def _outcome(self, transaction: bytes, rows: bytes | None, until: float) -> Conversation[BatchOutcome]:
         try:

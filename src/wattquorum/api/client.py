@@ -108,6 +108,15 @@ class Client:
         """
         return self._held(self._asking.submitted_all(items))
 
+    def step(self, time_ms: int, items: Sequence[tuple[bytes, bytes | None]]) -> bytes:
+        """The next block of a demo whose time is declared: of these transactions, at this time; again until it is."""
+        return self._held(self._asking.stepped(time_ms, items))
+
+    def reached(self) -> tuple[int, str]:
+        """How many blocks the node that answers has executed, and the digest of the state after them."""
+        status = self.status()
+        return status.height, status.state
+
     def receipt(self, transaction: bytes) -> Told:
         """What became of a transaction, by its hash; Refused("transaction_unknown") where no block has it by now."""
         return self._held(self._asking.receipt(transaction))

@@ -8,14 +8,13 @@ read everything, and after how long to ask again.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Final
 
 from litestar import Response, post
 from litestar.datastructures import State as AppState
-from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import JSONBody, RawBody
 
+from wattquorum.api.packed import MSGPACK, taking
 from wattquorum.api.refusing import answers, from_base64, status_of
 from wattquorum.api.shapes import BatchItem, BatchOutcome, ReceiptShape, SubmitShape, receipt_shape
 from wattquorum.foundation.codec import Decoder, encode
@@ -30,7 +29,6 @@ UNDER_WAY_MAX: Final = 40_000  # transactions of batches that wait for their blo
 SUBMIT_BYTES_MAX: Final = 24 * 1024 * 1024  # the rows beside one transaction are 16 MiB at most, and this is base64
 BATCH_BYTES_MAX: Final = 32 * 1024 * 1024
 TURN_ITEMS: Final = 50  # that are looked at in one turn of the loop: a node that leads has to be heard meanwhile
-MSGPACK: Final = "application/msgpack"
 
 _batches: Final = Decoder[tuple[BatchItem, ...]](tuple[BatchItem, ...], "batch")
 
@@ -61,17 +59,6 @@ async def submit(state: AppState, data: JSONBody[SubmitShape]) -> ReceiptShape:
     return receipt_shape(await _decided(state.node, from_base64(data.transaction, "transaction"), rows))
 
 
-@dataclass
-class _BatchOperation(Operation):
-    """The OpenAPI of a path that takes msgpack, which the framework does not describe by itself."""
-
-    def __post_init__(self) -> None:
-        schema = Schema(
-            type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description="An array of [transaction, rows or nil]."
-        )
-        self.request_body = RequestBody({MSGPACK: OpenAPIMediaType(schema)}, required=True)
-
-
 @post(
     "/v1/batch",
     status_code=200,
@@ -79,7 +66,7 @@ class _BatchOperation(Operation):
     summary="Hand in many signed transactions at once, as msgpack",
     responses=answers(bytes, 400, 413, 422, 503, says="One outcome for each transaction.", media=MSGPACK),
     request_max_body_size=BATCH_BYTES_MAX,
-    operation_class=_BatchOperation,
+    operation_class=taking("An array of [transaction, rows or nil]."),
     tags=["transactions"],
 )
 async def batch(state: AppState, body: RawBody) -> Response[bytes]:

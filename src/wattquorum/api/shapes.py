@@ -109,6 +109,13 @@ class BatchItem(Record, frozen=True):
     rows: bytes | None
 
 
+class Step(Record, frozen=True):
+    """A moment of a demo, and what is signed at it."""
+
+    time_ms: Unsigned
+    items: tuple[BatchItem, ...]
+
+
 class BatchOutcome(Record, frozen=True):
     """What became of it; height 0 where it is in no block."""
 

@@ -187,6 +187,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "grid_value_absurd": ("cannot be right", "Check the value and its unit."),
     # consensus and replicas
     "already_pending": ("is pending already", "Nothing is left to do; wait for its receipt."),
+    "clock_declared": ("comes without the time that it is meant for", "Send it in a step, with the demo's time."),
     "configuration_invalid": ("is not a configuration that can decide", "Name distinct voters with power above zero."),
     "diverged": ("differs from what the others have", "Stop this replica and restore it from another copy."),
     "input_unexpected": ("is nothing that the engine asked for", "Answer only what the engine handed out."),

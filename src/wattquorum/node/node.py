@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
+from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Receipt, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
@@ -36,7 +37,7 @@ from wattquorum.node.history import History
 from wattquorum.node.runtime import Runtime
 from wattquorum.node.steady_clock import SteadyClock
 from wattquorum.node.transport import Place, Transport
-from wattquorum.node.wal import Wal
+from wattquorum.node.wal import SEGMENT_BYTES, Wal
 from wattquorum.replica.pool import Limits
 from wattquorum.replica.replica import Replica, Work, founding_configuration
 
@@ -47,6 +48,7 @@ BEHIND: Final = ("nonce_wrong", "sender_unknown")  # refusals by a state that ma
 ASK_AGAIN_S: Final = 0.5
 TICK_MS: Final = 1_000
 HAND_OVER_S: Final = 5.0
+LEADING_S: Final = 0.05  # how often a step looks whether its node still leads
 
 
 class NodeConfig(NamedTuple):
@@ -61,6 +63,8 @@ class NodeConfig(NamedTuple):
     settings: Settings = Settings()
     limits: Limits = Limits()
     tick_ms: int = TICK_MS
+    declared: bool = False  # the time of blocks is declared, by who plays a demo, with each step
+    segment_bytes: int = SEGMENT_BYTES  # of the write-ahead log
     places: Mapping[bytes, Place] = {}  # of those, what the configuration itself says
 
 
@@ -86,7 +90,10 @@ class Node:
         try:
             if chain.genesis_bytes != config.genesis:
                 raise Refused("chain_wrong", "genesis", chain.chain_id, "This folder has another chain.")
-            self.wal = Wal(config.folder / "wal", chain.chain_id)
+            if config.declared and not chain.genesis.demo:
+                remedy = "A chain that is no demo takes the time of those who run it."
+                raise Refused("demo_only", "clock", "declared", remedy)
+            self.wal = Wal(config.folder / "wal", chain.chain_id, segment_bytes=config.segment_bytes)
         except BaseException:
             chain.close()
             raise
@@ -104,7 +111,15 @@ class Node:
             self.clock.read(),
             settings=config.settings,
         )
-        self.replica = Replica(self.engine, ledger, config.key, verify, config.limits, tick_ms=config.tick_ms)
+        self.replica = Replica(
+            self.engine,
+            ledger,
+            config.key,
+            verify,
+            config.limits,
+            tick_ms=0 if config.declared else config.tick_ms,
+            declared=config.declared,
+        )
         self.transport = Transport(
             self.address,
             self.chain_id,
@@ -125,6 +140,8 @@ class Node:
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
         self._watchers: list[Callable[[Executed], None]] = []
+        self._stepping = asyncio.Lock()
+        self._stepped = 0  # the term in which the last step was made here, if all that was proposed here is decided
         self._remember_stored()
         self._halted: asyncio.Future[Refused] | None = None
 
@@ -269,6 +286,57 @@ class Node:
         future: asyncio.Future[Decided] = asyncio.get_running_loop().create_future()
         self._submitted.setdefault(transaction, []).append(future)
         return await future
+
+    async def step(self, transactions: Sequence[tuple[bytes, bytes | None]], time_ms: Millis) -> bytes:
+        """A step of a demo whose time is declared: its block, with these transactions alone, once that is decided.
+
+        What was decided before is executed first, so that a step can be handed in again, here or elsewhere, and is
+        made once: the last block's is told again. Raises Refused("not_ordering") where another node leads,
+        Refused("undecided") when leadership was lost meanwhile, and what `Replica.step` refuses.
+        """
+        if not self.config.declared:
+            remedy = 'Only nodes of a demo whose node.toml says clock = "declared" take steps.'
+            raise Refused("demo_only", "step", time_ms, remedy)
+        async with self._stepping:
+            self._check_taking_part()
+            if self.engine.leader != self.address:
+                raise Refused("not_ordering", "replica", self.address)
+            # Nobody else can have decided anything in a term in which this node made the last step and still leads.
+            ledger = self.ledger if self._stepped == self.engine.term else await self.read()
+            if ledger.tip is not None and ledger.tip.time_ms == time_ms:
+                return self._made_before(ledger.tip.height, tuple(data for data, _ in transactions))
+            decided: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+            def told(executed: Executed) -> None:
+                if executed.block.header.time_ms == time_ms and not decided.done():
+                    decided.set_result(executed.data)
+
+            unwatch, leading = self.watch(told), (self.engine.term, self.address)
+            try:
+                self.replica.step(transactions, time_ms, self.clock.read())
+                self._stepped = 0
+                self.runtime.wake()
+                while not decided.done():
+                    await asyncio.wait([decided], timeout=LEADING_S)
+                    self._check_taking_part()
+                    if not decided.done() and (self.engine.term, self.engine.leader) != leading:
+                        raise Refused("undecided", "step", time_ms)
+                self._stepped = self.ledger.tip.round.term if self.ledger.tip else 0
+                return decided.result()
+            finally:
+                unwatch()
+
+    def _made_before(self, height: int, transactions: tuple[bytes, ...]) -> bytes:
+        """The last block, if it is of these transactions."""
+        self.archive.flush()
+        data = next((data for _, data in self.chain.read(height)), None)
+        if data is None:  # it is being fetched
+            raise Refused("undecided", "step", height)
+        block = decode_block(data)
+        if block.transactions != transactions:
+            remedy = "The last block has this time and other transactions."
+            raise Refused("out_of_range", "time_ms", block.header.time_ms, remedy)
+        return data
 
     async def read(self) -> Ledger:
         """The ledger, once it shows everything that was decided before now (read index)."""
