@@ -292,8 +292,13 @@ class Checkers:
         else:
             lawful = after.old == before.new or (after.old is None and after.new == before.new)
         must(lawful, "I5", f"entry {index} leads from version {before.version} to {after.version} at once")
-        committed = at < engine.log.first or at < len(self._committed)
+        committed = at < engine.log.first or (
+            at < len(self._committed) and self._committed[at].term == engine.log.term_at(at)
+        )
         must(committed, "I5", f"entry {index} changes the configuration while entry {at} does")
+        if before.old is not None:
+            both = decides(before, self._holders(at, engine.log.term_at(at) or 0))
+            must(both, "I5", f"entry {index} ends the change of entry {at}, which one half of it lacks")
         self._powers(after)
         self._proposed[index, term] = after
         if after.old is None:
@@ -334,9 +339,13 @@ class Checkers:
     def _stands_on_disks(self, host: int, engine: Raft) -> None:
         """Under the configuration in force: the next one may have been appended since, because of this very commit."""
         index, term = engine.commit, self._committed[engine.commit].term
-        holders = [self._addresses[host] for host, shadow in enumerate(self.shadows) if shadow.has(index, term)]
+        holders = self._holders(index, term)
         enough = any(decides(each, holders) for each in (self._effective_before[host], engine.configuration))
         must(enough, "I3", f"entry {index} is committed and on {len(holders)} disks alone")
+
+    def _holders(self, index: int, term: int) -> list[bytes]:
+        """Whose disks have an entry for sure."""
+        return [self._addresses[host] for host, shadow in enumerate(self.shadows) if shadow.has(index, term)]
 
     # Ledgers --------------------------------------------------------------------------------------------------------
 
