@@ -142,7 +142,7 @@ class Replica:
     def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Refused | None:
         """Takes a signed transaction and the rows beside it, if it commits to any; None, or why not."""
         try:
-            transaction = self._pool.accept(data, attachment, now)
+            transaction = self._pool.accept(data, attachment, self._time(now))
         except Refused as refused:
             return refused
         if self._engine.leader != self._me:
@@ -166,13 +166,15 @@ class Replica:
     def cut(self, now: Millis, time_ms: Millis | None = None) -> bytes:
         """Proposes an entry with what waits, signed; an empty one when nothing does, so that time goes on (L-26).
 
-        The block's time is `time_ms`, by default now, or 1 ms after the block before it where that has not gone on.
-        Refused("not_ordering") where the engine would not take it.
+        The block's time is what time it is (`_time`), or 1 ms after the block before it where that has not gone on.
+        `time_ms` is given where blocks follow a calendar and no clock, as those of a simulated week. Refused
+        ("not_ordering") where the engine would not take it.
         """
         if not self._engine.takes:
             raise Refused("not_ordering", "replica", self._me)
-        taken = self._pool.take(time_ms or now)
-        self._last_ms = max(self._last_ms + 1, time_ms or now)
+        time_ms = time_ms or self._time(now)
+        taken = self._pool.take(time_ms)
+        self._last_ms = max(self._last_ms + 1, time_ms)
         entry = order(
             self._key,
             self.ledger.chain_id,
@@ -185,6 +187,17 @@ class Replica:
         )
         self._engine.propose((entry,), now)
         return entry
+
+    def _time(self, now: Millis) -> Millis:
+        """What time it is by this replica's clock, but no earlier than what a quorum's clocks have reached, and no later
+        than `drift_ms` after that (L-26).
+
+        So one clock that is wrong, by however much, neither lifts a chain's time nor holds it back.
+        """
+        reached = self._engine.quorum_ms
+        if reached is None:
+            return now
+        return Millis(max(reached, min(now, reached + self.ledger.parameters.drift_ms)))
 
     def _evidence(self) -> bytes:
         """What the next block tells of who completed a quorum, once and in the same term (A-12)."""
@@ -292,13 +305,13 @@ class Replica:
         messages += self._forward(now)
         deadline = output.deadline
         if self._tick_ms and self._engine.takes and not self._ticks(now):
-            tick = self._last_ms + self._tick_ms
+            tick = now + self._tick_ms - (self._time(now) - self._last_ms)
             deadline = tick if deadline is None else min(deadline, tick)
         return Work(tuple(records), tuple(messages), tuple(finished), self._pool.dropped(), tuple(reads), deadline)
 
     def _ticks(self, now: Millis) -> bool:
         """Whether there was no block for so long that an empty one is due."""
-        return 0 < self._tick_ms <= now - self._last_ms
+        return 0 < self._tick_ms <= self._time(now) - self._last_ms
 
     def _demand(self, now: Millis) -> None:
         self._engine.demand(Millis(self._last_ms) if self._ticks(now) else self._pool.oldest_ms, now)

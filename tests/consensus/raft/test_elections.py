@@ -212,7 +212,7 @@ def test_whoever_asks_is_answered_also_when_no_configuration_here_knows_it() -> 
     bench.hear(E, ask(1))
     assert [vote.granted for vote in bench.said(GiveVote, to=E)] == [True, True]
     bench.follow(E, 2, nothing(2))
-    assert bench.said(Stored, to=E) == [Stored(2, 1, True, 1, 0, 0)]
+    assert bench.said(Stored, to=E) == [Stored(2, 1, True, 1, 0, 0, bench.now)]
 
 
 # 5.4.1: the election restriction
