@@ -422,6 +422,18 @@ class Checkers:
         enough = decides(configuration, named) and not (told.followers and decides(configuration, named[:-1]))
         must(distinct and enough, "I7", f"evidence of block {told.height} is not of the shape of a round")
 
+    def timed(self, header: Header, right_clocks: Sequence[int]) -> None:
+        """I15: no block's time lies further ahead than it may of all clocks that are right, whatever others show."""
+        if header.height > self.height:
+            ahead = header.time_ms - max(right_clocks)
+            most = self.parameters.drift_ms
+            must(ahead <= most, "I15", f"the time of block {header.height} lies {ahead} ms ahead of the right clocks")
+
+    def went_on(self, ledger: Ledger, reached_ms: int) -> None:
+        """I15: and time goes on with the right clocks."""
+        time_ms = ledger.tip.time_ms if ledger.tip else 0
+        must(time_ms >= reached_ms, "I15", f"the chain's time lies {reached_ms - time_ms} ms behind the right clocks")
+
     def stands(self, transaction: bytes) -> int | None:
         """In which block a transaction stands, if it does."""
         return self._hashes.get(transaction)

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.consensus.raft.bench import A, B, C, D, E, Bench, of, payload, records_with
+from tests.consensus.raft.bench import B, Bench, C, D, E, of, payload, records_with
 from wattquorum.consensus.configuration import Configuration
 from wattquorum.consensus.raft.messages import Append, Stored
 from wattquorum.foundation.codec import changed
