@@ -95,6 +95,7 @@ class Raft:
         "_slots",
         "_unanswered",
         "_votes",
+        "oversized",
     )
 
     leadership_of = Leadership
@@ -142,6 +143,7 @@ class Raft:
         self._failures = 0
         self._campaign_ms = 0
         self._incoming: tuple[Chunk, bytearray] | None = None
+        self.oversized = 0  # bytes of the snapshot that it would need and may not take; 0: there is none
         self._evidence: dict[int, tuple[bytes, ...]] = {}
         self._demanded = False
         self._reads: deque[int] = deque()  # asked here, not asked of a leader yet
@@ -575,6 +577,7 @@ class Raft:
         last = index + len(entries)
         self._commit = max(self._commit, min(message.committed, last))
         self._pass_over()
+        self.oversized = 0  # whoever is sent entries needs no snapshot
         self._store(sender, message.round, last)
         if self._unanswered and self._now - self._asked_ms >= self._settings.election_ms:
             self._ask_leader(list(self._unanswered))  # what was asked, or the answer, may have been lost
@@ -594,6 +597,7 @@ class Raft:
             self._commit = max(self._commit, message.index)
             self._pass_over()
         if message.size > self._settings.snapshot_bytes_max:
+            self.oversized = message.size  # it cannot catch up before somebody lets it take more
             return
         if message.index <= self._commit:
             self._incoming = None
@@ -607,7 +611,7 @@ class Raft:
         if len(data) < first.size:
             self._outbox.promise(sender, Chunked(self.term, message.round, message.index, len(data)))
             return
-        self._incoming = None
+        self._incoming, self.oversized = None, 0
         self._base = Base(self._ballot, first.index, first.last_term, first.configuration, bytes(data), ())
         self._log = Log(first.index, first.last_term, first.configuration)
         self._outbox.keep_base(self._base)
