@@ -310,3 +310,13 @@ def test_7_a_snapshot_from_the_leader_takes_no_vote_back() -> None:
     restarted.wait(restarted.settings.election_ms)
     restarted.hear(B, ask(7, 9, 7))
     assert restarted.said(GiveVote) == [GiveVote(7, 7, False, False)]
+
+
+def test_7_a_snapshot_that_is_too_large_is_not_even_begun() -> None:
+    bench = Bench(THREE, settings=Settings(snapshot_bytes_max=len(STATE) - 1))
+    install(bench)
+    assert (bench.restores, bench.said(Chunked), bench.said(Stored)) == ([], [], [])
+    assert bench.engine.log.last == 0
+    bench = Bench(THREE, settings=Settings(snapshot_bytes_max=len(STATE)))
+    install(bench)
+    assert [each.state for each in bench.restores] == [STATE]
