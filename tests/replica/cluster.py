@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,7 @@ from wattquorum.replica.replica import Replica, founding_configuration
 from wattquorum.simulation.founding import Founding
 
 STEP_MS = 10
+ROUNDS_MAX = 10_000  # of messages that follow from each other
 HOUR = 3_600_000
 BY_PARTICIPATION = {
     **{f"a_{name}": 0 for name in ("credit", "volume", "certificates", "carbon", "line")},
@@ -105,7 +107,10 @@ class Cluster:
 
     def settle(self) -> None:
         """Passes messages on until none is under way."""
-        while self.frames or sum(site.work() for site in self.sites if site.up):
+        for rounds in itertools.count():
+            if not (self.frames or sum(site.work() for site in self.sites if site.up)):
+                return
+            assert rounds < ROUNDS_MAX, "an exchange without an end"
             for _ in range(len(self.frames)):
                 sender, to, frame = self.frames.popleft()
                 for site in self.sites:

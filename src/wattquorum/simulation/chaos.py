@@ -78,7 +78,8 @@ def nature_of(seed: int, rules: Rules) -> Nature:
     wrong_clocks = not rules.literal and Chance(seed).stream("wrong clocks").happens(HALF)
     if wrong_clocks:
         drawn = (*drawn, "wrong_clock")
-    if "clock_jump" not in drawn and not wrong_clocks and Chance(seed).stream("lease").happens(LEASED):  # a lease trusts clocks to go on
+    steady = "clock_jump" not in drawn and not wrong_clocks
+    if steady and Chance(seed).stream("lease").happens(LEASED):  # a lease trusts clocks to go on
         settings = replace(settings, lease_ms=settings.election_ms // 2)
     return Nature(
         voters + spares,
