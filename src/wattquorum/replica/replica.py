@@ -191,7 +191,8 @@ class Replica:
     def _time(self, now: Millis) -> Millis:
         """What time it is by this replica's clock, but not before what a quorum's clocks have reached (L-26).
 
-        Nor is it more than `drift_ms` later. So one clock that is wrong, by however much, neither lifts a chain's time nor holds it back.
+        Nor is it more than `drift_ms` later. So one clock that is wrong, by however much, neither lifts a chain's time
+        nor holds it back.
         """
         reached = self._engine.quorum_ms
         if reached is None:
