@@ -29,6 +29,10 @@ def time_of(site: Site) -> int:
     return site.ledger.tip.time_ms
 
 
+def finish(cluster: Cluster, site: Site, data: list[bytes]) -> None:
+    cluster.until(lambda: cluster.done(site, data))
+
+
 def wrong(cluster: Cluster, site: Site, by_ms: int) -> None:
     """The clock of a site shows something else from now on; one that was set back is first read at its next start."""
     site.ahead_ms = by_ms
@@ -47,7 +51,7 @@ def test_a_leader_whose_clock_is_wrong_moves_no_time_and_stops_nothing(by_ms: in
         given = cluster.followers()[0] if client else leader
         data = deposits(cluster, 1, client, lives_ms=HOUR)  # they expire long before what a clock ahead shows
         cluster.give(given, *data)
-        cluster.until(lambda given=given, data=data: cluster.done(given, data))
+        finish(cluster, given, data)
         assert before - 200 <= time_of(leader) <= cluster.now + DRIFT
         cluster.run(500)
     assert cluster.leader() is leader
@@ -92,7 +96,7 @@ def test_a_follower_whose_clock_is_wrong_takes_what_has_not_expired_and_follows(
     for client, site in enumerate((ahead, behind)):
         data = deposits(cluster, 1, client, lives_ms=HOUR)
         cluster.give(site, *data)
-        cluster.until(lambda site=site, data=data: cluster.done(site, data))
+        finish(cluster, site, data)
     (expired,) = deposits(cluster, 1, 2, lives_ms=-HOUR)
     refused = behind.replica.accept(expired, None, behind.now)
     assert refused is not None
@@ -119,7 +123,7 @@ def test_a_chain_goes_on_from_a_time_that_a_quorum_has_set_too_far_and_until_the
     assert lifted > cluster.now + HOUR // 2
     for at in (1, 2):
         cluster.give(leader, data[at])
-        cluster.until(lambda at=at: cluster.done(leader, data[at : at + 1]))
+        finish(cluster, leader, data[at : at + 1])
     assert time_of(leader) == lifted + 2
     cluster.run(100)
     assert cluster.same()
