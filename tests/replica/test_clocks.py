@@ -9,6 +9,7 @@ import pytest
 from tests.replica.cluster import HOUR, Cluster, Site
 from tests.replica.test_cluster import deposits
 from wattquorum.foundation.quantities import Millis
+from wattquorum.ledger.transactions import Propose, SetParameters
 
 YEARS: Final = 10 * 365 * 24 * HOUR
 DRIFT: Final = 2_000  # as a genesis has it
@@ -127,6 +128,23 @@ def test_a_chain_goes_on_from_a_time_that_a_quorum_has_set_too_far_and_until_the
     assert time_of(leader) == lifted + 2
     cluster.run(100)
     assert cluster.same()
+
+
+def test_how_far_it_may_lie_ahead_is_the_parameter_in_force() -> None:
+    cluster = Cluster(parameters={"drift_ms": 100, "notice_blocks": 1})
+    wrong(cluster, cluster.sites[0], HOUR)
+    leader = led_by(cluster, 0)
+    cluster.run(200)
+    change = SetParameters((("drift_ms", 60_000),), leader.ledger.height + 3)
+    data = [cluster.sign(cluster.founding.governor_key, Propose(change))]
+    cluster.give(leader, *data)
+    finish(cluster, leader, data)
+    assert cluster.now - 100 < time_of(leader) <= cluster.now + 100
+    for client in range(3):
+        data = deposits(cluster, 1, client)
+        cluster.give(leader, *data)
+        finish(cluster, leader, data)
+    assert cluster.now + 59_000 < time_of(leader) <= cluster.now + 60_000
 
 
 def test_a_calendar_is_nobodys_clock() -> None:

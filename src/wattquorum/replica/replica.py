@@ -89,6 +89,7 @@ class Replica:
 
     __slots__ = (
         "_ahead",
+        "_drift_ms",
         "_engine",
         "_forwarding",
         "_key",
@@ -124,6 +125,7 @@ class Replica:
         self._me = address_of(ledger.chain_id, key.public)
         self._pool = Pool(ledger, verify, limits or Limits())
         self._last_ms = ledger.tip.time_ms if ledger.tip else ledger.genesis.created_ms
+        self._drift_ms = ledger.parameters.drift_ms  # as it is in force; asked for with every transaction
         self._ahead: deque[tuple[Durable, Executed]] = deque()
         self._ordering = (engine.term, engine.leader)  # when it was drained last
         self._proven: Proven | None = None  # what the next block may tell of an earlier one
@@ -197,7 +199,7 @@ class Replica:
         reached = self._engine.quorum_ms
         if reached is None:
             return now
-        return Millis(max(reached, min(now, reached + self.ledger.parameters.drift_ms)))
+        return Millis(max(reached, min(now, reached + self._drift_ms)))
 
     def _evidence(self) -> bytes:
         """What the next block tells of who completed a quorum, once and in the same term (A-12)."""
@@ -233,6 +235,7 @@ class Replica:
         executed = self.ledger.execute(entry, self._pool.verify)
         self._pool.executed(executed.block)
         self._last_ms = max(self._last_ms, executed.block.header.time_ms)
+        self._drift_ms = self.ledger.parameters.drift_ms
         return executed
 
     def _apply(self, committed: Committed, now: Millis) -> Executed:
@@ -275,6 +278,7 @@ class Replica:
         self.ledger = ledger
         self._pool.move_to(ledger)
         self._last_ms = max(self._last_ms, ledger.tip.time_ms if ledger.tip else 0)
+        self._drift_ms = ledger.parameters.drift_ms
         self._proven = None
         self._tell_powers(now)
         self._engine.applied(restore.index, ledger.digest, now)
