@@ -297,8 +297,9 @@ class Checkers:
         )
         must(committed, "I5", f"entry {index} changes the configuration while entry {at} does")
         if before.old is not None:
-            both = decides(before, self._holders(at, engine.log.term_at(at) or 0))
-            must(both, "I5", f"entry {index} ends the change of entry {at}, which one half of it lacks")
+            stands = max((each for each in self._configured if each <= at), default=at)  # below a snapshot, maybe
+            both = decides(before, self._holders(stands, self._committed[stands].term))
+            must(both, "I5", f"entry {index} ends the change of entry {stands}, which one half of it lacks")
         self._powers(after)
         self._proposed[index, term] = after
         if after.old is None:
