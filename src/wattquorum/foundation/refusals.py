@@ -198,6 +198,24 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     ),
     "pending_too_many": ("has too many transactions pending", "Wait until some of them are in a block."),
     "pool_full": ("has no room left", "Send it again later."),
+    # communities and connections
+    "community_foreign": ("is of another community", "Use what this community's authority has signed."),
+    "frame_oversized": ("is larger than a frame may be", "Send less at once."),
+    "genesis_missing": ("is missing, and addresses follow from it", "Put the chain's genesis.json into the folder."),
+    "invitation_forged": ("was not signed by the community's authority", "Ask the community for a new invitation."),
+    "invitation_used": ("was used before", "Ask the community for a new invitation."),
+    "invitation_unknown": ("is no invitation of this community", "Ask the community for a new invitation."),
+    "key_missing": ("is missing", "Join with an invitation first: that makes the keys."),
+    "key_public": ("can be read by others", "Take their permissions away: chmod 600."),
+    "request_forged": ("does not prove what it says", "Make the request again with `wattquorum join`."),
+    "revocations_old": ("is older than the list that is here", "Use the newest list of the community."),
+    "tls_identity_expired": ("has run out or has not begun", "Ask the community for a new invitation, and join again."),
+    "tls_identity_invalid": ("is not a TLS identity of this community", "Ask the community to admit you again."),
+    "tls_identity_revoked": ("was revoked", "Ask the community why; a new invitation makes a new one."),
+    "tls_identity_unknown": (
+        "has no TLS identity that is in force",
+        "Look the addresses up: wattquorum community list.",
+    ),
     # chain folders
     "chain_altered": ("does not match what the chain commits to", "Restore the chain from another copy."),
     "chain_in_use": ("is in use by another process", "End the other process first."),
@@ -218,7 +236,12 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "node_failed": ("found a defect in itself", "Report it with the log; start the node again meanwhile."),
     "node_halted": ("takes part no more", "See why in its status; ask another node meanwhile."),
     "node_stopped": ("was stopped", "Ask another node, or this one when it runs again."),
-    "log_damaged": ("is damaged", "Restore this replica from a backup, or let a new one take its place."),
+    "wal_damaged": (
+        "does not hold the records that were written",
+        "Do not go on from this log: the replica would forget what it promised. Give its seat to a new one.",
+    ),
+    "wal_foreign": ("is no segment of this write-ahead log", "Put the log's own file back in its place."),
+    "wal_format_unknown": ("has a format that this version cannot read", "Use the version that wrote it."),
     "snapshot_missing": ("has no snapshot that is new enough", "Take a snapshot first."),
     "records_foreign": (
         "were made from another chain or by another version",
