@@ -119,7 +119,7 @@ def _leader(apis: list[str]) -> str:
                     status = client.status()
             except Refused:
                 continue
-            if status["leader"] == status["replica"]:
+            if status.leader == status.replica:
                 return api
         time.sleep(0.05)
     raise TimeoutError("nobody leads")

@@ -79,6 +79,7 @@ class Leadership:
         "began",
         "handover",
         "progress",
+        "quorum_ms",
     )
 
     def __init__(
@@ -103,6 +104,7 @@ class Leadership:
         self._asking: dict[tuple[bytes, int, int], None] = {}  # (who asked, its life, read) of these
         self._cooled_ms = now  # no transfer of its own accord before this
         self.handover: Handover | None = None
+        self.quorum_ms = 0  # what a quorum's clocks have reached for sure; 0: none has said
         self.progress: dict[bytes, Progress] = {}
         self.began = log.last + 1
         self._follow_configuration()
@@ -160,11 +162,16 @@ class Leadership:
         if filled is None:
             bytes_max = self._settings.append_bytes_max
             entries, size = self._log.fitting(at + 1, bytes_max)
-            message = Append(self._term, self._round, at, previous, self._commit, entries, self._slots.measured_ms)
-            filled = frames[at] = Filled(to_frame(message), at + len(entries), max(1, size // bytes_max))
+            frame = to_frame(self._append_of(at, previous, entries))
+            filled = frames[at] = Filled(frame, at + len(entries), max(1, size // bytes_max))
         self._outbox.request(peer, filled.frame)
         if filled.last > at or progress.pace is Pace.PROBE:
             progress.sent(filled.last, filled.counts)
+
+    def _append_of(self, at: int, previous: int, entries: tuple[Entry, ...] = ()) -> Append:
+        """Entries after the one at an index, whose term is `previous`; without entries a heartbeat."""
+        slot_ms, quorum_ms = self._slots.measured_ms, self.quorum_ms
+        return Append(self._term, self._round, at, previous, self._commit, entries, slot_ms, quorum_ms)
 
     def _send_chunk(self, peer: bytes, progress: Progress, base: Base, size: int) -> None:
         data = base.state[progress.offset : progress.offset + size]
@@ -194,6 +201,7 @@ class Leadership:
             self._rounds.popleft()
         self._heartbeat_ms, self._hurried = now + self._settings.heartbeat_ms, False
         self._slots.measure()
+        self._compare_clocks(now)
         for peer, progress in self.progress.items():
             previous = self._log.term_at(progress.next - 1)
             if progress.snapshot is not None:
@@ -201,10 +209,7 @@ class Leadership:
             elif previous is None:
                 self._send(peer, progress, base, {})
             else:
-                at = progress.next - 1
-                self._outbox.request(
-                    peer, Append(self._term, self._round, at, previous, self._commit, (), self._slots.measured_ms)
-                )
+                self._outbox.request(peer, self._append_of(progress.next - 1, previous))
 
     def is_due(self, now: int) -> bool:
         """Whether a round is due, because of the time or because a read waits for one."""
@@ -231,6 +236,8 @@ class Leadership:
         progress = self.heard(peer, message.round, now)
         if progress is None or message.index > self._log.last:
             return  # nobody has more of this term than its leader
+        if message.round == progress.answered:  # an older answer may be of a clock that has been set right since
+            progress.clock_ms = message.clock_ms
         if not message.fits:
             progress.misfit(message.index, self._log.hint(message.hint, message.hint_term))
         else:
@@ -255,13 +262,14 @@ class Leadership:
             return index
         return self._commit
 
-    def commit(self, index: int) -> tuple[bytes, ...]:
+    def commit(self, index: int, now: int) -> tuple[bytes, ...]:
         """Takes note that everything up to `index` is committed; who completed the quorum for it, in order (A-12).
 
         These are the first voters to answer that together with the leader decide, the last of whom is needed. Nobody
         where they do not: below a configuration that has just become effective its predecessor may not have decided.
         """
         self._commit = index
+        self._compare_clocks(now)
         configuration = self._log.configuration_at(index)
         arrivals = []
         for peer, progress in self.progress.items():
@@ -272,6 +280,16 @@ class Leadership:
         order = [peer for _, peer in sorted(arrivals)]
         needed = bisect_left(range(len(order) + 1), True, key=lambda n: decides(configuration, [self._me, *order[:n]]))
         return tuple(order[:needed]) if needed <= len(order) else ()
+
+    def _compare_clocks(self, now: int) -> None:
+        """Finds the latest time that a quorum's clocks have reached, this replica's own among them (L-26).
+
+        It is what `committed_index` asks of logs, asked of clocks: whatever a minority's show, ahead or behind, it lies
+        among those of the others. Clocks have gone on since they were told, so it is rather too early than too late.
+        """
+        clocks = {peer: progress.clock_ms for peer, progress in self.progress.items()}
+        clocks[self._me] = now
+        self.quorum_ms = committed_index(self._log.configuration, clocks)
 
     # A quorum's word ------------------------------------------------------------------------------------------------
 
@@ -383,10 +401,7 @@ class Leadership:
         for peer in self.progress:
             previous = self._log.term_at(self.progress[peer].match)
             if previous is not None:
-                at = self.progress[peer].match
-                self._outbox.request(
-                    peer, Append(self._term, self._round, at, previous, self._commit, (), self._slots.measured_ms)
-                )
+                self._outbox.request(peer, self._append_of(self.progress[peer].match, previous))
         for peer in ranked(self._log.configuration):
             progress = self.progress.get(peer)
             if progress is not None and progress.match == self._log.last:
