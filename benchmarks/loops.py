@@ -116,6 +116,11 @@ class _Loops(asyncio.Protocol):
         self.lost = self._under_way > 0
         self._ended()
 
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._transport is not None:
+            self._transport.close()
+
 
 async def load_at(place: Place, clients: int, connections: int, seconds: float) -> Load:
     """Loads whoever listens there for so long after a second of warming up; ConnectionError where it goes away."""
@@ -135,7 +140,11 @@ async def load_at(place: Place, clients: int, connections: int, seconds: float) 
             *place,
         )
         protocols.append(protocol)
-    await asyncio.wait_for(asyncio.gather(*running), WARM_S + seconds + 30)
+    try:
+        await asyncio.wait_for(asyncio.gather(*running), WARM_S + seconds + 30)
+    finally:
+        for protocol in protocols:
+            protocol.close()
     if any(protocol.lost for protocol in protocols):
         raise ConnectionError("the connection was lost under load")
     times = [each for protocol in protocols for each in protocol.times]
@@ -159,6 +168,11 @@ class _Probe(asyncio.Protocol):
             self._waits = True
             self._transport.write(LENGTH.pack(5) + b"after")
 
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._transport is not None:
+            self._transport.close()
+
     def data_received(self, data: bytes) -> None:
         self._waits = False
         if DONE in data and not self._decided.done():
@@ -172,12 +186,16 @@ async def outage_at(places: Sequence[Place], pid: int) -> float:
     probes = [(await loop.create_connection(lambda: _Probe(decided), *place))[1] for place in places]
     os.kill(pid, signal.SIGKILL)
     killed = time.perf_counter()
-    while not decided.done():
-        if time.perf_counter() - killed > OUTAGE_MAX_S:
-            raise TimeoutError("nobody decides any more")
+    try:
+        while not decided.done():
+            if time.perf_counter() - killed > OUTAGE_MAX_S:
+                raise TimeoutError("nobody decides any more")
+            for probe in probes:
+                probe.ask()
+            await asyncio.wait([decided], timeout=PROBE_S)
+    finally:
         for probe in probes:
-            probe.ask()
-        await asyncio.wait([decided], timeout=PROBE_S)
+            probe.close()
     return 1_000 * (decided.result() - killed)
 
 

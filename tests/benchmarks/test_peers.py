@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import ClassVar, TypeVar
 
 import pytest
 
@@ -40,6 +42,7 @@ from wattquorum.consensus.engine import Message
 from wattquorum.consensus.raft.engine import Raft
 from wattquorum.foundation.quantities import Millis
 
+T = TypeVar("T")
 THREE = [bytes([number]) * 20 for number in (1, 2, 3)]
 FOUNDING = Configuration(0, None, tuple(Voter(name, 1) for name in THREE), (), 0, b"")
 ABOUT = {
@@ -143,16 +146,34 @@ def test_latencies_count_as_often_as_they_were_seen() -> None:
     assert [connections_for(clients) for clients in CLIENTS] == [1, 8, 16]
 
 
-class Answering(asyncio.Protocol):
+class Served(asyncio.Protocol):
+    """A connection to a server of a test, which ends with the other side."""
+
+    open_now: ClassVar[dict[Served, None]] = {}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.open_now[self] = None
+
+    def connection_lost(self, _fault: Exception | None) -> None:
+        del self.open_now[self]
+
+
+async def served(make: Callable[[], Served], use: Callable[[tuple[str, int]], Awaitable[T]]) -> T:
+    """What is found at a server's place; all connections have ended then."""
+    async with await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0) as server:
+        found = await use(server.sockets[0].getsockname()[:2])
+        while Served.open_now:
+            await asyncio.sleep(0.005)
+        return found
+
+
+class Answering(Served):
     """Answers every third entry with "not here"; the bytes of a read may end anywhere."""
 
     def __init__(self, widths: list[int]) -> None:
         self._widths, self._rest, self._count = widths, b"", 0
-        self._transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._rest += data
@@ -161,19 +182,13 @@ class Answering(asyncio.Protocol):
         self._widths.append(whole)
         for _ in range(whole):
             self._count += 1
-            self._transport.write(DONE if self._count % 3 else ELSEWHERE)
+            self.transport.write(DONE if self._count % 3 else ELSEWHERE)
 
 
 def test_a_client_sends_its_next_entry_when_its_last_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "WARM_S", 0.0)
     widths: list[int] = []
-
-    async def loaded() -> loops.Load:
-        server = await asyncio.get_running_loop().create_server(lambda: Answering(widths), "127.0.0.1", 0)
-        async with server:
-            return await load_at(server.sockets[0].getsockname()[:2], 7, 2, 0.3)
-
-    load = asyncio.run(loaded())
+    load = asyncio.run(served(lambda: Answering(widths), lambda place: load_at(place, 7, 2, 0.3)))
     assert max(widths) <= 4, "of 7 clients 4 and 3 share a connection"
     assert load.clients == 7
     assert load.failed == pytest.approx(sum(widths) / 3, abs=2)
@@ -183,22 +198,16 @@ def test_a_client_sends_its_next_entry_when_its_last_is_answered(monkeypatch: py
 def test_an_outage_lasts_from_the_kill_to_the_first_decided_entry() -> None:
     victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 
-    class Deciding(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            self._transport, self._asked = transport, 0
+    class Deciding(Served):
+        asked = 0
 
         def data_received(self, _data: bytes) -> None:
-            self._asked += 1
-            assert isinstance(self._transport, asyncio.Transport)
-            self._transport.write(DONE if self._asked == 3 else ELSEWHERE)
-
-    async def out() -> float:
-        server = await asyncio.get_running_loop().create_server(Deciding, "127.0.0.1", 0)
-        async with server:
-            return await loops.outage_at([server.sockets[0].getsockname()[:2]], victim.pid)
+            self.asked += 1
+            self.transport.write(DONE if self.asked == 3 else ELSEWHERE)
 
     try:
-        assert asyncio.run(out()) >= 2 * 1_000 * loops.PROBE_S * 0.9
+        out = served(Deciding, lambda place: loops.outage_at([place], victim.pid))
+        assert asyncio.run(out) >= 2 * 1_000 * loops.PROBE_S * 0.9
         assert victim.wait(10) == -signal.SIGKILL
     finally:
         victim.kill()
