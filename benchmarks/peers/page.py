@@ -140,9 +140,14 @@ def _noise(results: Results) -> str:
     if quiet:
         thrown = made - len(numbers)
         told = "none was" if not thrown else "one was" if thrown == 1 else f"{thrown} were"
+        few = (
+            ""
+            if len(numbers) >= ROUNDS_MIN
+            else f" **Fewer than {ROUNDS_MIN} rounds: run it again for numbers to keep.**"
+        )
         return (
-            f"Of {made} rounds {told} thrown away, because others used more than {NOISE_PERCENT:.0f} % of the cores; "
-            f"medians are over the other {len(numbers)}."
+            f"Of {made} round{'s' if made > 1 else ''} {told} thrown away because others used more than "
+            f"{NOISE_PERCENT:.0f} % of the cores; medians are over {len(numbers)}.{few}"
         )
     return (
         f"**The machine was busy with other work**: fewer than {ROUNDS_MIN} of {made} rounds had less than "
