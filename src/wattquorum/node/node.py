@@ -116,6 +116,7 @@ class Node:
         self._read = 0
         self._submitted: dict[bytes, list[asyncio.Future[Decided]]] = {}
         self._receipts: OrderedDict[bytes, Decided] = OrderedDict()
+        self._seen = 0  # the highest block whose receipts are remembered
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
         self._watchers: list[Callable[[Executed], None]] = []
@@ -129,6 +130,7 @@ class Node:
 
     def _remember(self, block: Block) -> None:
         """Keeps a block's receipts, and tells those who wait for them."""
+        self._seen = max(self._seen, block.header.height)
         for receipt in block.receipts:
             decided = self._receipts[receipt.transaction] = Decided(block.header.height, receipt)
             for future in self._submitted.pop(receipt.transaction, ()):
@@ -136,6 +138,14 @@ class Node:
                     future.set_result(decided)
         while len(self._receipts) > RECEIPTS_KEPT:
             self._receipts.popitem(last=False)
+
+    @property
+    def _lacks_blocks(self) -> bool:
+        """Whether its state comes from blocks that it has not seen: it took it over, and they are still to be fetched.
+
+        Until the first block after such a state the archive does not know that anything is missing.
+        """
+        return self._seen < self.ledger.height or self.archive.missing is not None
 
     @property
     def ledger(self) -> Ledger:
@@ -207,7 +217,7 @@ class Node:
             # This node may be behind: behind an earlier transaction of the sender's, or behind this very one.
             await self.read()
             decided = await self._hand_in(transaction, data, attachment)
-            if isinstance(decided, Refused) and decided.code in BEHIND and self.archive.missing is not None:
+            if isinstance(decided, Refused) and decided.code in BEHIND and self._lacks_blocks:
                 raise Refused("undecided", "transaction", transaction)  # it may be in a block that is being fetched
         if isinstance(decided, Refused):
             raise decided
