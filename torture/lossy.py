@@ -1,7 +1,9 @@
 """Runs a node whose disk loses, when the power fails, what was not synced.
 
-    python -m torture.lossy NODE-FOLDER JOURNAL-FOLDER     runs `wattquorum node run --config NODE-FOLDER/node.toml`
-    drop(NODE-FOLDER, JOURNAL-FOLDER, seed)                once that process was killed: the power failed
+    python -m torture.lossy NODE-FOLDER JOURNAL-FOLDER [MS]
+        runs `wattquorum node run --config NODE-FOLDER/node.toml`; every sync takes up to so much longer
+    drop(NODE-FOLDER, JOURNAL-FOLDER, seed)
+        once that process was killed: the power failed
 
 Files are real and hold what the page cache would. Of everything that the process changes below the node's folder, a
 journal beside it keeps what was there before, until the file (or, for names, the folder) is synced. `drop` then takes
@@ -18,6 +20,7 @@ import random
 import shutil
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -124,7 +127,7 @@ def _forget(changes: dict[str, list[Change]], synced: Synced) -> list[Change]:
 class Journal:
     """Stands between a process and one folder."""
 
-    def __init__(self, folder: Path, place: Path) -> None:
+    def __init__(self, folder: Path, place: Path, slow_ms: int = 0) -> None:
         """Goes on with what is not synced of a former life. The two must be on one file system."""
         self._folder, self._place = folder.resolve(), place.resolve()
         (self._place / GRAVES).mkdir(parents=True, exist_ok=True)
@@ -135,6 +138,7 @@ class Journal:
         self._number = max((change.number for each in self._unsynced.values() for change in each), default=0)
         self._ours: set[int] = {path.stat().st_ino for path in self._folder.rglob("*") if path.is_file()}
         self._guard = threading.Lock()
+        self._slow_s = slow_ms / 1_000  # how long a sync takes at most beyond what it takes
         self._told = threading.local()
         self._size = 0
         self._file = -1
@@ -358,6 +362,7 @@ class Journal:
         key = self._key(descriptor if isinstance(descriptor, int) else descriptor.fileno())
         with self._guard:
             number = self._number  # what is written from now on may not be covered
+        time.sleep(random.random() * self._slow_s)
         _REAL[name](descriptor)
         with self._guard:
             if key in self._unsynced:
@@ -474,11 +479,11 @@ def _durable(changes: list[Name], chance: random.Random) -> Iterable[Name]:
 
 def main() -> None:
     """The command."""
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         raise SystemExit(__doc__)
-    folder, place = Path(sys.argv[1]), Path(sys.argv[2])
+    folder, place, slow_ms = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) == 4 else 0
     sys.argv = ["wattquorum", "node", "run", "--config", str(folder / "node.toml")]
-    with Journal(folder, place).installed():
+    with Journal(folder, place, slow_ms).installed():
         command()
 
 

@@ -7,6 +7,7 @@ is an event; events are counted, and a line that is none (a traceback) is kept a
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,26 +15,45 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from torture.community import Community
 from torture.disks import Disks
 from torture.history import History
 from torture.launch import set_clock
 from torture.links import Network
+from torture.lossy import drop
+from torture.warm import Warm
 
 PATIENCE_S: Final = 30.0
+SYNC_MS: Final = 20  # at most, on a lossy disk: a kill in this time finds what is not synced
 CRASHED: Final = "Traceback"
 
 
-class LossyDisks(Protocol):
-    """Disks that lose what was not synced when a process is killed."""
+class Dropping:
+    """Nodes whose disks lose, when they are killed, some of what they had not synced (`torture.lossy`)."""
 
-    def command(self, slot: int) -> tuple[list[str], dict[str, str] | None]:
-        """What runs a slot's modules, up to and without what they are, and its environment."""
+    def __init__(self, community: Community, seed: int) -> None:
+        self._community, self._seed = community, seed
+        self._journals = community.folder / "journals"
+        self._journals.mkdir()
 
-    def lose(self, slot: int, seed: int) -> str:
-        """Takes away some of what was not synced, and tells what."""
+    def command(self, slot: int) -> list[str]:
+        """The module that runs a slot's node, and its arguments."""
+        return ["torture.lossy", str(self._community.node(slot)), str(self._journal(slot)), str(SYNC_MS)]
+
+    def drop(self, slot: int, kill: int) -> int:
+        """Its power has failed, as the kill of this number; how many of its changes were not synced."""
+        if not self._journal(slot).exists():
+            return 0  # it was killed before it did anything
+        return drop(self._community.node(slot), self._journal(slot), self._seed * 1_000_003 + kill)
+
+    def forget(self, slot: int) -> None:
+        """Another replica comes in its place."""
+        shutil.rmtree(self._journal(slot), ignore_errors=True)
+
+    def _journal(self, slot: int) -> Path:
+        return self._journals / f"node-{slot}"
 
 
 class Processes:
@@ -44,22 +64,23 @@ class Processes:
         community: Community,
         network: Network,
         disks: Disks,
-        lossy: LossyDisks | None,
+        dropping: Dropping | None,
         history: History,
         *,
         clocks: bool,
+        warm: bool,
     ) -> None:
-        """`clocks`: their wall clocks can be moved; `lossy`: what they did not sync can be taken from them."""
-        self._community, self._network, self._disks, self._lossy = community, network, disks, lossy
+        """`clocks`: their wall clocks can be moved; `warm`: they start warm; `dropping`: they lose what is unsynced."""
+        self._community, self._network, self._disks, self._dropping = community, network, disks, dropping
         self._history = history
-        self._clocks = clocks
+        self._clocks, self._warm = clocks, warm
         self._guard = threading.RLock()
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._running: dict[int, subprocess.Popen[bytes] | Warm] = {}
         self._waiting: dict[int, None] = {}  # slots that are to be started once their disk has room
         self._pumps: list[threading.Thread] = []
         self.events: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self.kills = self.losses = 0
+        self.kills = self.drops = self.unsynced = 0
         self.logs = community.folder / "logs"
         self.logs.mkdir()
         for slot in range(community.slots):
@@ -80,18 +101,26 @@ class Processes:
         with self._guard:
             if slot in self._running:
                 return
-            python, environment = ([sys.executable, "-m"], None) if self._lossy is None else self._lossy.command(slot)
-            module = ["torture.launch", str(self.clock(slot))] if self._clocks else ["wattquorum"]
-            node = ["node", "run", "--config", str(self._community.config(slot))]
-            command = [*self._network.command(slot), *python, *module, *node]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+            module, *arguments = self._module(slot)
+            process: subprocess.Popen[bytes] | Warm
+            if self._warm:
+                process = Warm(module, arguments)
+            else:
+                command = [*self._network.command(slot), sys.executable, "-m", module, *arguments]
+                process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             self._running[slot] = process
             self._disks.started(slot, process.pid)
             pump = threading.Thread(target=self._listen, args=(slot, process), name=f"log-{slot}", daemon=True)
             pump.start()
             self._pumps = [each for each in self._pumps if each.is_alive()] + [pump]
 
-    def _listen(self, slot: int, process: subprocess.Popen[bytes]) -> None:
+    def _module(self, slot: int) -> list[str]:
+        if self._dropping is not None:
+            return self._dropping.command(slot)
+        module = ["torture.launch", str(self.clock(slot))] if self._clocks else ["wattquorum"]
+        return [*module, "node", "run", "--config", str(self._community.config(slot))]
+
+    def _listen(self, slot: int, process: subprocess.Popen[bytes] | Warm) -> None:
         assert process.stdout is not None
         name = f"node-{slot}"
         with process.stdout, (self.logs / f"{name}.log").open("ab", buffering=0) as log:
@@ -117,11 +146,12 @@ class Processes:
             process.kill()
             process.wait()
             self.kills += 1
-            lost = None
-            if self._lossy is not None:
-                lost = self._lossy.lose(slot, self.kills)
-                self.losses += 1
-            self._history.note("kill", slot=slot, why=why, lost=lost)
+            unsynced = None
+            if self._dropping is not None:
+                unsynced = self._dropping.drop(slot, self.kills)
+                self.drops += 1
+                self.unsynced += unsynced
+            self._history.note("kill", slot=slot, why=why, unsynced=unsynced)
 
     def signal(self, slot: int, what: signal.Signals) -> None:
         """Stops or continues it."""
@@ -135,6 +165,8 @@ class Processes:
         with self._guard:
             self.kill(slot, "replaced")
             self._disks.free(slot, None)
+            if self._dropping is not None:
+                self._dropping.forget(slot)
             self._community.replace(slot)
 
     def end(self, slots: list[int]) -> None:

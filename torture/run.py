@@ -40,7 +40,7 @@ from torture.disks import Disks
 from torture.history import HISTORY, History
 from torture.judge import judge
 from torture.links import Network, Relays
-from torture.processes import Processes
+from torture.processes import Dropping, Processes
 from torture.schedule import CLOCKS, FULL, KINDS, SEATS, schedule
 from torture.trouble import Trouble
 
@@ -181,12 +181,8 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     history = History(folder)
     history.note("run", **{name: str(value) for name, value in vars(asked).items()})
     disks = Disks([community.node(slot) for slot in range(slots)], range(0, slots, 2) if mounted else ())
-    lossy = None
-    if asked.drops:
-        from torture.dropping import Dropping  # noqa: PLC0415 - only where it is asked for
-
-        lossy = Dropping(community, asked.seed)
-    processes = Processes(community, network, disks, lossy, history, clocks=asked.clock_jumps)
+    dropping = Dropping(community, asked.seed) if asked.drops else None
+    processes = Processes(community, network, disks, dropping, history, clocks=asked.clock_jumps, warm=asked.warm)
     clients = Clients(community, processes, history, asked.seed)
     trouble = Trouble(community, processes, network, disks, clients, history)
     sight = Watch(community, processes, clients, trouble)
@@ -231,7 +227,10 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     summary = [
         ("faults", ", ".join(f"{number} {kind}" for kind, number in sorted(trouble.counted.items()))),
         ("kill -9", str(processes.kills)),
-        ("of them with un-synced pages dropped", str(processes.losses)),
+        (
+            "of them with un-synced pages dropped",
+            f"{processes.drops}, which had {processes.unsynced} changes un-synced",
+        ),
         ("seats given to new replicas", str(clients.seats_given)),
         ("torn tails cut", str(processes.events["torn_tail_cut"])),
         ("ended on a full disk, and started again", str(processes.events["ended_on_a_full_disk"])),
@@ -302,11 +301,19 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides what goes wrong when")
     parser.add_argument("--folder", type=Path, help="kept afterwards; otherwise one that is kept if the run is broken")
     parser.add_argument("--namespaces", action="store_true", help="a network namespace for each node (root)")
-    parser.add_argument("--drops", action="store_true", help="kills lose what was not synced")
+    parser.add_argument("--drops", action="store_true", help="kills lose what was not synced; no disk fills then")
     parser.add_argument("--clock-jumps", action="store_true", help="wall clocks jump by hours and years")
     parser.add_argument("--no-full", dest="full", action="store_false", help="no disk fills")
     parser.add_argument("--no-seats", dest="seats", action="store_false", help="no replica loses its seat")
-    return parser.parse_args()
+    parser.add_argument("--warm", action="store_true", help="fork nodes from a loaded one: more kills in the same time")
+    asked = parser.parse_args()
+    if asked.warm and (asked.namespaces or asked.clock_jumps):
+        parser.error("--warm cannot be had with --namespaces or --clock-jumps, which nodes have to be started with")
+    if asked.drops:
+        if asked.clock_jumps:
+            parser.error("--drops and --clock-jumps each start nodes in their own way: choose one")
+        asked.full = False  # what was not synced is kept beside a node's files, where it needs room itself
+    return asked
 
 
 def main() -> int:

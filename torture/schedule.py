@@ -16,7 +16,7 @@ LEADER: Final = -1
 CALM: Final = "calm"
 HOUR_S: Final = 3_600.0
 YEAR_S: Final = 365.25 * 86_400
-CALM_AFTER: Final = 6  # faults, on average
+CALM_AFTER: Final = 5  # faults, on average
 CLOCKS_S: Final = (1.0, 5.0, HOUR_S, 24 * HOUR_S, YEAR_S, 10 * YEAR_S)
 
 
@@ -60,7 +60,7 @@ def schedule(seed: int, seats: int, kinds: Mapping[str, int]) -> Iterator[Fault]
     number = 0
     while True:
         if chance.randrange(CALM_AFTER) == 0:
-            yield Fault(number, chance.uniform(0.2, 1.4), CALM, (), chance.uniform(0.5, 3.0), 0.0, 0)
+            yield Fault(number, chance.uniform(0.2, 1.4), CALM, (), chance.uniform(0.3, 2.0), 0.0, 0)
             number += 1
         after = chance.uniform(0.2, 1.4)
         kind = chance.choices(names, weights)[0]
