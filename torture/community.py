@@ -9,31 +9,24 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Final
 
-from wattquorum.foundation.identities import SigningKey, address_of
+from wattquorum.foundation.codec import to_named_json
+from wattquorum.foundation.identities import KEY_BYTES, SigningKey, address_of
 from wattquorum.ledger.genesis import chain_id_of
 from wattquorum.ledger.parameters import Voting
-from wattquorum.node.community import Authority, Identity, new_key, now_utc
-from wattquorum.node.config import (
-    AUTHORITY,
-    CERTIFICATE,
-    CONFIG,
-    GENESIS,
-    LEDGER_KEY,
-    REVOKED,
-    TLS,
-    TLS_KEY,
-    composed,
-    read_key,
-)
-from wattquorum.node.founding import AUTHORITY_KEY, COMMUNITY, OPERATOR_KEY, found, node_name
+from wattquorum.node import community_folder, node_folder
+from wattquorum.node.config import CONFIG, composed, written
+from wattquorum.node.disk import read_file
+from wattquorum.node.founding import COMMUNITY, INVITED_DAYS, OPERATOR_KEY, found, node_name
+from wattquorum.node.invitations import Peers
+from wattquorum.node.node_folder import GENESIS, PEERS, read_key
 from wattquorum.node.transport import Place
 
 RAFT: Final = {"election_ms": 500, "heartbeat_ms": 100, "slot_ms": 60, "trailing_max": 50}
 PARAMETERS: Final = {"epoch_ms": 3_000, "probation_days": 0, "hysteresis": 0, "rho": 30_000_000}
-SEED_BYTES: Final = 32
 
 
 class Community:
@@ -44,12 +37,10 @@ class Community:
         self.folder, self.seats, self.slots = folder, seats, seats + spares
         host = "127.0.0.1"
         found(folder, "torture", seats, Voting.WEIGHTED, host, first_port, RAFT, PARAMETERS)
-        community = folder / COMMUNITY
-        self._genesis = (community / GENESIS).read_bytes()
-        self.chain_id = chain_id_of(self._genesis)
-        self.operator = read_key(community / OPERATOR_KEY)
-        self._authority = Authority((community / AUTHORITY).read_bytes(), (community / AUTHORITY_KEY).read_bytes())
-        self._revoked = (community / REVOKED).read_bytes()
+        self._home = folder / COMMUNITY
+        (folder / "peers").mkdir()
+        self.chain_id = chain_id_of(read_file(self._home / GENESIS, GENESIS))
+        self.operator = read_key(self._home / OPERATOR_KEY)
         self.listens: list[Place] = [(host, first_port + slot) for slot in range(self.slots)]
         self.apis: list[Place] = [(host, first_port + self.slots + slot) for slot in range(self.slots)]
         self.routes: list[list[Place]] = [list(self.listens) for _ in range(self.slots)]  # from a slot to a slot
@@ -71,7 +62,7 @@ class Community:
 
     def key(self, slot: int) -> SigningKey:
         """What its replica signs with."""
-        return read_key(self.node(slot) / LEDGER_KEY)
+        return node_folder.ledger_key(self.node(slot))
 
     def address(self, slot: int) -> bytes:
         """Its replica."""
@@ -93,30 +84,41 @@ class Community:
                 path.unlink()
         self.replaced[slot] += 1
         self._new_replica(slot)
-        self.write_configs()
+        self._configure(slot)
+        self._write_peers()
 
     def _new_replica(self, slot: int) -> None:
-        node, seed = self.node(slot), os.urandom(SEED_BYTES)
-        (node / TLS).mkdir(parents=True)
-        key, request = new_key()
-        identity = Identity(self.chain_id, address_of(self.chain_id, SigningKey(seed).public))
-        for path, data in (
-            (node / LEDGER_KEY, seed.hex().encode() + b"\n"),
-            (node / GENESIS, self._genesis),
-            (node / TLS / TLS_KEY, key),
-            (node / TLS / CERTIFICATE, self._authority.certify(request, identity, now_utc())),
-            (node / TLS / AUTHORITY, self._authority.pem),
-            (node / TLS / REVOKED, self._revoked),
-        ):
-            path.write_bytes(data)
-            path.chmod(0o600)
+        """Joins as a member does that was invited."""
+        node, now_ms = self.node(slot), time.time_ns() // 1_000_000
+        with community_folder.opened(self._home, now_ms) as community:
+            invitation = community.invite(node.name, INVITED_DAYS, now_ms, os.urandom(KEY_BYTES))
+            place = written(self.listens[slot])
+            node_folder.ask(node, invitation, place, now_ms, os.urandom, community.fingerprint)
+            request = read_file(node / node_folder.REQUEST, node_folder.REQUEST)
+            node_folder.install(node, community.admit(request, now_ms)[1], now_ms, community.fingerprint)
 
     def write_configs(self) -> None:
-        """Tells every node where it listens, and where it finds the others; who runs hears of it at its next start."""
+        """Tells every node where it listens; what it knows of the others is in a file beside, whose disk has room."""
+        for slot in range(self.slots):
+            self._configure(slot)
+        self._write_peers()
+
+    def _configure(self, slot: int) -> None:
+        text = composed(self.listens[slot], self.apis[slot], {}, RAFT)
+        self.config(slot).write_text(text, encoding="utf-8")
+        path = self.node(slot) / PEERS
+        path.unlink()
+        path.symlink_to(self._peers(slot).resolve())
+
+    def _peers(self, slot: int) -> Path:
+        return self.folder / "peers" / f"{node_name(slot)}.json"
+
+    def _write_peers(self) -> None:
+        """Tells every node where it finds the others; who runs takes that up by and by."""
         addresses = [self.address(slot) for slot in range(self.slots)]
         for slot in range(self.slots):
-            peers = dict(zip(addresses, self.routes[slot], strict=True)) | {addresses[slot]: self.listens[slot]}
-            text = composed(self.listens[slot], self.apis[slot], peers, RAFT)
-            unfinished = self.config(slot).with_suffix(".new")
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(self.config(slot))
+            routes = dict(zip(addresses, self.routes[slot], strict=True))
+            peers = Peers({address.hex(): written(place) for address, place in routes.items()})
+            unfinished = self._peers(slot).with_suffix(".new")
+            unfinished.write_bytes(to_named_json(peers))
+            unfinished.replace(self._peers(slot))
