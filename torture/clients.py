@@ -209,17 +209,22 @@ class Clients:
         self._seats.put(member)
 
     def _give_seats(self) -> None:
-        with Client(self._apis, patience_s=PATIENCE_S) as client:
-            for member in iter(self._seats.get, None):
-                if self._end.is_set():
-                    return
-                self._give_seat(client, member)
+        chance = random.Random(self._seed + 200)
+        client = Impatient(self._apis, chance)
+        for member in iter(self._seats.get, None):
+            if self._end.is_set():
+                break
+            self._give_seat(client, member, chance.choice((0.0, 1.0, 5.0)))
+        client.close()
 
-    def _give_seat(self, client: Client, member: int) -> None:
+    def _give_seat(self, client: Impatient, member: int, stays_s: float) -> None:
+        """Takes a member's seat from its replica, which stays for a while, and gives it to a new one."""
         community, party, old = self._community, self._members[member], self.seated[member]
         new = next(slot for slot in range(community.slots) if slot not in self.seated)
         self._history.note("seat", member=member, old=old, new=new)
         self._decided(client, self._operator, Propose(RemoveValidator(community.address(old))))
+        leaving = threading.Timer(stays_s, self._processes.kill, (old, "lost its seat"))
+        leaving.start()
         self._processes.start(new)
         self._decided(client, self._operator, Propose(AddValidator(party.address, community.key(new).public)))
         self.seated[member] = new
@@ -227,14 +232,15 @@ class Clients:
         while time.monotonic() < until and not self._caught_up(new):
             time.sleep(0.2)
         self._decided(client, party, ReadyValidator(community.address(new)))
+        leaving.join()
         self._processes.replace(old)
         self.seats_given += 1
         self._history.note("seated", member=member, slot=new)
 
-    def _decided(self, client: Client, party: Party, payload: Payload) -> None:
-        told = client.submit(party.sign(payload))
-        if told.outcome != "done":
-            self.wrong.append(f"{payload} ended as {told}")
+    def _decided(self, client: Impatient, party: Party, payload: Payload) -> None:
+        found = client.submit(party.sign(payload))
+        if found["outcome"] != "done":
+            self.wrong.append(f"{payload} ended as {found}")
 
     def _caught_up(self, slot: int) -> bool:
         statuses = dict(told(self._community, [slot, *self.seated]))
