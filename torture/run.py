@@ -178,6 +178,9 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     kinds = dict(KINDS)
     for wanted, more in ((asked.full, FULL), (asked.clock_jumps, CLOCKS), (asked.seats, SEATS)):
         kinds |= more if wanted else {}
+    kinds = {kind: weight for kind, weight in kinds.items() if not asked.only or kind in asked.only}
+    if not kinds:
+        raise SystemExit(f"nothing can go wrong: --only {' '.join(asked.only)}")
     history = History(folder)
     history.note("run", **{name: str(value) for name, value in vars(asked).items()})
     disks = Disks([community.node(slot) for slot in range(slots)], range(0, slots, 2) if mounted else ())
@@ -305,6 +308,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--clock-jumps", action="store_true", help="wall clocks jump by hours and years")
     parser.add_argument("--no-full", dest="full", action="store_false", help="no disk fills")
     parser.add_argument("--no-seats", dest="seats", action="store_false", help="no replica loses its seat")
+    parser.add_argument("--only", nargs="+", metavar="KIND", help="of faults")
     parser.add_argument("--warm", action="store_true", help="fork nodes from a loaded one: more kills in the same time")
     asked = parser.parse_args()
     if asked.warm and (asked.namespaces or asked.clock_jumps):
