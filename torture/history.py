@@ -29,7 +29,7 @@ class History:
 
     def __init__(self, folder: Path) -> None:
         """A new one in this folder."""
-        self._file = (folder / HISTORY).open("x", encoding="utf-8", buffering=1 << 16)
+        self._file = (folder / HISTORY).open("x", encoding="utf-8", buffering=1)  # by lines
         self._guard = threading.Lock()
         self._ids = count()
         self._closed = False

@@ -31,6 +31,7 @@ def _become(said: Connection, module: str, arguments: list[str]) -> None:
         os.dup2(said.fileno(), descriptor)
     said.close()
     sys.argv = [module, *arguments]
+    sys.modules.pop(module, None)  # it is run as a command, whatever was loaded under its name
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

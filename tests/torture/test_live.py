@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.unmeasured
 def test_a_minute_of_torture(tmp_path: Path) -> None:
-    command = [sys.executable, "-X", "dev", "-m", "torture.run", "--seconds", "45"]
+    command = [sys.executable, "-W", "default::ResourceWarning", "-m", "torture.run", "--seconds", "45"]
     command += ["--folder", str(tmp_path / "community")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     logs = "".join(log.read_text(encoding="utf-8")[-2_000:] for log in sorted(tmp_path.glob("*/logs/node-*.log")))
