@@ -1,7 +1,7 @@
 """Runs a node whose disk loses, when the power fails, what was not synced.
 
-    python -m torture.lossy NODE-FOLDER JOURNAL-FOLDER [MS]
-        runs `wattquorum node run --config NODE-FOLDER/node.toml`; every sync takes up to so much longer
+    python -m torture.lossy NODE-FOLDER JOURNAL-FOLDER [SYNCS]
+        runs `wattquorum node run --config NODE-FOLDER/node.toml`; it kills itself when its sync of that number begins
     drop(NODE-FOLDER, JOURNAL-FOLDER, seed)
         once that process was killed: the power failed
 
@@ -18,9 +18,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import sys
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -127,8 +127,12 @@ def _forget(changes: dict[str, list[Change]], synced: Synced) -> list[Change]:
 class Journal:
     """Stands between a process and one folder."""
 
-    def __init__(self, folder: Path, place: Path, slow_ms: int = 0) -> None:
-        """Goes on with what is not synced of a former life. The two must be on one file system."""
+    def __init__(self, folder: Path, place: Path, syncs: int = 0) -> None:
+        """Goes on with what is not synced of a former life. The two must be on one file system.
+
+        The process is killed when its sync of this number begins; 0: never.
+        """
+        self._syncs_left = syncs
         self._folder, self._place = folder.resolve(), place.resolve()
         (self._place / GRAVES).mkdir(parents=True, exist_ok=True)
         self._device = self._folder.stat().st_dev
@@ -138,7 +142,6 @@ class Journal:
         self._number = max((change.number for each in self._unsynced.values() for change in each), default=0)
         self._ours: set[int] = {path.stat().st_ino for path in self._folder.rglob("*") if path.is_file()}
         self._guard = threading.Lock()
-        self._slow_s = slow_ms / 1_000  # how long a sync takes at most beyond what it takes
         self._told = threading.local()
         self._size = 0
         self._file = -1
@@ -362,7 +365,10 @@ class Journal:
         key = self._key(descriptor if isinstance(descriptor, int) else descriptor.fileno())
         with self._guard:
             number = self._number  # what is written from now on may not be covered
-        time.sleep(random.random() * self._slow_s)
+            if key in self._unsynced:
+                self._syncs_left -= 1
+                if self._syncs_left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
         _REAL[name](descriptor)
         with self._guard:
             if key in self._unsynced:
@@ -384,9 +390,11 @@ def drop(folder: Path, journal: Path, seed: int) -> int:
     The process must have ended. Afterwards everything that is there is on the disk.
     """
     chance = random.Random(seed)
+    if not journal.exists():
+        return 0
     changes = unsynced(journal)
     sector = chance.choice(SECTORS)
-    files = {path.stat().st_ino: path for path in (journal / GRAVES).iterdir()}
+    files = {path.stat().st_ino: path for path in (journal / GRAVES).glob("*")}
     files |= {path.stat().st_ino: path for path in folder.rglob("*") if path.is_file()}
     for each in changes.values():
         contents = [change for change in each if isinstance(change, Content)]
@@ -481,9 +489,9 @@ def main() -> None:
     """The command."""
     if len(sys.argv) not in (3, 4):
         raise SystemExit(__doc__)
-    folder, place, slow_ms = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) == 4 else 0
+    folder, place, syncs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0
     sys.argv = ["wattquorum", "node", "run", "--config", str(folder / "node.toml")]
-    with Journal(folder, place, slow_ms).installed():
+    with Journal(folder, place, syncs).installed():
         command()
 
 

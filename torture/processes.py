@@ -7,6 +7,7 @@ is an event; events are counted, and a line that is none (a traceback) is kept a
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from torture.lossy import drop
 from torture.warm import Warm
 
 PATIENCE_S: Final = 30.0
-SYNC_MS: Final = 20  # at most, on a lossy disk: a kill in this time finds what is not synced
+SYNCS_MAX: Final = 500  # of a node on a lossy disk, half of which end as one of their syncs begins
 CRASHED: Final = "Traceback"
 
 
@@ -37,10 +38,13 @@ class Dropping:
         self._community, self._seed = community, seed
         self._journals = community.folder / "journals"
         self._journals.mkdir()
+        self._chance = random.Random(seed)
+        self.ends_at_syncs = True
 
     def command(self, slot: int) -> list[str]:
-        """The module that runs a slot's node, and its arguments."""
-        return ["torture.lossy", str(self._community.node(slot)), str(self._journal(slot)), str(SYNC_MS)]
+        """The module that runs a slot's node, and its arguments: it may kill itself as a sync of it begins."""
+        syncs = self._chance.choice((0, self._chance.randint(1, SYNCS_MAX))) if self.ends_at_syncs else 0
+        return ["torture.lossy", str(self._community.node(slot)), str(self._journal(slot)), str(syncs)]
 
     def drop(self, slot: int, kill: int) -> int:
         """Its power has failed, as the kill of this number; how many of its changes were not synced."""
@@ -141,17 +145,30 @@ class Processes:
         with self._guard:
             process = self._running.pop(slot, None)
             self._waiting.pop(slot, None)
-            if process is None:
-                return
-            process.kill()
-            process.wait()
-            self.kills += 1
-            unsynced = None
+            if process is not None:
+                process.kill()
+                process.wait()
+                self._killed(slot, why)
+
+    def _killed(self, slot: int, why: str) -> None:
+        self.kills += 1
+        unsynced = None
+        if self._dropping is not None:
+            unsynced = self._dropping.drop(slot, self.kills)
+            self.drops += 1
+            self.unsynced += unsynced
+        self._history.note("kill", slot=slot, why=why, unsynced=unsynced)
+
+    def fail_power(self) -> None:
+        """Ends all that run at once and starts them again; from now on none ends as a sync of it begins."""
+        with self._guard:
+            running = list(self._running)
             if self._dropping is not None:
-                unsynced = self._dropping.drop(slot, self.kills)
-                self.drops += 1
-                self.unsynced += unsynced
-            self._history.note("kill", slot=slot, why=why, unsynced=unsynced)
+                self._dropping.ends_at_syncs = False
+            for slot in running:
+                self.kill(slot, "power")
+            for slot in running:
+                self.start(slot)
 
     def signal(self, slot: int, what: signal.Signals) -> None:
         """Stops or continues it."""
@@ -199,13 +216,17 @@ class Processes:
             pump.join(10)
 
     def look(self) -> None:
-        """Starts those again, once there is room, that ended because their disk was full; others should not end."""
+        """Starts those again that ended on a full disk, once there is room, or as a sync began; others should not."""
         with self._guard:
             for slot, process in list(self._running.items()):
                 status = process.poll()
                 if status is None:
                     continue
                 del self._running[slot]
+                self._waiting[slot] = None
+                if self._dropping is not None and status == -signal.SIGKILL:
+                    self._killed(slot, "sync")
+                    continue
                 log = (self.logs / f"node-{slot}.log").read_text(encoding="utf-8", errors="replace")
                 last = log.strip().rpartition("\n")[2]
                 self._history.note("ended", slot=slot, status=status, last=last)
@@ -213,7 +234,6 @@ class Processes:
                     self.events["ended_on_a_full_disk"] += 1
                 else:
                     self.wrong.append(f"node-{slot} ended by itself with status {status}: {last}")
-                self._waiting[slot] = None
             for slot in [slot for slot in self._waiting if not self._disks.is_full(slot)]:
                 del self._waiting[slot]
                 self.start(slot)

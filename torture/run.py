@@ -210,6 +210,8 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
         watching.start()
         began = time.monotonic()
         trouble.run(schedule(asked.seed, asked.nodes, kinds), over, broken)
+        if asked.drops:
+            processes.fail_power()
         clients.end(FINISH_S)
         processes.look()
         wrong += agree(community, clients)
