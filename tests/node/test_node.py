@@ -132,28 +132,6 @@ def test_after_everybody_stopped_the_chain_is_audited_and_everybodys_is_the_same
     assert len(tips) <= 2
 
 
-def test_who_was_away_for_long_takes_over_a_state_and_fetches_the_blocks_it_missed(tmp_path: Path) -> None:
-    village = Village(tmp_path, parameters={"epoch_ms": 1_000})
-    village.settings = Settings(election_ms=200, slot_ms=40, heartbeat_ms=40, trailing_max=2, chunk_bytes=1_000)
-    village.tick_ms = 50
-
-    async def story() -> None:
-        async with village.running(0, 1) as nodes:
-            leader = await village.leader()
-            for _ in range(30):
-                await nodes[leader].submit(village.deposit())
-                await asyncio.sleep(0.1)
-            await village.start(2)
-            await until(lambda: village.balance(2) == 150)
-            await until(lambda: nodes[2].archive.missing is None and nodes[2].archive.height > 20)
-            await nodes[2].submit(village.deposit())
-
-    run(story())
-    with ChainFolder(village.folder / "node-2" / "chain") as folder:
-        assert folder.height > 30
-        audit_folder(folder, verify_each, lambda _: None)
-
-
 def test_who_took_over_a_state_does_not_refuse_what_is_in_blocks_that_it_has_not_seen(tmp_path: Path) -> None:
     village = Village(tmp_path, parameters={"epoch_ms": 1_000})
     village.settings = Settings(election_ms=200, slot_ms=40, heartbeat_ms=40, trailing_max=0, chunk_bytes=1_000)
@@ -178,6 +156,28 @@ def test_who_took_over_a_state_does_not_refuse_what_is_in_blocks_that_it_has_not
             assert await nodes[2].submit(data) == told
 
     run(story())
+
+
+def test_who_was_away_for_long_takes_over_a_state_and_fetches_the_blocks_it_missed(tmp_path: Path) -> None:
+    village = Village(tmp_path, parameters={"epoch_ms": 1_000})
+    village.settings = Settings(election_ms=200, slot_ms=40, heartbeat_ms=40, trailing_max=2, chunk_bytes=1_000)
+    village.tick_ms = 50
+
+    async def story() -> None:
+        async with village.running(0, 1) as nodes:
+            leader = await village.leader()
+            for _ in range(30):
+                await nodes[leader].submit(village.deposit())
+                await asyncio.sleep(0.1)
+            await village.start(2)
+            await until(lambda: village.balance(2) == 150)
+            await until(lambda: nodes[2].archive.missing is None and nodes[2].archive.height > 20)
+            await nodes[2].submit(village.deposit())
+
+    run(story())
+    with ChainFolder(village.folder / "node-2" / "chain") as folder:
+        assert folder.height > 30
+        audit_folder(folder, verify_each, lambda _: None)
 
 
 def test_a_node_whose_disk_is_full_acknowledges_nothing_and_goes_on_when_there_is_room(
