@@ -21,13 +21,14 @@ from typing import Final
 from torture.community import Community
 from torture.disks import Disks
 from torture.history import History
-from torture.launch import set_clock
+from torture.launch import ahead_ns, set_clock
 from torture.links import Network
 from torture.lossy import drop
 from torture.warm import Warm
 
 PATIENCE_S: Final = 30.0
 SYNCS_MAX: Final = 500  # of a node on a lossy disk, half of which end as one of their syncs begins
+EXPIRED: Final = "tls_identity_expired"
 CRASHED: Final = "Traceback"
 
 
@@ -216,7 +217,8 @@ class Processes:
             pump.join(10)
 
     def look(self) -> None:
-        """Starts those again that ended on a full disk, once there is room, or as a sync began; others should not."""
+        """Starts those again that ended as a sync began, on a full disk once there is room, or at a time outside their
+        TLS identity's once the clock is right; others should not have ended."""
         with self._guard:
             for slot, process in list(self._running.items()):
                 status = process.poll()
@@ -232,8 +234,11 @@ class Processes:
                 self._history.note("ended", slot=slot, status=status, last=last)
                 if self._disks.is_full(slot) or "disk_full" in last:
                     self.events["ended_on_a_full_disk"] += 1
+                elif EXPIRED in last and self._clocks:
+                    self.events["ended_at_a_wrong_time"] += 1
                 else:
                     self.wrong.append(f"node-{slot} ended by itself with status {status}: {last}")
-            for slot in [slot for slot in self._waiting if not self._disks.is_full(slot)]:
+            ready = [slot for slot in self._waiting if not self._disks.is_full(slot) and not ahead_ns(self.clock(slot))]
+            for slot in ready:
                 del self._waiting[slot]
                 self.start(slot)

@@ -239,6 +239,7 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
         ("seats given to new replicas", str(clients.seats_given)),
         ("torn tails cut", str(processes.events["torn_tail_cut"])),
         ("ended on a full disk, and started again", str(processes.events["ended_on_a_full_disk"])),
+        ("ended as the clock was wrong, and started again", str(processes.events["ended_at_a_wrong_time"])),
         ("looked at", looked_at),
         ("leaders", f"{len(sight.leaders)}, in terms {min(sight.terms, default=0)} to {max(sight.terms, default=0)}"),
         ("versions of powers", str(sight.version)),
