@@ -27,7 +27,7 @@ from torture.lossy import drop
 from torture.warm import Warm
 
 PATIENCE_S: Final = 30.0
-SYNCS_MAX: Final = 500  # of a node on a lossy disk, half of which end as one of their syncs begins
+SYNCS_MAX: Final = 120  # of a node on a lossy disk, half of which end as one of their syncs begins
 EXPIRED: Final = "tls_identity_expired"
 CRASHED: Final = "Traceback"
 
