@@ -76,7 +76,7 @@ class Community:
     def replace(self, slot: int) -> None:
         """Puts a new replica in the place of one that does not run; what the old one had is kept beside."""
         kept = self.folder / f"{node_name(slot)}.was-{self.replaced[slot]}"
-        shutil.copytree(self.node(slot), kept, ignore=shutil.ignore_patterns("*.wal"))
+        shutil.copytree(self.node(slot), kept, ignore=shutil.ignore_patterns("*.wal", "*.sock"))
         for path in self.node(slot).iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
