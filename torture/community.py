@@ -25,6 +25,7 @@ from wattquorum.node.invitations import Peers
 from wattquorum.node.node_folder import GENESIS, PEERS, read_key
 from wattquorum.node.transport import Place
 
+HOST: Final = "127.0.0.1"
 RAFT: Final = {"election_ms": 500, "heartbeat_ms": 100, "slot_ms": 60, "trailing_max": 50}
 PARAMETERS: Final = {"epoch_ms": 3_000, "probation_days": 0, "hysteresis": 0, "rho": 30_000_000}
 
@@ -35,14 +36,13 @@ class Community:
     def __init__(self, folder: Path, seats: int, spares: int, first_port: int) -> None:
         """Founds it in a folder that is empty or absent."""
         self.folder, self.seats, self.slots = folder, seats, seats + spares
-        host = "127.0.0.1"
-        found(folder, "torture", seats, Voting.WEIGHTED, host, first_port, RAFT, PARAMETERS)
+        found(folder, "torture", seats, Voting.WEIGHTED, HOST, first_port, RAFT, PARAMETERS)
         self._home = folder / COMMUNITY
         (folder / "peers").mkdir()
         self.chain_id = chain_id_of(read_file(self._home / GENESIS, GENESIS))
         self.operator = read_key(self._home / OPERATOR_KEY)
-        self.listens: list[Place] = [(host, first_port + slot) for slot in range(self.slots)]
-        self.apis: list[Place] = [(host, first_port + self.slots + slot) for slot in range(self.slots)]
+        self.listens: list[Place] = [(HOST, first_port + slot) for slot in range(self.slots)]
+        self.apis: list[Place] = [(HOST, first_port + self.slots + slot) for slot in range(self.slots)]
         self.routes: list[list[Place]] = [list(self.listens) for _ in range(self.slots)]  # from a slot to a slot
         self.replaced = [0] * self.slots
         for slot in range(seats, self.slots):

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from torture.clients import Party
+from torture.community import HOST, RAFT
 from torture.lossy import Journal, drop
+from wattquorum import Client
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.genesis import chain_id_of
+from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.transactions import Deposit
+from wattquorum.node.founding import COMMUNITY, OPERATOR_KEY, found
+from wattquorum.node.node_folder import read_key
 
-DROPS = 30
+ROOT = Path(__file__).resolve().parents[2]
+POWER_FAILURES = 2
+DROPS = 24
 PAGE = 4096
 Story = Callable[[Path], None]
 
@@ -186,3 +202,43 @@ def test_a_change_that_the_journal_would_not_know_of_is_an_error(tmp_path: Path)
     with pytest.raises(AssertionError):
         killed(tmp_path, story)
     assert not (tmp_path / "disk" / "a").exists()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.unmeasured
+def test_whatever_a_node_acknowledged_is_there_after_each_power_failure(tmp_path: Path) -> None:
+    """One node, so that nobody else has it either."""
+    chance = random.Random(5)
+    founded = found(tmp_path / "c", "power", 1, Voting.WEIGHTED, HOST, free_port(), RAFT)
+    (node,), (api,) = founded.nodes, [f"http://{host}:{port}" for host, port in founded.apis]
+    genesis = (tmp_path / "c" / COMMUNITY / "genesis.json").read_bytes()
+    cashier = Party(chain_id_of(genesis), read_key(tmp_path / "c" / COMMUNITY / OPERATOR_KEY))
+    acknowledged = asked = 0
+    for life in range(POWER_FAILURES + 1):
+        syncs = str(chance.randint(20, 200))
+        command = [sys.executable, "-m", "torture.lossy", str(node), str(tmp_path / "journal"), syncs]
+        with (node / "node.log").open("ab") as log:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        try:
+            with Client([api], patience_s=60) as client:
+                account = client.account(cashier.address)
+            assert acknowledged <= account["balance"] <= asked, (node / "node.log").read_text(encoding="utf-8")
+            acknowledged = asked = account["balance"]
+            cashier.nonce = account["nonce"]
+            with Client([api], patience_s=0.1) as client, suppress(Refused):
+                while True:
+                    asked += 1
+                    told = client.submit(cashier.sign(Deposit(cashier.address, 1, f"{life}-{asked}")))
+                    assert told.outcome == "done"
+                    acknowledged += 1
+            assert process.wait(30) == -signal.SIGKILL
+        finally:
+            process.kill()
+            process.wait()
+        assert drop(node, tmp_path / "journal", life) > 0
+    assert acknowledged > POWER_FAILURES

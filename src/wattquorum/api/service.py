@@ -33,7 +33,7 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
         loop.add_signal_handler(signal_, ended.set)
     host, port = await node.start()
     if node.wal.torn is not None:
-        say("torn_tail_cut", file=node.wal.torn.segment.name, byte=node.wal.torn.offset, reason=node.wal.torn.reason)
+        say("torn_tail_cut", file=node.wal.torn.segment, byte=node.wal.torn.offset, reason=node.wal.torn.reason)
     server = _Server(
         uvicorn.Config(
             application(node),

@@ -236,7 +236,12 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "node_failed": ("found a defect in itself", "Report it with the log; start the node again meanwhile."),
     "node_halted": ("takes part no more", "See why in its status; ask another node meanwhile."),
     "node_stopped": ("was stopped", "Ask another node, or this one when it runs again."),
-    "log_damaged": ("is damaged", "Restore this replica from a backup, or let a new one take its place."),
+    "wal_damaged": (
+        "does not hold the records that were written",
+        "Do not go on from this log: the replica would forget what it promised. Give its seat to a new one.",
+    ),
+    "wal_foreign": ("is no segment of this write-ahead log", "Put the log's own file back in its place."),
+    "wal_format_unknown": ("has a format that this version cannot read", "Use the version that wrote it."),
     "snapshot_missing": ("has no snapshot that is new enough", "Take a snapshot first."),
     "records_foreign": (
         "were made from another chain or by another version",
