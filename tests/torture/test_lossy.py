@@ -227,9 +227,9 @@ def test_whatever_a_node_acknowledged_is_there_after_each_power_failure(tmp_path
         try:
             with Client([api], patience_s=60) as client:
                 account = client.account(cashier.address)
-            assert acknowledged <= account["balance"] <= asked, (node / "node.log").read_text(encoding="utf-8")
-            acknowledged = asked = account["balance"]
-            cashier.nonce = account["nonce"]
+            assert acknowledged <= account.balance <= asked, (node / "node.log").read_text(encoding="utf-8")
+            acknowledged = asked = account.balance
+            cashier.nonce = account.nonce
             with Client([api], patience_s=0.1) as client, suppress(Refused):
                 while True:
                     asked += 1

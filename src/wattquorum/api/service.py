@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any
 
-import uvicorn
-
-from wattquorum.api.app import application
+from wattquorum.api.interface import Interface, tls_of
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
+from wattquorum.node.control import HANDLERS, Control
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.renewal import LOOK_S, Renewal
 from wattquorum.node.transport import Place
@@ -26,62 +25,46 @@ Say = Callable[..., None]
 
 async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> None:
     """Runs a node until the process is asked to end. `say` is told events by name, with their circumstances."""
+    tls = tls_of(config.folder, api)
     node = Node(config, verify)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_, ended.set)
     host, port = await node.start()
+    control = Control(node, HANDLERS)
+    await control.start()
     if node.wal.torn is not None:
         say("torn_tail_cut", file=node.wal.torn.segment, byte=node.wal.torn.offset, reason=node.wal.torn.reason)
-    server = _Server(
-        uvicorn.Config(
-            application(node),
-            host=api[0],
-            port=api[1],
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=2,
+    interface = Interface(node, api, tls)
+    watching: list[asyncio.Task[Any]] = [
+        loop.create_task(_tell_halt(node, say)),
+        loop.create_task(_keep_renewed(node, say)),
+    ]
+    try:
+        await interface.start()
+        say(
+            "started",
+            replica=node.address.hex(),
+            listen=f"{host}:{port}",
+            api=f"{api[0]}:{api[1]}",
+            tls=tls is not None,
+            chain=node.chain_id.hex(),
         )
-    )
-    serving = loop.create_task(_serve(server))
-    say(
-        "started",
-        replica=node.address.hex(),
-        listen=f"{host}:{port}",
-        api=f"{api[0]}:{api[1]}",
-        chain=node.chain_id.hex(),
-    )
-    watching = [loop.create_task(ended.wait()), serving]
-    others = [loop.create_task(_tell_halt(node, say)), loop.create_task(_keep_renewed(node, say))]
-    try:
-        await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done() and not ended.is_set():
-            raise Refused("address_in_use", "api", f"{api[0]}:{api[1]}")
+        until = [loop.create_task(ended.wait()), loop.create_task(interface.ended())]
+        watching += until
+        await asyncio.wait(until, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.is_set():
+            raise Refused("node_failed", "api", "it listens no more")
     finally:
-        for task in others:
+        for task in watching:
             task.cancel()
-        server.should_exit = True
+        interface.refuse()
+        await control.stop()
         await node.stop()
-        await asyncio.gather(serving, *others, return_exceptions=True)
+        await asyncio.gather(*watching, return_exceptions=True)
+        await interface.stop()
         say("stopped", replica=node.address.hex(), height=node.ledger.height)
-
-
-class _Server(uvicorn.Server):
-    """Serves, and leaves signals to the service: the node ends first."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Nothing."""
-        yield
-
-
-async def _serve(server: uvicorn.Server) -> None:
-    try:
-        await server.serve()
-    except SystemExit:  # how uvicorn says that it cannot listen, having told why
-        return
 
 
 async def _tell_halt(node: Node, say: Say) -> None:

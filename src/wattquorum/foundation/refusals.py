@@ -187,6 +187,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "grid_value_absurd": ("cannot be right", "Check the value and its unit."),
     # consensus and replicas
     "already_pending": ("is pending already", "Nothing is left to do; wait for its receipt."),
+    "clock_declared": ("comes without the time that it is meant for", "Send it in a step, with the demo's time."),
     "configuration_invalid": ("is not a configuration that can decide", "Name distinct voters with power above zero."),
     "diverged": ("differs from what the others have", "Stop this replica and restore it from another copy."),
     "input_unexpected": ("is nothing that the engine asked for", "Answer only what the engine handed out."),
@@ -251,6 +252,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "proof_wrong": ("does not prove what it says", "Ask for the proof again from a replica of the chain."),
     "transaction_ambiguous": ("is how several hashes begin", "Give more digits of the hash."),
     "transaction_unknown": ("is not on this chain", "Check the hash."),
+    "block_unknown": ("is not on this chain", "Name a height up to the one that the chain is at."),
+    "record_unknown": ("is not in the state", "Check the table and the key."),
     "snapshot_wrong": ("does not match the block it was taken at", "Use another snapshot or replay from genesis."),
     "demo_only": ("is for demo chains alone", "Create random keys for a live chain."),
 }

@@ -4,6 +4,7 @@
     ledger.key ...  its keys, its TLS identity, whom it knows; see `node_folder`
     wal/            what its engine must not forget; see `wal`
     chain/          the chain; see `chain_folder`
+    control.sock    where its operator asks it, while it runs; see `control`
 
 A client hands in a signed transaction at any node and is told the receipt when its block is decided, or why there will
 be none. The same transaction may be handed in again: it has one nonce, and what became of it is told again.
@@ -16,24 +17,27 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
+from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Receipt, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
-from wattquorum.ledger.transactions import transaction_hash
+from wattquorum.ledger.transactions import Received, transaction_hash
 from wattquorum.node.archive import Archive
 from wattquorum.node.chain_files import GENESIS
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.community import Contexts
+from wattquorum.node.history import History
 from wattquorum.node.runtime import Runtime
 from wattquorum.node.steady_clock import SteadyClock
 from wattquorum.node.transport import Place, Transport
-from wattquorum.node.wal import Wal
+from wattquorum.node.wal import SEGMENT_BYTES, Wal
 from wattquorum.replica.pool import Limits
 from wattquorum.replica.replica import Replica, Work, founding_configuration
 
@@ -43,6 +47,8 @@ RECEIPTS_KEPT: Final = 200_000  # of the last transactions, for who asks again
 BEHIND: Final = ("nonce_wrong", "sender_unknown")  # refusals by a state that may be older than the sender's
 ASK_AGAIN_S: Final = 0.5
 TICK_MS: Final = 1_000
+HAND_OVER_S: Final = 5.0
+LEADING_S: Final = 0.05  # how often a step looks whether its node still leads
 
 
 class NodeConfig(NamedTuple):
@@ -57,6 +63,8 @@ class NodeConfig(NamedTuple):
     settings: Settings = Settings()
     limits: Limits = Limits()
     tick_ms: int = TICK_MS
+    declared: bool = False  # the time of blocks is declared, by who plays a demo, with each step
+    segment_bytes: int = SEGMENT_BYTES  # of the write-ahead log
     places: Mapping[bytes, Place] = {}  # of those, what the configuration itself says
 
 
@@ -82,13 +90,17 @@ class Node:
         try:
             if chain.genesis_bytes != config.genesis:
                 raise Refused("chain_wrong", "genesis", chain.chain_id, "This folder has another chain.")
-            self.wal = Wal(config.folder / "wal", chain.chain_id)
+            if config.declared and not chain.genesis.demo:
+                remedy = "A chain that is no demo takes the time of those who run it."
+                raise Refused("demo_only", "clock", "declared", remedy)
+            self.wal = Wal(config.folder / "wal", chain.chain_id, segment_bytes=config.segment_bytes)
         except BaseException:
             chain.close()
             raise
         self.archive = Archive(chain)
         self.chain_id = chain.chain_id
         self.chain = chain
+        self.history = History(chain)
         ledger = Ledger(config.genesis)
         self.address = address_of(self.chain_id, config.key.public)
         self.engine = Raft(
@@ -99,7 +111,15 @@ class Node:
             self.clock.read(),
             settings=config.settings,
         )
-        self.replica = Replica(self.engine, ledger, config.key, verify, config.limits, tick_ms=config.tick_ms)
+        self.replica = Replica(
+            self.engine,
+            ledger,
+            config.key,
+            verify,
+            config.limits,
+            tick_ms=0 if config.declared else config.tick_ms,
+            declared=config.declared,
+        )
         self.transport = Transport(
             self.address,
             self.chain_id,
@@ -115,28 +135,36 @@ class Node:
         self._read = 0
         self._submitted: dict[bytes, list[asyncio.Future[Decided]]] = {}
         self._receipts: OrderedDict[bytes, Decided] = OrderedDict()
+        self._receipts_from = max(1, chain.height - BLOCKS_REMEMBERED)  # the block from which on none is forgotten
         self._seen = 0  # the highest block whose receipts are remembered
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
         self._watchers: list[Callable[[Executed], None]] = []
+        self._stepping = asyncio.Lock()
+        self._stepped = 0  # the term in which the last step was made here, if all that was proposed here is decided
         self._remember_stored()
         self._halted: asyncio.Future[Refused] | None = None
 
     def _remember_stored(self) -> None:
         """Receipts of the last blocks, which clients may ask for again though this node was restarted."""
-        for _, data in self.chain.read(max(1, self.chain.height - BLOCKS_REMEMBERED)):
+        for _, data in self.chain.read(self._receipts_from):
             self._remember(decode_block(data))
 
     def _remember(self, block: Block) -> None:
         """Keeps a block's receipts, and tells those who wait for them."""
         self._seen = max(self._seen, block.header.height)
         for receipt in block.receipts:
-            decided = self._receipts[receipt.transaction] = Decided(block.header.height, receipt)
+            decided = Decided(block.header.height, receipt)
+            before = self._receipts.get(receipt.transaction)
+            if before is not None and before.receipt.outcome <= receipt.outcome:
+                decided = before  # what was done stays done, though the same transaction is in a later block again
+            self._receipts[receipt.transaction] = decided
             for future in self._submitted.pop(receipt.transaction, ()):
                 if not future.done():
                     future.set_result(decided)
         while len(self._receipts) > RECEIPTS_KEPT:
-            self._receipts.popitem(last=False)
+            _, forgotten = self._receipts.popitem(last=False)
+            self._receipts_from = max(self._receipts_from, forgotten.height + 1)
 
     @property
     def _lacks_blocks(self) -> bool:
@@ -161,7 +189,8 @@ class Node:
     async def stop(self, *, hand_over: bool = True) -> None:
         """Hands leadership to another, if it leads and one can take it; then ends. Nothing that was told is lost."""
         if hand_over and self.engine.leader == self.address and self.halted is None:
-            await self._hand_over()
+            with suppress(Refused):
+                await self.hand_over(seconds=1.0)
         await self.runtime.stop()
         await self.transport.close()
         stopped = Refused("node_stopped", "node", self.address)
@@ -176,21 +205,33 @@ class Node:
         finally:
             self.wal.close()
 
-    async def _hand_over(self) -> None:
-        voters = sorted(self.engine.configuration.new, key=lambda voter: (-voter.power, voter.replica))
+    async def hand_over(self, to: bytes | None = None, seconds: float = HAND_OVER_S) -> bytes:
+        """Hands leadership to a voter, or to the heaviest that is connected, and returns who leads then.
+
+        Refused("not_ordering") where this node does not lead, Refused("input_unexpected") where it cannot now, and
+        Refused("undecided") where nobody took it in time: this node goes on leading then.
+        """
+        self._check_taking_part()
+        if self.engine.leader != self.address:
+            leader = self.engine.leader.hex()
+            raise Refused("not_ordering", "node", self.address, f"Ask the one that leads: {leader or 'none is known'}.")
         connected = self._connected()
-        for voter in voters:
-            if voter.power and voter.replica in connected:
-                try:
-                    self.engine.transfer(voter.replica, self.clock.read())
-                except Refused:
-                    return
-                self.runtime.wake()
-                for _ in range(100):
-                    if self.engine.leader not in (self.address, b""):
-                        return
-                    await asyncio.sleep(0.01)
-                return
+        voters = sorted(self.engine.configuration.new, key=lambda voter: (-voter.power, voter.replica))
+        able = [voter.replica for voter in voters if voter.power and voter.replica in connected]
+        chosen = to if to is not None else next(iter(able), None)
+        if chosen is None or (chosen in {voter.replica for voter in voters} - {self.address} and chosen not in able):
+            remedy = "Wait until a voter with power is connected to this node."
+            raise Refused("input_unexpected", "to", chosen if chosen is not None else "nobody", remedy)
+        self.engine.transfer(chosen, self.clock.read())
+        self.runtime.wake()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and self.halted is None:
+            if self.engine.leader not in (self.address, b""):
+                return self.engine.leader
+            await asyncio.sleep(0.01)
+        raise Refused(
+            "undecided", "to", chosen, f"It did not take over within {seconds:g} s; see the status, ask again."
+        )
 
     def _connected(self) -> list[bytes]:
         return [peer.address for peer in self.transport.peers() if peer.connected_ms is not None]
@@ -219,11 +260,17 @@ class Node:
             # This node may be behind: behind an earlier transaction of the sender's, or behind this very one.
             await self.read()
             decided = await self._hand_in(transaction, data, attachment)
-            if isinstance(decided, Refused) and decided.code in BEHIND and self._lacks_blocks:
-                raise Refused("undecided", "transaction", transaction)  # it may be in a block that is being fetched
+            if isinstance(decided, Refused) and decided.code in BEHIND and self._nonce_is_used(data):
+                # It may have been decided long ago, or in a block that is being fetched, which `look_up` refuses.
+                decided = await self.look_up(transaction) or decided
         if isinstance(decided, Refused):
             raise decided
         return decided
+
+    def _nonce_is_used(self, data: bytes) -> bool:
+        body = Received(data).body
+        account = self.ledger.account(body.sender)
+        return account is not None and body.nonce < account.nonce
 
     async def _hand_in(self, transaction: bytes, data: bytes, attachment: bytes | None) -> Decided | Refused:
         """What became of it, or why it does not even wait."""
@@ -239,6 +286,57 @@ class Node:
         future: asyncio.Future[Decided] = asyncio.get_running_loop().create_future()
         self._submitted.setdefault(transaction, []).append(future)
         return await future
+
+    async def step(self, transactions: Sequence[tuple[bytes, bytes | None]], time_ms: Millis) -> bytes:
+        """A step of a demo whose time is declared: its block, with these transactions alone, once that is decided.
+
+        What was decided before is executed first, so that a step can be handed in again, here or elsewhere, and is
+        made once: the last block's is told again. Raises Refused("not_ordering") where another node leads,
+        Refused("undecided") when leadership was lost meanwhile, and what `Replica.step` refuses.
+        """
+        if not self.config.declared:
+            remedy = 'Only nodes of a demo whose node.toml says clock = "declared" take steps.'
+            raise Refused("demo_only", "step", time_ms, remedy)
+        async with self._stepping:
+            self._check_taking_part()
+            if self.engine.leader != self.address:
+                raise Refused("not_ordering", "replica", self.address)
+            # Nobody else can have decided anything in a term in which this node made the last step and still leads.
+            ledger = self.ledger if self._stepped == self.engine.term else await self.read()
+            if ledger.tip is not None and ledger.tip.time_ms == time_ms:
+                return self._made_before(ledger.tip.height, tuple(data for data, _ in transactions))
+            decided: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+            def told(executed: Executed) -> None:
+                if executed.block.header.time_ms == time_ms and not decided.done():
+                    decided.set_result(executed.data)
+
+            unwatch, leading = self.watch(told), (self.engine.term, self.address)
+            try:
+                self.replica.step(transactions, time_ms, self.clock.read())
+                self._stepped = 0
+                self.runtime.wake()
+                while not decided.done():
+                    await asyncio.wait([decided], timeout=LEADING_S)
+                    self._check_taking_part()
+                    if not decided.done() and (self.engine.term, self.engine.leader) != leading:
+                        raise Refused("undecided", "step", time_ms)
+                self._stepped = self.ledger.tip.round.term if self.ledger.tip else 0
+                return decided.result()
+            finally:
+                unwatch()
+
+    def _made_before(self, height: int, transactions: tuple[bytes, ...]) -> bytes:
+        """The last block, if it is of these transactions."""
+        self.archive.flush()
+        data = next((data for _, data in self.chain.read(height)), None)
+        if data is None:  # it is being fetched
+            raise Refused("undecided", "step", height)
+        block = decode_block(data)
+        if block.transactions != transactions:
+            remedy = "The last block has this time and other transactions."
+            raise Refused("out_of_range", "time_ms", block.header.time_ms, remedy)
+        return data
 
     async def read(self) -> Ledger:
         """The ledger, once it shows everything that was decided before now (read index)."""
@@ -258,6 +356,22 @@ class Node:
     def receipt(self, transaction: bytes) -> Decided | None:
         """What became of a transaction, if it is one of the last."""
         return self._receipts.get(transaction)
+
+    async def look_up(self, transaction: bytes) -> Decided | None:
+        """What became of a transaction, however long ago; None where the chain, as far as this node has it, has none.
+
+        Raises Refused("undecided") where blocks are missing in which it may be, and what a search is refused for.
+        """
+        known = self._receipts.get(transaction)
+        if known is None and self._receipts_from > 1:
+            found = await self.history.search(transaction, self._receipts_from)
+            if found is not None:
+                return Decided(found.block.header.height, found.block.receipts[found.place])
+            known = self._receipts.get(transaction)
+        if known is None and self._lacks_blocks:
+            remedy = "Blocks are being fetched in which it may be: ask again later, or ask another node."
+            raise Refused("undecided", "transaction", transaction, remedy)
+        return known
 
     def watch(self, watcher: Callable[[Executed], None]) -> Callable[[], None]:
         """Tells a watcher of every block from now on, in order; call what is returned to end that."""
@@ -292,6 +406,7 @@ class Node:
     def _on_work(self, work: Work) -> None:
         for executed in work.finished:
             self.archive.add(executed)
+            self.history.keep(executed)
             self._remember(executed.block)
             for watcher in list(self._watchers):
                 watcher(executed)

@@ -11,7 +11,7 @@ driven here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -26,8 +26,9 @@ from wattquorum.ledger.blocks import order
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.readings import encode_rows
 from wattquorum.ledger.rounds import evidence_of
+from wattquorum.ledger.transactions import transaction_hash
 from wattquorum.replica.forwarding import Forwarding
-from wattquorum.replica.pool import Dropped, Limits, Pool
+from wattquorum.replica.pool import Dropped, Limits, Pending, Pool
 
 SWEEP_MS: Final = 1_000  # how often what no block can hold any more is looked for
 
@@ -89,10 +90,12 @@ class Replica:
 
     __slots__ = (
         "_ahead",
+        "_declared",
         "_engine",
         "_forwarding",
         "_key",
         "_last_ms",
+        "_limits",
         "_me",
         "_ordering",
         "_pool",
@@ -112,17 +115,21 @@ class Replica:
         limits: Limits | None = None,
         *,
         tick_ms: int = 0,
+        declared: bool = False,
     ) -> None:
         """`engine` and `ledger` are at the same index; `verify` checks many signatures at once.
 
         While this replica orders and nothing else does it for `tick_ms`, it proposes an empty block, so that time goes
-        on and gates close (L-26); 0: it never does of its own accord.
+        on and gates close (L-26); 0: it never does of its own accord. `declared`: time is what whoever plays a demo
+        says that it is, so this replica orders whole steps alone and takes no transaction without its time.
         """
         self.ledger = ledger
         self._engine = engine
         self._key = key
         self._me = address_of(ledger.chain_id, key.public)
-        self._pool = Pool(ledger, verify, limits or Limits())
+        self._limits = limits or Limits()
+        self._pool = Pool(ledger, verify, self._limits)
+        self._declared = declared
         self._last_ms = ledger.tip.time_ms if ledger.tip else ledger.genesis.created_ms
         self._ahead: deque[tuple[Durable, Executed]] = deque()
         self._ordering = (engine.term, engine.leader)  # when it was drained last
@@ -141,6 +148,8 @@ class Replica:
 
     def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Refused | None:
         """Takes a signed transaction and the rows beside it, if it commits to any; None, or why not."""
+        if self._declared:
+            return Refused("clock_declared", "transaction", transaction_hash(data))
         try:
             transaction = self._pool.accept(data, attachment, now)
         except Refused as refused:
@@ -172,7 +181,30 @@ class Replica:
         if not self._engine.takes:
             raise Refused("not_ordering", "replica", self._me)
         taken = self._pool.take(time_ms or now)
-        self._last_ms = max(self._last_ms + 1, time_ms or now)
+        return self._order(taken, Millis(max(self._last_ms + 1, time_ms or now)), now)
+
+    def step(self, transactions: Sequence[tuple[bytes, bytes | None]], time_ms: Millis, now: Millis) -> None:
+        """Proposes exactly these transactions, with the rows beside them, as one block of the time that is declared.
+
+        All or none: Refused with what is wrong with the first that cannot be admitted; Refused("out_of_range") for
+        a time that does not lie above the last block's, or for more than fits into a block; Refused("not_ordering")
+        where the engine would not take it. What this replica proposed before has to be decided.
+        """
+        before = self.ledger.tip.time_ms if self.ledger.tip else self.ledger.genesis.created_ms
+        if time_ms <= before:
+            raise Refused("out_of_range", "time_ms", time_ms, f"A block's time lies above {before}.")
+        if not self._engine.takes:
+            raise Refused("not_ordering", "replica", self._me)
+        pool = Pool(self.ledger, self._pool.verify, self._limits)
+        for data, rows in transactions:
+            pool.accept(data, rows, time_ms)
+        taken = pool.take(time_ms)
+        if len(taken) < len(transactions):
+            raise Refused("out_of_range", "step", len(transactions), f"{len(taken)} of them fit into a block.")
+        self._order(taken, time_ms, now)
+
+    def _order(self, taken: Sequence[Pending], time_ms: Millis, now: Millis) -> bytes:
+        self._last_ms = time_ms
         entry = order(
             self._key,
             self.ledger.chain_id,
