@@ -1,6 +1,6 @@
 """Tortures a community of real nodes and judges what its clients saw.
 
-    python -m torture.run [--seconds 60 | --kills 500] [--seed N] [--namespaces] [--drops] [--clock-jumps] [...]
+    python -m torture.run [--seconds 60 | --kills 500] [--seed N] [--namespaces] [--drops] [...]
 
 Processes are killed (SIGKILL), stopped for a while (SIGSTOP), cut off from each other, held up and slowed down, their
 disks fill, their seats go to new replicas, and voting powers change with every epoch. The seed decides what goes wrong
@@ -176,7 +176,7 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     else:
         network = Relays(community.listens)
     kinds = dict(KINDS)
-    for wanted, more in ((asked.full, FULL), (asked.clock_jumps, CLOCKS), (asked.seats, SEATS)):
+    for wanted, more in ((asked.full, FULL), (asked.clocks, CLOCKS), (asked.seats, SEATS)):
         kinds |= more if wanted else {}
     kinds = {kind: weight for kind, weight in kinds.items() if not asked.only or kind in asked.only}
     if not kinds:
@@ -185,7 +185,7 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     history.note("run", **{name: str(value) for name, value in vars(asked).items()})
     disks = Disks([community.node(slot) for slot in range(slots)], range(0, slots, 2) if mounted else ())
     dropping = Dropping(community, asked.seed) if asked.drops else None
-    processes = Processes(community, network, disks, dropping, history, clocks=asked.clock_jumps, warm=asked.warm)
+    processes = Processes(community, network, disks, dropping, history, clocks=asked.clocks, warm=asked.warm)
     clients = Clients(community, processes, history, asked.seed)
     trouble = Trouble(community, processes, network, disks, clients, history)
     sight = Watch(community, processes, clients, trouble)
@@ -307,8 +307,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides what goes wrong when")
     parser.add_argument("--folder", type=Path, help="kept afterwards; otherwise one that is kept if the run is broken")
     parser.add_argument("--namespaces", action="store_true", help="a network namespace for each node (root)")
-    parser.add_argument("--drops", action="store_true", help="kills lose what was not synced; no disk fills then")
-    parser.add_argument("--clock-jumps", action="store_true", help="wall clocks jump by hours and years")
+    parser.add_argument(
+        "--drops", action="store_true", help="kills lose what was not synced; no full disks or clocks then"
+    )
+    parser.add_argument("--no-clocks", dest="clocks", action="store_false", help="no wall clock jumps")
     parser.add_argument("--no-full", dest="full", action="store_false", help="no disk fills")
     parser.add_argument("--no-seats", dest="seats", action="store_false", help="no replica loses its seat")
     parser.add_argument("--only", nargs="+", metavar="KIND", help="of faults")
@@ -317,9 +319,8 @@ def parse() -> argparse.Namespace:
     if asked.warm and asked.namespaces:
         parser.error("--warm cannot be had with --namespaces, in which nodes have to be started")
     if asked.drops:
-        if asked.clock_jumps:
-            parser.error("--drops and --clock-jumps each start nodes in their own way: choose one")
         asked.full = False  # what was not synced is kept beside a node's files, where it needs room itself
+        asked.clocks = False  # each starts nodes in its own way
     return asked
 
 
