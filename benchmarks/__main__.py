@@ -1,4 +1,6 @@
-"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus; ratios, not times.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, transport.
+
+Ratios, not times.
 
 python -m benchmarks [--only NAME ...] [--json FILE]
 """
@@ -15,12 +17,23 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from benchmarks import auditing, batches, closing, consensus, grid, memory, registry, standing, throughput
+from benchmarks import auditing, batches, closing, consensus, grid, memory, registry, standing, throughput, transport
 from benchmarks.chains import Recorded, recorded, shipped_week
 from benchmarks.measuring import Section
 from benchmarks.town import Town
 
-NAMES: Final = ("throughput", "settlement", "audit", "closing", "memory", "standing", "registry", "grid", "consensus")
+NAMES: Final = (
+    "throughput",
+    "settlement",
+    "audit",
+    "closing",
+    "memory",
+    "standing",
+    "registry",
+    "grid",
+    "consensus",
+    "transport",
+)
 AUDITED_TOWN: Final = (1_000, 2_000, 5)  # members, contracts, feeders
 
 
@@ -60,6 +73,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[Section]:
         yield grid.measured()
     if "consensus" in names:
         yield consensus.measured()
+    if "transport" in names:
+        yield transport.measured()
 
 
 @cache

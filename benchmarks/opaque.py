@@ -34,7 +34,6 @@ from wattquorum.foundation.identities import address_of
 from wattquorum.foundation.quantities import Millis
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.parameters import Voting
-from wattquorum.node.community import contexts
 from wattquorum.node.config import CONFIG, load
 from wattquorum.node.founding import found
 from wattquorum.node.runtime import Runtime
@@ -162,10 +161,10 @@ async def node(config_path: Path) -> None:
     engine = Raft(me, founding_configuration(ledger), wal.records(), seed, clock.read(), settings=settings)
     opaque = Opaque(engine)
 
-    def on_frames(sender: bytes, frames: list[bytes]) -> None:
-        runtime.receive(sender, frames)
+    def on_messages(sender: bytes, messages: Sequence[bytes]) -> None:
+        runtime.receive(sender, messages)
 
-    transport = Transport(me, ledger.chain_id, contexts(config.tls), config.listen, config.peers, on_frames, seed=1)
+    transport = Transport(me, ledger.chain_id, config.contexts, config.listen, config.peers, on_messages)
     runtime = Runtime(opaque, wal, clock, transport.send, lambda _: None, lambda refused: print(refused, flush=True))
     await transport.start()
     runtime.start()

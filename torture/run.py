@@ -51,8 +51,9 @@ from wattquorum.ledger.transactions import (
 )
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
-from wattquorum.node.config import CONFIG, LEDGER_KEY, composed, parsed, read_key
+from wattquorum.node.config import CONFIG, composed, parsed
 from wattquorum.node.founding import COMMUNITY, OPERATOR_KEY, Founded, found
+from wattquorum.node.node_folder import LEDGER_KEY, read_key
 from wattquorum.node.transport import Place
 
 HOST: Final = "127.0.0.1"

@@ -148,7 +148,7 @@ def test_status_metrics_and_health(village: Village) -> None:
         async with village.running() as nodes:
             leader = await village.leader()
             async with asking(nodes[leader]) as client:
-                await until(lambda: all(peer.round_trip_s is not None for peer in nodes[leader].transport.peers()))
+                await until(lambda: all(peer.round_trips_ms for peer in nodes[leader].transport.peers()))
                 status = (await client.get("/v1/status")).json()
                 assert (status["role"], status["leader"]) == ("leader", status["replica"])
                 assert [peer["connected"] for peer in status["peers"]] == [True, True]

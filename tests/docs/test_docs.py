@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from dataclasses import fields
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -21,12 +22,14 @@ from wattquorum.ledger.accounts import Role, Status
 from wattquorum.ledger.genesis import Founder, Genesis
 from wattquorum.ledger.inclusion import InclusionProof
 from wattquorum.ledger.parameters import RANGES
+from wattquorum.node import community_folder, frames, invitations, node_folder, transport
 from wattquorum.records.bills import words_of
 from wattquorum.replica.pool import Limits
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "wattquorum"
 LIMITS, FORMATS, RULES, README = "docs/limits.md", "docs/formats.md", "docs/rules.md", "README.md"
+COMMUNITIES = "docs/communities.md"
 IN_DOCS = sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *IN_DOCS]
 
@@ -211,6 +214,42 @@ def test_the_formats_name_every_refusal_of_a_transaction_with_its_field() -> Non
                 if len(given) == 2 and tuple(given) not in listed | prose:
                     missing.append(f"{module}.py:{node.lineno}: {given[0]} on {given[1]}")
     assert missing == []
+
+
+def test_the_formats_list_every_frame_between_nodes() -> None:
+    (rows,) = tables(section(FORMATS, "Frames between nodes"))
+    said = [(kind.__struct_config__.tag, kind.__name__, list(kind.__struct_fields__)) for kind in frames.Said.__args__]
+    assert [(number(row["number"]), row["frame"].strip("`"), names_in(row["fields"])) for row in rows] == said
+    assert f"version {frames.VERSION}" in rows[0]["meaning"]
+    assert f"{frames.MESSAGES_MAX:,} at most" in rows[2]["fields"]
+
+
+def test_the_formats_list_the_files_by_which_a_node_joins() -> None:
+    (rows,) = tables(section(FORMATS, "Invitations, requests, admissions"))
+    kinds = (invitations.Invitation, invitations.Request, invitations.Admission)
+    listed = [(row["file"].strip("`"), names_in(row["fields"])) for row in rows]
+    assert listed == [(kind.__name__, list(kind.__struct_fields__)) for kind in kinds]
+
+
+# Communities
+
+
+def test_the_communities_page_lists_every_file_of_both_folders() -> None:
+    shared, own = tables(section(COMMUNITIES, "Files"))
+    names = [community_folder.KEY, community_folder.AUTHORITY, community_folder.REGISTER, community_folder.REVOKED]
+    assert [row["file"].strip("`") for row in shared] == [*names, community_folder.GENESIS]
+    folder = node_folder
+    names = [folder.LEDGER_KEY, folder.PENDING_KEY, folder.REQUEST, folder.TLS, folder.AUTHORITY, folder.REVOKED]
+    assert [row["file"].strip("`") for row in own] == [*names, folder.GENESIS, folder.PEERS]
+    assert tuple(row["file"].strip("`") for row in own if row["secret"] == "yes") == folder.SECRETS
+
+
+def test_the_communities_page_states_every_bound_and_every_reason_of_the_transport() -> None:
+    (bounds,) = tables(section(COMMUNITIES, "Bounds"))
+    stated = [(row["bound"].strip("`"), row["default"]) for row in bounds]
+    assert stated == [(each.name, f"{each.default:,}") for each in fields(transport.Bounds)]
+    (reasons,) = tables(section(COMMUNITIES, "Who is turned away"))
+    assert tuple(row["reason"].strip("`") for row in reasons) == transport.REASONS
 
 
 # Rules, commands, links

@@ -9,14 +9,13 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 
+from tests.node.communities import Community
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import SigningKey, address_of, verify_each
 from wattquorum.ledger.genesis import chain_id_of
 from wattquorum.ledger.transactions import Body, Deposit, Payload, sign
-from wattquorum.node.community import Authority, Identity, TlsFiles, new_key, now_utc
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.transport import Place
 from wattquorum.simulation.founding import Founding
@@ -70,22 +69,7 @@ class Village:
         self.nonces: dict[bytes, int] = {}
         self.settings = QUICK
         self.tick_ms = 500
-        self._authority = Authority.create("village", now_utc())
-        self._revoked: dict[int, datetime] = {}
-
-    def tls(self, number: int) -> TlsFiles:
-        folder = self.folder / f"node-{number}" / "tls"
-        names = ("authority.pem", "certificate.pem", "key.pem", "revoked.pem")
-        files = TlsFiles(*(folder / name for name in names))
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            key, request = new_key()
-            identity = Identity(self.chain_id, self.addresses[number])
-            files.authority.write_bytes(self._authority.pem)
-            files.certificate.write_bytes(self._authority.certify(request, identity, now_utc()))
-            files.key.write_bytes(key)
-            files.revoked.write_bytes(self._authority.revoked(self._revoked, now_utc()))
-        return files
+        self._community = Community(folder / "community")
 
     def config(self, number: int) -> NodeConfig:
         return NodeConfig(
@@ -94,7 +78,7 @@ class Village:
             self.genesis,
             self.places[self.addresses[number]],
             self.places,
-            self.tls(number),
+            self._community.contexts(self.addresses[number], self.chain_id),
             self.settings,
             tick_ms=self.tick_ms,
         )

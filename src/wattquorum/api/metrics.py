@@ -27,16 +27,20 @@ def _samples(node: Node) -> Iterator[Sample]:
     yield "sync_seconds_total", "counter", "Time that these took", {}, runtime.sync_ns / 1e9
     yield "uptime_seconds", "gauge", "Since the start of the process", {}, time.monotonic() - node.started_s
     yield "clock_apart_seconds", "gauge", "By how much the wall clock is ahead", {}, node.clock.apart_ms / 1e3
-    yield "received_frames_total", "counter", "Frames from peers", {}, transport.received_frames
-    yield "received_bytes_total", "counter", "Bytes in them", {}, transport.received_bytes
-    for reason, count in sorted(transport.turned_away.items()):
-        yield "turned_away_total", "counter", "Connections that were refused", {"reason": reason}, count
+    counters = transport.counters
+    yield "received_messages_total", "counter", "Messages from peers", {}, counters.received_messages
+    yield "received_bytes_total", "counter", "Bytes in them", {}, counters.received_bytes
+    for reason, count in sorted(counters.turned_away.items()):
+        yield "turned_away_total", "counter", "Connections of others that ended, by reason", {"reason": reason}, count
+    for reason, count in sorted(counters.broken.items()):
+        yield "broken_total", "counter", "Own connections that ended or failed, by reason", {"reason": reason}, count
     for peer in transport.peers():
         labels = {"peer": peer.address.hex()}
-        yield "peer_connected", "gauge", "1 while connected", labels, peer.connected_since is not None
-        yield "peer_round_trip_seconds", "gauge", "Of the last probe", labels, peer.round_trip_s or 0.0
+        yield "peer_connected", "gauge", "1 while connected", labels, peer.connected_ms is not None
+        if peer.round_trips_ms:
+            yield "peer_round_trip_seconds", "gauge", "Of the last probe", labels, peer.round_trips_ms[-1] / 1e3
         yield "peer_backlog_bytes", "gauge", "Bytes that wait to be sent", labels, peer.backlog_bytes
-        yield "peer_dropped_frames_total", "counter", "Frames that were not sent", labels, peer.dropped_frames
+        yield "peer_dropped_messages_total", "counter", "Messages that were not sent", labels, peer.dropped_messages
         yield "peer_sent_bytes_total", "counter", "Bytes sent", labels, peer.sent_bytes
 
 

@@ -19,6 +19,7 @@ from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.control import HANDLERS, Control
 from wattquorum.node.node import Node, NodeConfig
+from wattquorum.node.renewal import LOOK_S, Renewal
 from wattquorum.node.transport import Place
 
 Say = Callable[..., None]
@@ -56,17 +57,18 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
         chain=node.chain_id.hex(),
     )
     watching = [loop.create_task(ended.wait()), serving]
-    halting = loop.create_task(_tell_halt(node, say))
+    others = [loop.create_task(_tell_halt(node, say)), loop.create_task(_keep_renewed(node, say))]
     try:
         await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
         if serving.done() and not ended.is_set():
             raise Refused("address_in_use", "api", f"{api[0]}:{api[1]}")
     finally:
-        halting.cancel()
+        for task in others:
+            task.cancel()
         server.should_exit = True
         await control.stop()
         await node.stop()
-        await asyncio.gather(serving, return_exceptions=True)
+        await asyncio.gather(serving, *others, return_exceptions=True)
         say("stopped", replica=node.address.hex(), height=node.ledger.height)
 
 
@@ -89,6 +91,17 @@ async def _serve(server: uvicorn.Server) -> None:
 async def _tell_halt(node: Node, say: Say) -> None:
     refused = await node.until_halted()
     say("halted", code=refused.code, field=refused.field, value=refused.value, remedy=refused.remedy)
+
+
+async def _keep_renewed(node: Node, say: Say) -> None:
+    renewal = Renewal(node.config.folder, node.config.places, node.transport)
+    while True:
+        await asyncio.sleep(LOOK_S)
+        try:
+            if renewal.renew():
+                say("renewed", peers=len(node.transport.peers()))
+        except Refused as refused:
+            say("not_renewed", code=refused.code, field=refused.field, value=refused.value, remedy=refused.remedy)
 
 
 def run(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> None:

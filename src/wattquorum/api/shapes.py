@@ -67,9 +67,10 @@ class PeerShape:
     replica: str
     place: str
     connected: bool
+    heard: bool
     round_trip_ms: float | None
     backlog_bytes: int
-    dropped_frames: int
+    dropped_messages: int
     fault: str
 
 
@@ -171,14 +172,15 @@ def status_shape(node: Node) -> StatusShape:
         [
             PeerShape(
                 peer.address.hex(),
-                f"{peer.place[0]}:{peer.place[1]}",
-                peer.connected_since is not None,
-                None if peer.round_trip_s is None else round(1_000 * peer.round_trip_s, 3),
+                f"{peer.host}:{peer.port}",
+                peer.connected_ms is not None,
+                peer.heard_ms is not None,
+                round(peer.round_trips_ms[-1], 3) if peer.round_trips_ms else None,
                 peer.backlog_bytes,
-                peer.dropped_frames,
-                peer.last_fault,
+                peer.dropped_messages,
+                peer.last_error,
             )
             for peer in node.transport.peers()
         ],
-        dict(sorted(node.transport.turned_away.items())),
+        dict(sorted(node.transport.counters.turned_away.items())),
     )

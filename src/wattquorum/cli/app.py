@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from wattquorum import __version__
-from wattquorum.cli import bills, certificates, chains, chaos, keys, nodes, standing, wal, weeks
+from wattquorum.cli import bills, certificates, chains, chaos, communities, keys, nodes, standing, wal, weeks
 from wattquorum.cli.files import is_of_database
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
@@ -58,6 +58,9 @@ app.add_typer(certificates.app, name="certificates")
 app.add_typer(standing.app, name="standing")
 app.command("report")(weeks.report)
 app.command("chaos")(chaos.chaos)
+app.add_typer(communities.app, name="community")
+app.command("invite")(communities.invite)
+app.command("join")(communities.join)
 app.command("keys")(keys.keys)
 app.command("up")(nodes.up)
 app.command("status")(nodes.status)

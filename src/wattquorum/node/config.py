@@ -1,17 +1,17 @@
-"""A node's configuration: `node.toml` and the files beside it.
+"""A node's configuration: `node.toml`, beside its keys and what it knows of its community (see `node_folder`).
 
-    listen = "10.0.0.1:7100"            # for other nodes
-    api = "127.0.0.1:8100"              # for clients
-    [peers]                             # all nodes of the community, by address
-    "1f3a...": "10.0.0.1:7100"
-    [raft]                              # times and bounds of the engine, all optional
-    election_ms = 1000
-
-Keys and certificates are in files of their own, which only their owner can read.
+listen = "0.0.0.0:7400"             # for other nodes
+api = "127.0.0.1:8400"              # for clients
+tick_ms = 1000                      # how often an idle chain has a block; 0: never
+[peers]                             # where this node reaches others, if elsewhere than peers.json says
+"1f3a...": "10.0.0.1:7400"
+[raft]                              # times and bounds of the engine, all optional
+election_ms = 1000
 """
 
 from __future__ import annotations
 
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -19,18 +19,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from wattquorum.consensus.raft.settings import Settings
-from wattquorum.foundation.identities import ADDRESS_BYTES, SigningKey
+from wattquorum.foundation.identities import ADDRESS_BYTES
 from wattquorum.foundation.refusals import Refused
-from wattquorum.node.community import TlsFiles
+from wattquorum.node import node_folder
 from wattquorum.node.disk import read_file
 from wattquorum.node.node import TICK_MS, NodeConfig
 from wattquorum.node.transport import Place
 
 CONFIG: Final = "node.toml"
-LEDGER_KEY: Final = "ledger.key"
-GENESIS: Final = "genesis.json"
-TLS: Final = "tls"
-AUTHORITY, CERTIFICATE, TLS_KEY, REVOKED = "authority.pem", "certificate.pem", "key.pem", "revoked.pem"
 PORT_MAX: Final = 65_535
 KEYS: Final = ("listen", "api", "peers", "raft", "tick_ms")
 
@@ -107,40 +103,32 @@ def _settings(found: object) -> Settings:
 
 def composed(listen: Place, api: Place, peers: Mapping[bytes, Place], raft: Mapping[str, int]) -> str:
     """The text of a node.toml."""
-    lines = [f'listen = "{written(listen)}"', f'api = "{written(api)}"', "", "[peers]"]
-    lines += [f'"{address.hex()}" = "{written(where)}"' for address, where in sorted(peers.items())]
-    lines += ["", "[raft]", *(f"{name} = {value}" for name, value in raft.items())]
+    lines = [f'listen = "{written(listen)}"', f'api = "{written(api)}"']
+    if peers:
+        lines += ["", "[peers]"]
+        lines += [f'"{address.hex()}" = "{written(where)}"' for address, where in sorted(peers.items())]
+    if raft:
+        lines += ["", "[raft]", *(f"{name} = {value}" for name, value in raft.items())]
     return "\n".join(lines) + "\n"
 
 
-def read_key(path: Path) -> SigningKey:
-    """A ledger key from its file; Refused("config_invalid")."""
-    try:
-        seed = bytes.fromhex(read_file(path, path.name).decode("ascii").strip())
-    except ValueError:
-        seed = b""
-    if len(seed) != 32:
-        raise Refused("config_invalid", path.name, "it holds no key", "Make one with `wattquorum keys`.")
-    return SigningKey(seed)
-
-
-def tls_files(folder: Path) -> TlsFiles:
-    """Where a node's folder has its certificates."""
-    return TlsFiles(*(folder / TLS / name for name in (AUTHORITY, CERTIFICATE, TLS_KEY, REVOKED)))
-
-
 def load(path: Path) -> tuple[NodeConfig, Place]:
-    """A node's configuration from its node.toml, and where its API listens."""
+    """A node's configuration from its node.toml, and where its API listens.
+
+    Refused("config_invalid"), or for what `node_folder.load` refuses.
+    """
     folder = path.parent
     found = parsed(read_file(path, path.name).decode("utf-8", "replace"))
+    files = node_folder.load(folder, time.time_ns() // 1_000_000)
     config = NodeConfig(
         folder,
-        read_key(folder / LEDGER_KEY),
-        read_file(folder / GENESIS, GENESIS),
+        files.key,
+        files.genesis,
         found.listen,
-        found.peers,
-        tls_files(folder),
+        {**files.peers, **found.peers},
+        files.contexts,
         found.settings,
         tick_ms=found.tick_ms,
+        places=found.peers,
     )
     return config, found.api

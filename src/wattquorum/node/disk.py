@@ -17,6 +17,8 @@ from typing import Final
 from wattquorum.foundation.refusals import Refused
 
 UNFINISHED: Final = ".new"
+OPEN: Final = 0o644
+SECRET: Final = 0o600
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -52,16 +54,19 @@ def sync_file(descriptor: int) -> None:
     getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
-def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, contents: Mapping[str, bytes], mode: int = OPEN) -> None:
     """Writes files by name into a folder, each whole or not at all, and returns when all of them are durable.
 
+    `mode` is who may read them (0o600: their owner alone), before the first byte is there.
     Raises Refused("disk_full" or "disk_failed"); files named before the one that failed may be there then.
     """
     for name, data in contents.items():
         unfinished = folder / (name + UNFINISHED)
         try:
-            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
             try:
+                if mode != OPEN:
+                    os.fchmod(descriptor, mode)  # one that an interrupted write left may have been open to others
                 write_all(descriptor, data)
             finally:
                 os.close(descriptor)

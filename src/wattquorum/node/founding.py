@@ -1,44 +1,36 @@
 """Founding: the folders of a whole community on one machine, to try it, to develop, to teach.
 
-    community/    the authority's key and certificate, the list of what it revoked, the genesis, the operator's key
+    community/    the community's folder, with its genesis and the operator's key; see `community_folder`
     node-0/ ...   one folder for each node; see `node`
 
-All keys are random. The operator holds every office that the genesis grants, so that one key can do what governors,
-registrars and cashiers do in a community that means it; such a one is founded by several.
+Every node is invited, asks and is admitted as it would be from another machine. All keys are random. The operator
+holds every office that the genesis grants, so that one key can do what governors, registrars and cashiers do in a
+community that means it; such a one is founded by several.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from wattquorum.foundation.identities import SigningKey, address_of
+from wattquorum.foundation.identities import KEY_BYTES, SigningKey
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import GRANTABLE
-from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, chain_id_of, encode_genesis
+from wattquorum.ledger.genesis import Founder
 from wattquorum.ledger.parameters import Voting
-from wattquorum.node.chain_files import GENESIS
-from wattquorum.node.community import Authority, Identity, new_key, now_utc
-from wattquorum.node.config import (
-    AUTHORITY,
-    CERTIFICATE,
-    CONFIG,
-    LEDGER_KEY,
-    REVOKED,
-    TLS,
-    TLS_KEY,
-    composed,
-)
-from wattquorum.node.disk import make_folder, sync_folder, write_all
-from wattquorum.node.steady_clock import SteadyClock
+from wattquorum.node import community_folder, node_folder
+from wattquorum.node.community_folder import Rules
+from wattquorum.node.config import CONFIG, composed, written
+from wattquorum.node.disk import SECRET, read_file, write_files
 from wattquorum.node.transport import Place
 
 COMMUNITY: Final = "community"
+OPERATOR: Final = "operator"
 OPERATOR_KEY: Final = "operator.key"
-AUTHORITY_KEY: Final = "authority.key"
-SEED_BYTES: Final = 32
+INVITED_DAYS: Final = 1
 
 
 class Founded(NamedTuple):
@@ -54,16 +46,9 @@ def node_name(number: int) -> str:
     return f"node-{number}"
 
 
-def write_secret(path: Path, data: bytes) -> None:
-    """Writes a file that only its owner can read, and that did not exist."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise Refused("file_exists", "file", path) from None
-    try:
-        write_all(descriptor, data)
-    finally:
-        os.close(descriptor)
+def of_every_office(name: str, key: str) -> Founder:
+    """A founder who holds every office; `key` is hexadecimal."""
+    return Founder(name, name, key, tuple(role.name or "" for role in GRANTABLE))
 
 
 def found(
@@ -80,46 +65,26 @@ def found(
     """Makes a community of so many nodes; Refused("folder_exists") where the folder is not empty."""
     if folder.exists() and any(folder.iterdir()):
         raise Refused("folder_exists", "folder", folder)
-    seeds = [os.urandom(SEED_BYTES) for _ in range(replicas)]
-    operator = os.urandom(SEED_BYTES)
-    offices = tuple(role.name or "" for role in GRANTABLE)
-    genesis = Genesis(
-        FORMAT,
-        name,
-        currency,
-        False,
-        int(SteadyClock().read()),
-        1,
-        (Founder("operator", "operator", SigningKey(operator).public.hex(), offices),),
-        tuple(SigningKey(seed).public.hex() for seed in seeds),
-        {"voting": int(voting), **(parameters or {})},
-    )
-    genesis_bytes = encode_genesis(genesis)
-    chain_id = chain_id_of(genesis_bytes)
-    authority, now = Authority.create(name, now_utc()), now_utc()
-    community = folder / COMMUNITY
-    make_folder(community)
-    write_secret(community / AUTHORITY_KEY, authority.key_pem)
-    write_secret(community / OPERATOR_KEY, operator.hex().encode() + b"\n")
-    revoked = authority.revoked({}, now)
-    for path, data in ((AUTHORITY, authority.pem), (REVOKED, revoked), (GENESIS, genesis_bytes)):
-        write_secret(community / path, data)
-    addresses = [address_of(chain_id, SigningKey(seed).public) for seed in seeds]
-    peers = {address: (host, first_port + number) for number, address in enumerate(addresses)}
-    nodes, apis = [], []
-    for number, (seed, address) in enumerate(zip(seeds, addresses, strict=True)):
-        node, api = folder / node_name(number), (host, first_port + replicas + number)
-        make_folder(node / TLS)
-        key, request = new_key()
-        write_secret(node / LEDGER_KEY, seed.hex().encode() + b"\n")
-        write_secret(node / TLS / TLS_KEY, key)
-        write_secret(node / TLS / CERTIFICATE, authority.certify(request, Identity(chain_id, address), now))
-        write_secret(node / TLS / AUTHORITY, authority.pem)
-        write_secret(node / TLS / REVOKED, revoked)
-        write_secret(node / GENESIS, genesis_bytes)
-        write_secret(node / CONFIG, composed(peers[address], api, peers, raft or {}).encode())
-        sync_folder(node / TLS)
-        sync_folder(node)
-        nodes.append(node)
-        apis.append(api)
-    return Founded(folder, tuple(nodes), tuple(apis))
+    now_ms = time.time_ns() // 1_000_000
+    home = folder / COMMUNITY
+    nodes = tuple(folder / node_name(number) for number in range(replicas))
+    places = [(host, first_port + number) for number in range(replicas)]
+    apis = tuple((host, first_port + replicas + number) for number in range(replicas))
+    fingerprint = community_folder.found(home, name, now_ms)
+    operator = os.urandom(KEY_BYTES)
+    write_files(home, {OPERATOR_KEY: operator.hex().encode() + b"\n"}, SECRET)
+    with community_folder.opened(home, now_ms) as community:
+        requests = []
+        for node, place in zip(nodes, places, strict=True):
+            invitation = community.invite(node.name, INVITED_DAYS, now_ms, os.urandom(KEY_BYTES))
+            node_folder.ask(node, invitation, written(place), now_ms, os.urandom, fingerprint)
+            requests.append(read_file(node / node_folder.REQUEST, node_folder.REQUEST))
+        founder = of_every_office(OPERATOR, SigningKey(operator).public.hex())
+        rules = Rules(currency, 1, {"voting": int(voting), **(parameters or {})})
+        community.begin(requests, [founder], rules, now_ms)
+        admissions = [community.admit(request, now_ms)[1] for request in requests]
+    peers = read_file(home / community_folder.PEERS, community_folder.PEERS)
+    for node, admission, place, api in zip(nodes, admissions, places, apis, strict=True):
+        node_folder.install(node, admission, now_ms, fingerprint)
+        write_files(node, {node_folder.PEERS: peers, CONFIG: composed(place, api, {}, raft or {}).encode()})
+    return Founded(folder, nodes, apis)

@@ -1,8 +1,7 @@
 """The node: one replica of a community's ledger as a process has it, with its disk, its peers and its clients.
 
-    node.toml       where it listens, and whom it knows
-    ledger.key      the secret seed of the key that it signs blocks with
-    tls/            by which others know it, and it them; see `community`
+    node.toml       where it listens, and times and bounds of its engine; see `config`
+    ledger.key ...  its keys, its TLS identity, whom it knows; see `node_folder`
     wal/            what its engine must not forget; see `wal`
     chain/          the chain; see `chain_folder`
     control.sock    where its operator asks it, while it runs; see `control`
@@ -17,7 +16,7 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -32,7 +31,7 @@ from wattquorum.ledger.transactions import transaction_hash
 from wattquorum.node.archive import Archive
 from wattquorum.node.chain_files import GENESIS
 from wattquorum.node.chain_folder import ChainFolder
-from wattquorum.node.community import TlsFiles, contexts
+from wattquorum.node.community import Contexts
 from wattquorum.node.runtime import Runtime
 from wattquorum.node.steady_clock import SteadyClock
 from wattquorum.node.transport import Place, Transport
@@ -40,7 +39,7 @@ from wattquorum.node.wal import Wal
 from wattquorum.replica.pool import Limits
 from wattquorum.replica.replica import Replica, Work, founding_configuration
 
-REPLICA, ASK_BLOCKS, BLOCKS = (bytes([kind]) for kind in range(3))  # what a frame between nodes begins with
+REPLICA, ASK_BLOCKS, BLOCKS = (bytes([kind]) for kind in range(3))  # what a message between nodes begins with
 BLOCKS_REMEMBERED: Final = 20_000  # at a start
 RECEIPTS_KEPT: Final = 200_000  # of the last transactions, for who asks again
 BEHIND: Final = ("nonce_wrong", "sender_unknown")  # refusals by a state that may be older than the sender's
@@ -57,10 +56,11 @@ class NodeConfig(NamedTuple):
     genesis: bytes
     listen: Place
     peers: Mapping[bytes, Place]  # by address, itself included or not
-    tls: TlsFiles
+    contexts: Contexts  # of its TLS identity
     settings: Settings = Settings()
     limits: Limits = Limits()
     tick_ms: int = TICK_MS
+    places: Mapping[bytes, Place] = {}  # of those, what the configuration itself says
 
 
 class Decided(NamedTuple):
@@ -106,11 +106,10 @@ class Node:
         self.transport = Transport(
             self.address,
             self.chain_id,
-            contexts(config.tls),
+            config.contexts,
             config.listen,
             config.peers,
-            self._on_frames,
-            seed=int.from_bytes(os.urandom(4), "big"),
+            self._on_messages,
         )
         self.runtime = Runtime(
             self.replica, self.wal, self.clock, self._send, self._on_work, self._on_halt, self.archive.flush
@@ -148,9 +147,9 @@ class Node:
     async def start(self) -> Place:
         """Listens, connects and takes part. Tells where it listens."""
         self._halted = asyncio.get_running_loop().create_future()
-        place = await self.transport.start()
+        await self.transport.start()
         self.runtime.start()
-        return place
+        return self.config.listen[0], self.transport.port
 
     async def stop(self, *, hand_over: bool = True) -> None:
         """Hands leadership to another, if it leads and one can take it; then ends. Nothing that was told is lost."""
@@ -181,7 +180,7 @@ class Node:
         if self.engine.leader != self.address:
             leader = self.engine.leader.hex()
             raise Refused("not_ordering", "node", self.address, f"Ask the one that leads: {leader or 'none is known'}.")
-        connected = {peer.address for peer in self.transport.peers() if peer.connected_since is not None}
+        connected = self._connected()
         voters = sorted(self.engine.configuration.new, key=lambda voter: (-voter.power, voter.replica))
         able = [voter.replica for voter in voters if voter.power and voter.replica in connected]
         chosen = to if to is not None else next(iter(able), None)
@@ -198,6 +197,9 @@ class Node:
         raise Refused(
             "undecided", "to", chosen, f"It did not take over within {seconds:g} s; see the status, ask again."
         )
+
+    def _connected(self) -> list[bytes]:
+        return [peer.address for peer in self.transport.peers() if peer.connected_ms is not None]
 
     @property
     def halted(self) -> Refused | None:
@@ -273,14 +275,14 @@ class Node:
     def _send(self, to: bytes, frame: bytes) -> None:
         self.transport.send(to, REPLICA + frame)
 
-    def _on_frames(self, sender: bytes, frames: list[bytes]) -> None:
-        for_replica = [frame[1:] for frame in frames if frame[:1] == REPLICA]
+    def _on_messages(self, sender: bytes, messages: Sequence[bytes]) -> None:
+        for_replica = [message[1:] for message in messages if message[:1] == REPLICA]
         if for_replica:
             self.runtime.receive(sender, for_replica)
-        for frame in frames:
-            if frame[:1] != REPLICA:
+        for message in messages:
+            if message[:1] != REPLICA:
                 try:
-                    self._on_blocks(sender, frame)
+                    self._on_blocks(sender, message)
                 except Refused:
                     continue  # nothing that a correct node sends, or nothing that fits: it is asked for again
 
@@ -318,7 +320,7 @@ class Node:
         now = time.monotonic()
         if missing is not None and now - self._asked_s > ASK_AGAIN_S:
             self._asked_s = now
-            connected = [peer.address for peer in self.transport.peers() if peer.connected_since is not None]
+            connected = self._connected()
             if connected:
                 self.transport.send(connected[missing.first % len(connected)], ASK_BLOCKS + self.archive.request())
 

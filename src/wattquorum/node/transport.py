@@ -1,511 +1,649 @@
-"""The transport: frames between replicas, over TLS connections that both sides have proven who they are on.
+"""The transport: messages between the replicas of one chain, over mutual TLS, lost rather than late.
 
-Each replica connects to every other for what it says, and listens for what they say; so each connection carries frames
-one way, and answers to probes the other. A frame is a length, a kind and bytes. What is sent in one turn of the loop
-is one write; what arrives in one read is handed on at once. Nothing waits: where a peer is away or slow, and too much
-for it has gathered, frames are dropped, which the protocols above expect of any network.
+A node keeps one connection to each peer for what it sends, and has one from each for what it receives. Messages that
+are sent in one turn of the event loop leave as one write. Nothing here waits for a peer: what a slow one does not take
+is kept up to a bound, and then the oldest is dropped; what is meant for one that is away is dropped at once. Consensus
+repeats what matters, and answers to what is stale would only mislead it. Everything that an outsider can make a node
+hold or do is bounded by `Bounds`, and whoever is turned away is counted by the reason.
 
-A connection begins with a hello that names format, chain and sender. Whoever is not what its certificate says, or says
-what is not understood, is turned away and counted.
+Both ends say hello first: the form they speak, their chain, their address; the address and the chain must be those of
+their TLS identities. Times of `peers` are wall-clock milliseconds, durations are seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
-import struct
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from typing import Final, NamedTuple, cast
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, NamedTuple
 
-from wattquorum.foundation.chance import Chance
-from wattquorum.foundation.identities import ADDRESS_BYTES, CHAIN_ID_BYTES
-from wattquorum.node.community import Identity, identity_of
+from wattquorum.foundation.codec import encode
+from wattquorum.foundation.refusals import Refused
+from wattquorum.node.channel import Channel, TurnedAway
+from wattquorum.node.community import Contexts, Identity, identity_of
+from wattquorum.node.frames import (
+    BATCH_HEAD_BYTES,
+    LENGTH_BYTES,
+    MESSAGE_HEAD_BYTES,
+    MESSAGES_MAX,
+    VERSION,
+    Batch,
+    Farewell,
+    Hello,
+    Ping,
+    Pong,
+    Said,
+)
 
-FORMAT: Final = 1
-HELLO, DATA, PING, PONG = range(4)
-_HEAD: Final = struct.Struct(">IB")  # length of what follows the head, and its kind
-_HELLO: Final = struct.Struct(f">B{CHAIN_ID_BYTES}s{ADDRESS_BYTES}s")
-_TIME: Final = struct.Struct(">Q")
-HEAD_BYTES: Final = _HEAD.size
-FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
-BACKLOG_BYTES_MAX: Final = 64 * 1024 * 1024  # for one peer
-CONNECTIONS_MAX: Final = 256  # that others opened
-HANDSHAKES_MAX: Final = 32  # at a time
-HANDSHAKE_S: Final = 5.0
-HELLO_S: Final = 5.0
-PROBE_S: Final = 1.0
-SILENCE_S: Final = 5.0  # without an answer to a probe, after which a connection is given up
-RETRY_FIRST_S: Final = 0.05
-RETRY_MAX_S: Final = 2.0
+HEADS_BYTES: Final = BATCH_HEAD_BYTES + MESSAGES_MAX * MESSAGE_HEAD_BYTES  # of a full batch
+FRAMES_END: Final = (1 << 32) - HEADS_BYTES  # what four bytes of length can say
+Place = tuple[str, int]  # host and port
 
-Place = tuple[str, int]
-OnFrames = Callable[[bytes, list[bytes]], None]
-
-
-class Broken(Exception):
-    """A peer said what it may not say; the reason is what is counted."""
-
-
-class Frames:
-    """Takes bytes apart as they come: frames of one connection."""
-
-    __slots__ = ("_buffer", "_max")
-
-    def __init__(self, bytes_max: int = FRAME_BYTES_MAX) -> None:
-        self._buffer = bytearray()
-        self._max = bytes_max
-
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The frames that are whole now, with their kinds; Broken for one that is too long or of no kind."""
-        buffer = self._buffer
-        buffer += data
-        found, at, size = [], 0, len(buffer)
-        while size - at >= HEAD_BYTES:
-            length, kind = _HEAD.unpack_from(buffer, at)
-            if length > self._max:
-                raise Broken("oversized")
-            if kind > PONG:
-                raise Broken("garbage")
-            end = at + HEAD_BYTES + length
-            if end > size:
-                break
-            found.append((kind, bytes(buffer[at + HEAD_BYTES : end])))
-            at = end
-        if at:
-            del buffer[:at]
-        return found
+# Why somebody is turned away, or a connection of ours ends; counters have these names.
+REASONS: Final = (
+    "busy",  # too many connections or handshakes
+    "chain",  # another chain
+    "expired",  # its TLS identity has run out
+    "garbage",  # a frame that cannot be read, or one that makes no sense now
+    "handshake",  # no TLS, or another version of it
+    "impostor",  # says to be somebody else than its TLS identity
+    "lost",  # closed by the other end or the network
+    "oversized",  # a frame that is larger than any may be
+    "refused",  # the other end turned us away
+    "replaced",  # by a newer connection of the same peer, or its place has changed
+    "revoked",  # its TLS identity was revoked
+    "silent",  # nothing was heard for too long
+    "slow",  # no hello in time
+    "stopped",  # this node ends
+    "stranger",  # not certified by this community, or no peer
+    "unreachable",  # nobody answers there
+    "version",  # speaks another form
+)
 
 
-def framed(kind: int, data: bytes) -> bytes:
-    """A frame's bytes."""
-    return _HEAD.pack(len(data), kind) + data
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a peer or an outsider can make this node hold and do, and how patient it is."""
+
+    frame_bytes_max: int = 64 << 20  # of one frame, and so nearly of one message; a block has up to half of it
+    batch_bytes: int = 256 << 10  # messages go together up to this; a larger one goes alone
+    backlog_bytes_max: int = 80 << 20  # for a peer; a leader sends it up to 64 MiB that it has not answered
+    backlog_messages_max: int = 20_000
+    receive_bytes_per_s: int = 256 << 20  # from a peer, with TLS
+    receive_messages_per_s: int = 50_000
+    connections_max: int = 512  # that others opened
+    handshakes_max: int = 128  # of those, not finished
+    handshakes_per_host_max: int = 48
+    handshake_s: float = 5.0  # from the connection to the hello
+    ping_s: float = 1.0
+    silence_s: float = 5.0  # without a byte, after which a connection is given up
+    retry_min_s: float = 0.1
+    retry_max_s: float = 2.0
+    steady_s: float = 1.0  # a connection that lasted so long was a good one: the next attempt comes soon
+    close_s: float = 1.0  # for the last bytes when this node ends
+
+    def __post_init__(self) -> None:
+        """Refused("out_of_range") for bounds under which nothing could be sent."""
+        if not 0 < self.batch_bytes <= self.frame_bytes_max - HEADS_BYTES < FRAMES_END:
+            remedy = f"Choose 1 or more, and frame_bytes_max larger by {HEADS_BYTES} and below 4 GiB."
+            raise Refused("out_of_range", "batch_bytes", self.batch_bytes, remedy)
+        if not 0 < self.retry_min_s <= self.retry_max_s:
+            raise Refused("out_of_range", "retry_min_s", self.retry_min_s, "Choose more than 0, up to retry_max_s.")
+        if not self.ping_s < self.silence_s:
+            raise Refused("out_of_range", "silence_s", self.silence_s, "Choose more than ping_s.")
+
+    @property
+    def message_bytes_max(self) -> int:
+        """The largest message that can be sent."""
+        return self.frame_bytes_max - BATCH_HEAD_BYTES - MESSAGE_HEAD_BYTES
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened since the start; they only rise."""
+
+    turned_away: Counter[str] = field(default_factory=Counter)  # of those that connected to us, by reason
+    broken: Counter[str] = field(default_factory=Counter)  # our own connections that failed or ended, by reason
+    accepted: int = 0  # incoming connections whose hello was good
+    dialled: int = 0  # outgoing connections whose hello was good
+    sent_messages: int = 0
+    sent_bytes: int = 0  # of messages
+    received_messages: int = 0
+    received_bytes: int = 0
+    dropped_messages: int = 0  # of peers that were slow or away, or larger than a frame, or to nobody we know
 
 
 class PeerState(NamedTuple):
-    """How a node stands with one peer, for people and for metrics. Times are in seconds of the monotonic clock."""
+    """How it stands with a peer."""
 
     address: bytes
-    place: Place
-    connected_since: float | None
-    sent_frames: int
-    sent_bytes: int
-    dropped_frames: int
+    host: str
+    port: int
+    connected_ms: int | None  # since when what we send has a connection; None: it has none
+    heard_ms: int | None  # since when the peer has a connection to us
+    backlog_messages: int
     backlog_bytes: int
-    round_trip_s: float | None  # of the last probe
-    last_fault: str
+    dropped_messages: int
+    sent_messages: int
+    sent_bytes: int
+    received_messages: int
+    received_bytes: int
+    round_trips_ms: tuple[float, ...]  # the last measured, newest last
+    last_error: str  # the last reason why a connection to it or from it ended, and what was found
+    last_error_ms: int | None
 
 
-class _Link(asyncio.Protocol):
-    """A connection to a peer, by which this node speaks."""
-
-    __slots__ = ("_frames", "_peer", "_probed", "answered", "transport")
-
-    def __init__(self, peer: _Peer) -> None:
-        self._peer = peer
-        self._frames = Frames(1024)
-        self.transport: asyncio.Transport | None = None
-        self.answered = time.monotonic()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = found = cast(asyncio.Transport, transport)  # uvloop's is no subclass
-        found.set_write_buffer_limits(high=BACKLOG_BYTES_MAX)
-        _hurry(found)
-        self.answered = time.monotonic()
-        self._peer.connected(self)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for kind, content in self._frames.feed(data):
-                if kind != PONG or len(content) != _TIME.size:
-                    raise Broken("garbage")
-                self.answered = time.monotonic()
-                self._peer.round_trip_s = max(self.answered - _TIME.unpack(content)[0] / 1e9, 0.0)
-        except Broken as broken:
-            self._peer.owner.turned_away[str(broken)] += 1
-            self.close()
-
-    def connection_lost(self, fault: Exception | None) -> None:
-        self._peer.lost(self, fault)
-
-    def close(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
+ROUND_TRIPS: Final = 16  # kept for a peer
 
 
 class _Peer:
-    """Another replica: the connection to it, made again whenever it is lost, and what goes out with the next write."""
+    """What is kept of a peer."""
 
     __slots__ = (
-        "_link",
-        "_outbox",
-        "_task",
-        "_wanted",
         "address",
+        "backlog",
+        "backlog_bytes",
+        "connected_ms",
         "dropped",
-        "fault",
-        "owner",
+        "error",
+        "error_ms",
+        "heard_ms",
+        "incoming",
+        "knocked",
+        "outgoing",
+        "ping",
+        "pinged_at",
         "place",
-        "round_trip_s",
+        "ready",
+        "received",
+        "received_bytes",
+        "round_trips",
+        "sent",
         "sent_bytes",
-        "sent_frames",
-        "since",
+        "task",
+        "waits",
     )
 
-    def __init__(self, owner: Transport, address: bytes, place: Place) -> None:
-        self.owner, self.address, self.place = owner, address, place
-        self._link: _Link | None = None
-        self._outbox: list[bytes] = []
-        self._wanted = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self.since: float | None = None
-        self.fault = ""
-        self.round_trip_s: float | None = None
-        self.sent_frames = self.sent_bytes = self.dropped = 0
+    def __init__(self, address: bytes, place: Place) -> None:
+        self.address = address
+        self.place = place
+        self.backlog: deque[bytes] = deque()
+        self.backlog_bytes = 0
+        self.waits = False  # it is among those that the next flush looks at
+        self.outgoing: Channel | None = None
+        self.incoming: Channel | None = None
+        self.ready = False  # the outgoing channel has had its hello answered
+        self.connected_ms: int | None = None
+        self.heard_ms: int | None = None
+        self.dropped = self.sent = self.sent_bytes = self.received = self.received_bytes = 0
+        self.round_trips: deque[float] = deque(maxlen=ROUND_TRIPS)
+        self.ping = 0
+        self.pinged_at: float | None = None
+        self.error = ""
+        self.error_ms: int | None = None
+        self.knocked = asyncio.Event()  # it has just connected to us, so it can be connected to
+        self.task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._keep())
-
-    async def _keep(self) -> None:
-        """Connects, and again after every loss: soon at first, and later the longer it does not work."""
-        wait = RETRY_FIRST_S
-        while True:
-            if self._link is None:
-                began = time.monotonic()
-                try:
-                    async with asyncio.timeout(HANDSHAKE_S):
-                        await self._connect()
-                    wait = RETRY_FIRST_S
-                except (OSError, TimeoutError, ssl.SSLError, Broken) as fault:
-                    self.fault = str(fault) or type(fault).__name__
-                    if isinstance(fault, ssl.SSLError):
-                        self.owner.turned_away["certificate"] += 1
-                    jitter = self.owner.chance.between(50, 100) / 100
-                    await asyncio.sleep(max(wait * jitter - (time.monotonic() - began), RETRY_FIRST_S / 2))
-                    wait = min(2 * wait, RETRY_MAX_S)
-                    continue
-            self._wanted.clear()
-            try:
-                async with asyncio.timeout(PROBE_S):
-                    await self._wanted.wait()
-            except TimeoutError:
-                self._probe()
-
-    async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        host, port = self.place
-        transport, protocol = await loop.create_connection(
-            lambda: _Link(self),
-            host,
-            port,
-            ssl=self.owner.connecting,
-            server_hostname="",
-            ssl_handshake_timeout=HANDSHAKE_S,
-        )
-        identity = identity_of(transport.get_extra_info("peercert") or {})
-        if identity != Identity(self.owner.chain_id, self.address):
-            transport.abort()
-            self.owner.turned_away["impostor"] += 1
-            raise Broken("another replica answers there")
-        hello = framed(HELLO, _HELLO.pack(FORMAT, self.owner.chain_id, self.owner.me))
-        transport.write(hello)
-        self._link, self.since, self.fault = protocol, time.monotonic(), ""
-        self._probe()
-        self._flush()
-
-    def connected(self, link: _Link) -> None:
-        """TLS is established; who it is, `_connect` finds out."""
-
-    def lost(self, link: _Link, fault: Exception | None) -> None:
-        if link is self._link:
-            self._link = self.since = self.round_trip_s = None
-            self.fault = str(fault) if fault is not None else "the connection was closed"
-            self._wanted.set()
-
-    def _probe(self) -> None:
-        link = self._link
-        if link is None or link.transport is None:
-            return
-        if time.monotonic() - link.answered > SILENCE_S:
-            self.fault = "no answer"
-            link.close()
-            return
-        link.transport.write(framed(PING, _TIME.pack(time.monotonic_ns())))
-
-    def send(self, data: bytes) -> bool:
-        """Takes a frame for the next write. Tells whether it is the first one of this turn."""
-        link = self._link
-        if link is None or link.transport is None or link.transport.get_write_buffer_size() > BACKLOG_BYTES_MAX:
-            self.dropped += 1
-            return False
-        self._outbox.append(_HEAD.pack(len(data), DATA))
-        self._outbox.append(data)
-        return len(self._outbox) == 2
-
-    def flush(self) -> None:
-        self._flush()
-
-    def _flush(self) -> None:
-        outbox, self._outbox = self._outbox, []
-        link = self._link
-        if not outbox:
-            return
-        if link is None or link.transport is None:
-            self.dropped += len(outbox) // 2
-            return
-        data = b"".join(outbox)
-        self.sent_frames += len(outbox) // 2
-        self.sent_bytes += len(data)
-        link.transport.write(data)
-
-    @property
     def state(self) -> PeerState:
-        transport = self._link.transport if self._link is not None else None
-        backlog = transport.get_write_buffer_size() if transport is not None else 0
         return PeerState(
             self.address,
-            self.place,
-            self.since,
-            self.sent_frames,
-            self.sent_bytes,
+            *self.place,
+            self.connected_ms,
+            self.heard_ms,
+            len(self.backlog),
+            self.backlog_bytes,
             self.dropped,
-            backlog,
-            self.round_trip_s,
-            self.fault,
+            self.sent,
+            self.sent_bytes,
+            self.received,
+            self.received_bytes,
+            tuple(self.round_trips),
+            self.error,
+            self.error_ms,
         )
-
-    def close_link(self) -> None:
-        if self._link is not None:
-            self._link.close()
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        self._flush()
-        if self._link is not None and self._link.transport is not None:
-            self._link.transport.close()
-
-
-class _Inbound(asyncio.Protocol):
-    """A connection that another opened, by which it speaks."""
-
-    __slots__ = ("_frames", "_owner", "_timer", "sender", "serial", "transport")
-
-    def __init__(self, owner: Transport) -> None:
-        self._owner = owner
-        self._frames = Frames(owner.frame_bytes_max)
-        self.transport: asyncio.Transport | None = None
-        self.sender: bytes | None = None
-        self.serial = 0
-        self._timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = found = cast(asyncio.Transport, transport)  # uvloop's is no subclass
-        self._owner.inbound[self] = None
-        _hurry(found)
-        self._timer = asyncio.get_running_loop().call_later(HELLO_S, self._turn_away, "silent")
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            frames = self._frames.feed(data)
-            if self.sender is None and frames:
-                self._greet(*frames[0])
-                frames = frames[1:]
-            found: list[bytes] = []
-            for kind, content in frames:
-                if kind == DATA:
-                    found.append(content)
-                elif kind == PING and len(content) == _TIME.size:
-                    assert self.transport is not None
-                    self.transport.write(framed(PONG, content))
-                else:
-                    raise Broken("garbage")
-        except Broken as broken:
-            self._turn_away(str(broken))
-            return
-        if found and self.sender is not None:
-            self._owner.received(self.sender, found)
-
-    def _greet(self, kind: int, content: bytes) -> None:
-        if kind != HELLO or len(content) != _HELLO.size:
-            raise Broken("garbage")
-        format_, chain_id, address = _HELLO.unpack(content)
-        if format_ != FORMAT:
-            raise Broken("version")
-        if chain_id != self._owner.chain_id:
-            raise Broken("chain")
-        assert self.transport is not None
-        certificate = self.transport.get_extra_info("peercert") or {}
-        if identity_of(certificate) != Identity(chain_id, address):
-            raise Broken("impostor")
-        if address not in self._owner.known:
-            raise Broken("stranger")
-        self.sender, self.serial = address, int(certificate.get("serialNumber", "0"), 16)
-        if self._timer is not None:
-            self._timer.cancel()
-        for other in [each for each in self._owner.inbound if each is not self and each.sender == address]:
-            other.close()  # a peer that lost its connection may be here before that is known
-
-    def _turn_away(self, reason: str) -> None:
-        self._owner.turned_away[reason] += 1
-        self.close()
-
-    def close(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
-
-    def connection_lost(self, _fault: Exception | None) -> None:
-        self._owner.inbound.pop(self, None)
-        if self._timer is not None:
-            self._timer.cancel()
-
-
-def _hurry(transport: asyncio.Transport) -> None:
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class Transport:
-    """All connections of one node."""
+    """Carries messages between `me` and its peers. All of it runs on the event loop that it was started on.
+
+    `on_messages(sender, messages)` is called with what came together, in the order in which it was sent; it must not
+    block. What it raises ends that connection and goes to the event loop's handler of exceptions.
+    """
 
     def __init__(
         self,
         me: bytes,
         chain_id: bytes,
-        tls: tuple[ssl.SSLContext, ssl.SSLContext],
-        listen: Place,
+        contexts: Contexts,
+        listen: Place | None,
         peers: Mapping[bytes, Place],
-        on_frames: OnFrames,
+        on_messages: Callable[[bytes, Sequence[bytes]], None],
+        bounds: Bounds | None = None,
         *,
-        seed: int = 0,
-        frame_bytes_max: int = FRAME_BYTES_MAX,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        random: Random | None = None,
     ) -> None:
-        """`tls` is how it is connected to and how it connects; `on_frames` is given a sender's frames, in order."""
-        self.me, self.chain_id = me, chain_id
-        self.listening, self.connecting = tls
+        """`listen` is where others reach this node; None: nobody can. Port 0: any that is free, see `port`.
+
+        Raises Refused("tls_identity_invalid") when the TLS identity is not that of `me` on this chain.
+        """
+        self.counters = Counters()
+        self._me = me
+        self._chain_id = chain_id
+        self._contexts = contexts
+        self._check_own(contexts)
         self._listen = listen
-        self._places = dict(peers)
-        self._on_frames = on_frames
-        self.frame_bytes_max = frame_bytes_max
-        self.chance = Chance(seed)
-        self.turned_away: Counter[str] = Counter()  # by reason
-        self.received_frames = self.received_bytes = 0
-        self.inbound: dict[_Inbound, None] = {}
-        self._peers: dict[bytes, _Peer] = {}
-        self._listener: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
-        self._handshakes: set[asyncio.Task[None]] = set()
-        self._fresh: list[_Peer] = []  # they have frames that no write has taken up
-        self._closed = False
+        self._on_messages = on_messages
+        self._bounds = bounds = bounds or Bounds()
+        self._message_bytes_max = bounds.message_bytes_max  # looked at for every message
+        self._backlog_bytes_max = bounds.backlog_bytes_max
+        self._backlog_messages_max = bounds.backlog_messages_max
+        self._clock_ms = clock_ms
+        self._random = random or Random()
+        self._hello = Hello(VERSION, chain_id, me)
+        self._peers = {address: _Peer(address, place) for address, place in peers.items() if address != me}
+        self._waiting: list[_Peer] = []  # peers that the next flush looks at
+        self._channels: dict[Channel, _Peer | None] = {}  # every connection there is, and whose it is once known
+        self._identities: dict[Channel, Identity] = {}
+        self._shaking: Counter[str] = Counter()  # incoming connections without a hello, by host
+        self._server: asyncio.Server | None = None
+        self._care: asyncio.Task[None] | None = None
+        self._retired: set[asyncio.Task[None]] = set()
+        self._running = False
 
-    async def start(self) -> Place:
-        """Listens and begins to connect. Tells where it listens. OSError where it cannot."""
-        host, port = self._listen
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family, backlog=CONNECTIONS_MAX)
-        self._listener.setblocking(False)
-        self._accepting = asyncio.get_running_loop().create_task(self._accept(self._listener))
-        self._begin()
-        host, port = self._listener.getsockname()[:2]
-        return str(host), int(port)
+    def _check_own(self, contexts: Contexts) -> None:
+        if (contexts.me.address, contexts.me.chain_id) != (self._me, self._chain_id):
+            raise Refused("tls_identity_invalid", "TLS identity", contexts.me.address, "Give this node its own.")
 
-    async def _accept(self, listener: socket.socket) -> None:
-        """Takes connections, and lets so many at a time prove who they are."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, _ = await loop.sock_accept(listener)
-            except OSError:  # too many files are open, or the other side is gone already
-                await asyncio.sleep(RETRY_FIRST_S)
-                continue
-            if len(self._handshakes) >= HANDSHAKES_MAX or len(self.inbound) >= CONNECTIONS_MAX:
-                self.turned_away["too_many"] += 1
-                connection.close()
-                continue
-            handshake = loop.create_task(self._shake(connection))
-            self._handshakes.add(handshake)
-            handshake.add_done_callback(self._handshakes.discard)
+    # What the node calls
 
-    async def _shake(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.connect_accepted_socket(
-                lambda: _Inbound(self), connection, ssl=self.listening, ssl_handshake_timeout=HANDSHAKE_S
-            )
-        except ssl.SSLCertVerificationError as fault:
-            self.turned_away["revoked" if "revoked" in str(fault) else "certificate"] += 1
-        except (OSError, TimeoutError):
-            self.turned_away["handshake"] += 1
-
-    def _begin(self) -> None:
-        for address, place in self._places.items():
-            if address not in self._peers and address != self.me:
-                self._peers[address] = _Peer(self, address, place)
-                self._peers[address].start()
+    async def start(self) -> None:
+        """Listens, and begins to connect to every peer. OSError when it cannot listen there."""
+        self._loop = asyncio.get_running_loop()
+        if self._listen is not None:
+            host, port = self._listen
+            self._server = await self._loop.create_server(self._arrival, host, port, backlog=256)
+        self._running = True
+        self._care = asyncio.create_task(self._take_care())
+        for peer in self._peers.values():
+            peer.task = asyncio.create_task(self._keep(peer))
 
     @property
-    def known(self) -> Collection[bytes]:
-        """Who may speak."""
-        return self._places.keys()
+    def port(self) -> int:
+        """Where it listens; 0: nowhere."""
+        return int(self._server.sockets[0].getsockname()[1]) if self._server is not None else 0
 
-    async def update_peers(self, peers: Mapping[bytes, Place]) -> None:
-        """Other peers, or at other places: connections to and from those who are none any more end."""
-        gone = [peer for address, peer in self._peers.items() if peers.get(address) != peer.place]
-        self._places = dict(peers)
-        for peer in gone:
-            del self._peers[peer.address]
-            await peer.close()
-        for each in [each for each in self.inbound if each.sender is not None and each.sender not in peers]:
-            each.close()
-        self._begin()
-
-    def revoke(self, tls: tuple[ssl.SSLContext, ssl.SSLContext], serials: Collection[int]) -> None:
-        """From now on other certificates count; connections by those that are revoked end."""
-        self.listening, self.connecting = tls
-        for each in [each for each in self.inbound if each.serial in serials]:
-            self.turned_away["revoked"] += 1
-            each.close()
-        for peer in self._peers.values():
-            peer.close_link()  # it connects again under the new list
-
-    def send(self, to: bytes, data: bytes) -> None:
-        """Sends a frame with the next write; drops it where the peer is not connected or does not keep up."""
+    def send(self, to: bytes, message: bytes) -> None:
+        """Sends a message as soon as this turn of the event loop ends, or drops it, or an older one: see the module."""
         peer = self._peers.get(to)
-        if peer is not None and peer.send(data):
-            if not self._fresh:
-                asyncio.get_running_loop().call_soon(self._flush)
-            self._fresh.append(peer)
+        size = len(message)
+        if peer is None or not peer.ready or size > self._message_bytes_max:
+            self.counters.dropped_messages += 1
+            if peer is not None:
+                peer.dropped += 1
+                if size > self._message_bytes_max:
+                    self._failed(peer, "oversized", f"a message of {size} bytes")
+            return
+        backlog = peer.backlog
+        backlog.append(message)
+        peer.backlog_bytes += size
+        if peer.backlog_bytes > self._backlog_bytes_max or len(backlog) > self._backlog_messages_max:
+            self._drop_oldest(peer)
+        if not peer.waits:
+            self._wake(peer)
 
-    def _flush(self) -> None:
-        fresh, self._fresh = self._fresh, []
-        for peer in fresh:
-            peer.flush()
+    def update_peers(self, peers: Mapping[bytes, Place]) -> None:
+        """These are the peers from now on: new ones are connected to, others are left, those that moved are found."""
+        for address, peer in list(self._peers.items()):
+            place = peers.get(address)
+            if place == peer.place:
+                continue
+            if place is None:
+                del self._peers[address]
+                self._leave(peer)
+                if peer.incoming is not None:
+                    peer.incoming.end("stranger", "no peer any more", Farewell("stranger"))
+            else:
+                peer.place = place
+                self._leave(peer)
+                self._begin(peer)
+        for address, place in peers.items():
+            if address not in self._peers and address != self._me:
+                peer = self._peers[address] = _Peer(address, place)
+                self._begin(peer)
 
-    def received(self, sender: bytes, frames: list[bytes]) -> None:
-        """Frames of a peer that has said who it is."""
-        self.received_frames += len(frames)
-        self.received_bytes += sum(map(len, frames))
-        if not self._closed:
-            self._on_frames(sender, frames)
+    def renew(self, contexts: Contexts) -> None:
+        """Goes on with other contexts, such as a newer list of revocations or a renewed TLS identity.
 
-    def peers(self) -> list[PeerState]:
-        """How it stands with each peer, by address."""
-        return [self._peers[address].state for address in sorted(self._peers)]
+        Connections of what is revoked end; the others stay. Raises Refused("revocations_old") for an older list.
+        """
+        self._check_own(contexts)
+        if contexts.revocations.number < self._contexts.revocations.number:
+            raise Refused("revocations_old", "list of revocations", contexts.revocations.number)
+        self._contexts = contexts
+        for channel in list(self._channels):
+            self._check_again(channel)
+
+    def peers(self) -> tuple[PeerState, ...]:
+        """How it stands with every peer, in the order of addresses."""
+        return tuple(self._peers[address].state() for address in sorted(self._peers))
 
     async def close(self) -> None:
-        """Ends all connections, after what was sent in this turn."""
-        self._flush()
-        self._closed = True
-        if self._accepting is not None and self._listener is not None:
-            for task in (self._accepting, *self._handshakes):
-                task.cancel()
-            await asyncio.gather(self._accepting, *self._handshakes, return_exceptions=True)
-            self._listener.close()
-        for peer in self._peers.values():
-            await peer.close()
-        for each in list(self.inbound):
-            each.close()
+        """Ends every connection and task. What waits to be sent is dropped."""
+        if not self._running:
+            return
+        self._running = False
+        if self._server is not None:
+            self._server.close()
+        tasks = [peer.task for peer in self._peers.values() if peer.task is not None]
+        tasks += [*self._retired, *([self._care] if self._care is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        channels = list(self._channels)
+        for channel in channels:
+            channel.end("stopped", "", Farewell("stopped"))
+        if channels:
+            ended = [channel.ended for channel in channels]
+            _, late = await asyncio.wait(ended, timeout=self._bounds.close_s)
+            for channel in channels:
+                channel.abort()
+            if late:
+                await asyncio.wait(late)
+        if self._server is not None:
+            await self._server.wait_closed()
+            self._server = None
+
+    # Sending
+
+    def _wake(self, peer: _Peer) -> None:
+        peer.waits = True
+        self._waiting.append(peer)
+        if len(self._waiting) == 1:
+            self._loop.call_soon(self._flush)
+
+    def _drop_oldest(self, peer: _Peer) -> None:
+        self._write(peer)  # the network may take more than the bound in one turn
+        backlog, bytes_max, messages_max = peer.backlog, self._backlog_bytes_max, self._backlog_messages_max
+        while len(backlog) > 1 and (peer.backlog_bytes > bytes_max or len(backlog) > messages_max):
+            peer.backlog_bytes -= len(backlog.popleft())
+            peer.dropped += 1
+            self.counters.dropped_messages += 1
+
+    def _forget(self, peer: _Peer) -> None:
+        """Drops what waits for a peer whose connection is no more."""
+        peer.dropped += len(peer.backlog)
+        self.counters.dropped_messages += len(peer.backlog)
+        peer.backlog.clear()
+        peer.backlog_bytes = 0
+
+    def _flush(self) -> None:
+        """One write for each peer that something was sent to in this turn of the event loop."""
+        waiting, self._waiting = self._waiting, []
+        for peer in waiting:
+            peer.waits = False
+            self._write(peer)
+
+    def _write(self, peer: _Peer) -> None:
+        """Writes what waits, as much as the network is ready to take."""
+        channel = peer.outgoing
+        while channel is not None and peer.backlog and not channel.paused:
+            channel.write(self._batch(peer))
+
+    def _batch(self, peer: _Peer) -> bytes:
+        """The oldest messages as one frame: as many as fit into a batch, at least one."""
+        backlog, bound = peer.backlog, self._bounds.batch_bytes
+        if len(backlog) <= MESSAGES_MAX and peer.backlog_bytes <= bound:
+            messages, size = tuple(backlog), peer.backlog_bytes
+            backlog.clear()
+        else:
+            taken = [backlog.popleft()]
+            size = len(taken[0])
+            while backlog and len(taken) < MESSAGES_MAX and size + len(backlog[0]) <= bound:
+                size += len(backlog[0])
+                taken.append(backlog.popleft())
+            messages = tuple(taken)
+        peer.backlog_bytes -= size
+        peer.sent += len(messages)
+        peer.sent_bytes += size
+        self.counters.sent_messages += len(messages)
+        self.counters.sent_bytes += size
+        data = encode(Batch(messages))
+        return len(data).to_bytes(LENGTH_BYTES, "big") + data
+
+    # Connecting
+
+    def _begin(self, peer: _Peer) -> None:
+        if self._running:
+            peer.task = asyncio.create_task(self._keep(peer))
+
+    def _leave(self, peer: _Peer) -> None:
+        """Stops connecting to a peer where it was."""
+        if peer.task is not None:
+            self._retired.add(peer.task)
+            peer.task.add_done_callback(self._retired.discard)
+            peer.task.cancel()
+            peer.task = None
+        if peer.outgoing is not None:
+            peer.outgoing.end("replaced", "it is elsewhere now or no peer any more")
+
+    async def _keep(self, peer: _Peer) -> None:
+        """Connects to a peer, again and again, with pauses that grow while it fails and differ from node to node."""
+        bounds, pause = self._bounds, self._bounds.retry_min_s
+        while True:
+            channel = self._channel(incoming=False)
+            self._channels[channel] = peer
+            try:
+                async with asyncio.timeout(bounds.handshake_s):
+                    await self._loop.create_connection(lambda channel=channel: channel, *peer.place)  # type: ignore[misc]
+                await asyncio.shield(channel.ended)
+            except (OSError, TimeoutError, ValueError, OverflowError) as fault:  # or a host or port that cannot be
+                self._unmade(channel)
+                self.counters.broken["unreachable"] += 1
+                self._failed(peer, "unreachable", str(fault) or "no answer in time")
+            except asyncio.CancelledError:
+                self._unmade(channel)
+                raise
+            if channel.admitted_at is not None and self._loop.time() - channel.admitted_at >= bounds.steady_s:
+                pause = bounds.retry_min_s
+            peer.knocked.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause * self._random.uniform(0.5, 1.0)):
+                    await peer.knocked.wait()
+            pause = min(2 * pause, bounds.retry_max_s)
+
+    def _unmade(self, channel: Channel) -> None:
+        """A connection came to nothing, or is not wanted any more."""
+        if channel.dismiss():
+            self._channels.pop(channel, None)
+
+    def _arrival(self) -> Channel:
+        channel = self._channel(incoming=True)
+        self._channels[channel] = None
+        return channel
+
+    def _channel(self, *, incoming: bool) -> Channel:
+        bounds = self._bounds
+        return Channel(
+            self,
+            self._contexts.server if incoming else self._contexts.client,
+            incoming=incoming,
+            handshake_s=bounds.handshake_s,
+            frame_bytes_max=bounds.frame_bytes_max,
+            bytes_per_s=bounds.receive_bytes_per_s,
+            messages_per_s=bounds.receive_messages_per_s,
+        )
+
+    # What channels tell
+
+    def came(self, channel: Channel) -> None:
+        """A connection was made; an incoming one needs room."""
+        if not channel.incoming:
+            return
+        shaking = self._shaking
+        shaking[channel.host] += 1
+        bounds = self._bounds
+        incoming = sum(each.incoming for each in self._channels)
+        if (
+            not self._running
+            or incoming > bounds.connections_max
+            or shaking.total() > bounds.handshakes_max
+            or shaking[channel.host] > bounds.handshakes_per_host_max
+        ):
+            raise TurnedAway("busy", channel.host)
+
+    def secured(self, channel: Channel, der: bytes) -> None:
+        """The handshake has ended: the identity must be one that may be here. Then we say hello."""
+        try:
+            identity = identity_of(der)
+        except Refused as refused:
+            raise TurnedAway("stranger", refused.value) from None
+        self._identities[channel] = identity
+        self._check(channel, identity)
+        expected = self._channels.get(channel)
+        if expected is not None and expected.address != identity.address:
+            raise TurnedAway("impostor", identity.address.hex())
+        if not channel.incoming:
+            channel.say(self._hello)
+
+    def _check(self, channel: Channel, identity: Identity) -> None:
+        """Whether an identity may be here now; also looked at again later."""
+        now = self._clock_ms()
+        if identity.serial in self._contexts.revocations.serials:
+            self._turn_away(channel, "revoked", identity)
+        if not identity.begins_ms <= now < identity.ends_ms:
+            self._turn_away(channel, "expired", identity)
+        if identity.chain_id != self._chain_id:
+            self._turn_away(channel, "chain", identity)
+        if identity.address not in self._peers:
+            self._turn_away(channel, "stranger", identity)
+
+    def _turn_away(self, channel: Channel, reason: str, identity: Identity) -> None:
+        channel.end(reason, identity.address.hex(), Farewell(reason))
+        raise TurnedAway(reason)
+
+    def _check_again(self, channel: Channel) -> None:
+        identity = self._identities.get(channel)
+        if identity is not None:
+            with suppress(TurnedAway):
+                self._check(channel, identity)
+
+    def heard(self, channel: Channel, said: Said) -> None:
+        """A frame arrived."""
+        peer = self._channels.get(channel)
+        if type(said) is Batch and peer is not None and peer.incoming is channel:
+            messages = said.messages
+            size = sum(map(len, messages))
+            peer.received += len(messages)
+            peer.received_bytes += size
+            self.counters.received_messages += len(messages)
+            self.counters.received_bytes += size
+            self._on_messages(peer.address, messages)
+        elif type(said) is Ping and peer is not None and peer.incoming is channel:
+            if not channel.paused:
+                channel.say(Pong(said.number))
+        elif type(said) is Pong and peer is not None and peer.outgoing is channel:
+            if peer.pinged_at is not None and said.number == peer.ping:
+                peer.round_trips.append((self._loop.time() - peer.pinged_at) * 1_000)
+                peer.pinged_at = None
+        elif type(said) is Hello:
+            self._greeted(channel, said)
+        elif type(said) is Farewell and not channel.incoming:
+            channel.end("refused", f"turned away: {said.reason}")
+        else:
+            raise TurnedAway("garbage", type(said).__name__.lower())
+
+    def _greeted(self, channel: Channel, hello: Hello) -> None:
+        """The other end said who it is: the identity must say the same."""
+        identity = self._identities[channel]
+        peer = self._peers.get(identity.address)
+        if hello.version != VERSION:
+            self._turn_away(channel, "version", identity)
+        if hello.chain_id != self._chain_id:
+            self._turn_away(channel, "chain", identity)
+        if hello.address != identity.address:
+            self._turn_away(channel, "impostor", identity)
+        if peer is None:
+            self._turn_away(channel, "stranger", identity)
+            return
+        if channel in (peer.incoming, peer.outgoing):
+            raise TurnedAway("garbage", "a second hello")
+        channel.admit()
+        if channel.incoming:
+            self._shaken(channel)
+            older, peer.incoming = peer.incoming, channel
+            if older is not None:
+                older.end("replaced", "by a newer connection")
+            self._channels[channel] = peer
+            peer.heard_ms = self._clock_ms()
+            self.counters.accepted += 1
+            peer.knocked.set()
+            channel.say(self._hello)
+        else:
+            peer.outgoing, peer.ready = channel, True
+            peer.connected_ms = self._clock_ms()
+            self.counters.dialled += 1
+            self._ping(peer, channel)
+
+    def writable(self, channel: Channel) -> None:
+        """The network takes more again."""
+        peer = self._channels.get(channel)
+        if peer is not None and peer.outgoing is channel and not peer.waits:
+            self._wake(peer)
+
+    def gone(self, channel: Channel) -> None:
+        """A connection is no more."""
+        peer = self._channels.pop(channel, None)
+        identity = self._identities.pop(channel, None)
+        if channel.incoming:
+            if peer is None:
+                self._shaken(channel)
+                peer = self._peers.get(identity.address) if identity is not None else None
+            if peer is not None and peer.incoming is channel:
+                peer.incoming, peer.heard_ms = None, None
+            self.counters.turned_away[channel.reason] += 1
+        else:
+            if peer is not None and peer.outgoing is channel:
+                peer.outgoing, peer.ready, peer.connected_ms, peer.pinged_at = None, False, None, None
+                self._forget(peer)
+            self.counters.broken[channel.reason] += 1
+        if peer is not None and channel.reason not in ("replaced", "stopped"):
+            self._failed(peer, channel.reason, channel.found)
+
+    def _shaken(self, channel: Channel) -> None:
+        """An incoming connection's handshake is over, one way or the other."""
+        self._shaking[channel.host] -= 1
+        if not self._shaking[channel.host]:
+            del self._shaking[channel.host]
+
+    def _failed(self, peer: _Peer, reason: str, found: str) -> None:
+        peer.error, peer.error_ms = f"{reason}: {found}" if found else reason, self._clock_ms()
+
+    # Taking care
+
+    async def _take_care(self) -> None:
+        """From time to time: measures round trips, and ends what is silent or has run out."""
+        while True:
+            await asyncio.sleep(self._bounds.ping_s * self._random.uniform(0.8, 1.2))
+            now = self._loop.time()
+            for channel, peer in list(self._channels.items()):
+                if peer is None or channel not in (peer.incoming, peer.outgoing):
+                    continue
+                if now - channel.heard_at > self._bounds.silence_s:
+                    channel.end("silent", f"for {now - channel.heard_at:.1f} s")
+                    channel.abort()
+                    continue
+                self._check_again(channel)
+                if channel is peer.outgoing:
+                    self._ping(peer, channel)
+
+    def _ping(self, peer: _Peer, channel: Channel) -> None:
+        """Measures the round trip, unless the last ping is still on its way or the network takes nothing."""
+        if not channel.paused and peer.pinged_at is None and peer.ready:
+            peer.ping += 1
+            peer.pinged_at = self._loop.time()
+            channel.say(Ping(peer.ping))
