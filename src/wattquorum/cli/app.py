@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from wattquorum import __version__
-from wattquorum.cli import bills, certificates, chains, chaos, communities, keys, nodes, standing, wal, weeks
+from wattquorum.cli import backups, bills, certificates, chains, chaos, communities, keys, nodes, standing, wal, weeks
 from wattquorum.cli.files import is_of_database
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
@@ -27,6 +27,7 @@ DISK: Final = 3
 INTERRUPTED: Final = 130
 DISK_CODES: Final = ("disk_full", "disk_failed")
 WRONG_CODES: Final = (
+    "backup_altered",
     "chain_altered",
     "chain_truncated",
     "commitment_wrong",
@@ -34,6 +35,7 @@ WRONG_CODES: Final = (
     "end_unexpected",
     "file_unknown",
     "log_damaged",
+    "log_missing",
     "proof_wrong",
     "rows_missing",
     "snapshot_wrong",
@@ -62,6 +64,8 @@ app.add_typer(communities.app, name="community")
 app.command("invite")(communities.invite)
 app.command("join")(communities.join)
 app.command("keys")(keys.keys)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 app.command("up")(nodes.up)
 app.command("status")(nodes.status)
 app.add_typer(nodes.node_commands, name="node")

@@ -217,6 +217,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Look the addresses up: wattquorum community list.",
     ),
     # chain folders
+    "backup_altered": ("is not what the backup's manifest says", "Use another backup, or another copy of this one."),
     "chain_altered": ("does not match what the chain commits to", "Restore the chain from another copy."),
     "chain_in_use": ("is in use by another process", "End the other process first."),
     "chain_unclosed": ("is missing: the chain has no signed end", "Close the chain first, then prove."),
@@ -237,6 +238,11 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "node_halted": ("takes part no more", "See why in its status; ask another node meanwhile."),
     "node_stopped": ("was stopped", "Ask another node, or this one when it runs again."),
     "log_damaged": ("is damaged", "Restore this replica from a backup, or let a new one take its place."),
+    "log_missing": (
+        "has no record, though there are blocks",
+        "Do not run this replica again: it forgot what it promised. See docs/operations.md, backup and recovery.",
+    ),
+    "seat_taken": ("has had a seat on this chain", "Join with a ledger key of its own."),
     "snapshot_missing": ("has no snapshot that is new enough", "Take a snapshot first."),
     "records_foreign": (
         "were made from another chain or by another version",

@@ -151,8 +151,7 @@ class Archive:
                 size += len(data)
                 if position.height > wanted.last or (found and size > ANSWER_BYTES_MAX):
                     break
-                rows = tuple(rows for root in _roots(data) if (rows := self._folder.rows(root)) is not None)
-                found.append(Stored(data, rows))
+                found.append(Stored(data, rows_of(self._folder, data)))
         return encode(found)
 
     def fill(self, answer: bytes) -> list[Block]:
@@ -187,6 +186,11 @@ class Archive:
         finally:
             self._pool.shutdown()
             self._folder.close(key)
+
+
+def rows_of(folder: ChainFolder, data: bytes) -> tuple[bytes, ...]:
+    """The rows beside an encoded block, as far as the folder still has them."""
+    return tuple(rows for root in _roots(data) if (rows := folder.rows(root)) is not None)
 
 
 def _roots(data: bytes) -> Sequence[bytes]:

@@ -86,6 +86,9 @@ class Node:
             if chain.genesis_bytes != config.genesis:
                 raise Refused("chain_wrong", "genesis", chain.chain_id, "This folder has another chain.")
             self.wal = Wal(config.folder / "wal", chain.chain_id)
+            if chain.height and not self.wal.written:
+                self.wal.close()
+                raise Refused("log_missing", "wal", f"{chain.height} blocks in {folder}")
         except BaseException:
             chain.close()
             raise
