@@ -58,6 +58,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Hamlet, Path, int
     async def story() -> None:
         await hamlet.start()
         leader = await hamlet.leader()
+        ended: list[int] = []
+        leader.watch(lambda executed: ended.append(1) if executed.block.header.state_root else None)
 
         async def write() -> None:
             while True:
@@ -66,7 +68,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Hamlet, Path, int
 
         writing = asyncio.create_task(write())
         await until(
-            lambda: acknowledged[0] >= 20 and any(node.engine.log.first > 1 for node, _ in hamlet.nodes.values())
+            lambda: acknowledged[0] >= 20 and leader.ledger.height > 20 and ended
         )
         follower = next(folder for folder, (node, _) in hamlet.nodes.items() if node is not leader)
         before.append(acknowledged[0])

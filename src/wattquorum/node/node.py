@@ -286,7 +286,9 @@ class Node:
             if message[:1] != REPLICA:
                 try:
                     self._on_blocks(sender, message)
-                except Refused:
+                except Refused as refused:
+                    if refused.code == "diverged":
+                        self.runtime.halt(refused)
                     continue  # nothing that a correct node sends, or nothing that fits: it is asked for again
 
     def _on_blocks(self, sender: bytes, frame: bytes) -> None:
