@@ -67,9 +67,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Hamlet, Path, int
                 acknowledged[0] += 1
 
         writing = asyncio.create_task(write())
-        await until(
-            lambda: acknowledged[0] >= 20 and leader.ledger.height > 20 and ended
-        )
+        await until(lambda: acknowledged[0] >= 20 and leader.ledger.height > 20 and ended)
         follower = next(folder for folder, (node, _) in hamlet.nodes.items() if node is not leader)
         before.append(acknowledged[0])
         copied = await asked(follower, folder / "backup.new")

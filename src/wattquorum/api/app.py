@@ -21,6 +21,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, RawBo
 from litestar.response import Stream
 
 from wattquorum import __version__
+from wattquorum.api.members import members
 from wattquorum.api.metrics import exposition
 from wattquorum.api.shapes import (
     AccountShape,
@@ -239,7 +240,7 @@ async def ready(state: AppState) -> Response[dict[str, str]]:
 
 def application(node: Node) -> Litestar:
     """The interface of a node."""
-    handlers = [submit, batch, receipt, account, blocks, status, metrics, live, ready]
+    handlers = [submit, batch, receipt, account, members, blocks, status, metrics, live, ready]
     openapi = OpenAPIConfig(title="WattQuorum node", version=__version__)
     return Litestar(
         handlers,

@@ -77,6 +77,10 @@ class Client:
         """How it stands with the node that answers."""
         return self._json("GET", "/v1/status")
 
+    def members(self) -> dict[str, Any]:
+        """Members, replicas and open proposals, with everything that was decided before."""
+        return self._json("GET", "/v1/members")
+
     def blocks(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
         """Blocks from a height on, or from the next, as they are decided: height and bytes. Goes on for ever."""
         height = first

@@ -14,7 +14,21 @@ import typer
 from rich.console import Console
 
 from wattquorum import __version__
-from wattquorum.cli import backups, bills, certificates, chains, chaos, communities, keys, nodes, standing, wal, weeks
+from wattquorum.cli import (
+    backups,
+    bills,
+    certificates,
+    chains,
+    chaos,
+    communities,
+    keys,
+    leader,
+    members,
+    nodes,
+    standing,
+    wal,
+    weeks,
+)
 from wattquorum.cli.files import is_of_database
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
@@ -64,6 +78,8 @@ app.add_typer(communities.app, name="community")
 app.command("invite")(communities.invite)
 app.command("join")(communities.join)
 app.command("keys")(keys.keys)
+app.add_typer(members.commands, name="members")
+app.add_typer(leader.commands, name="leader")
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
 app.command("up")(nodes.up)

@@ -27,6 +27,7 @@ REFRESH_S: Final = 1.0
 STOP_S: Final = 15.0
 START_S: Final = 20.0
 SHORT: Final = 8
+DEFAULT_FOLDER: Final = Path("out/community")
 
 
 class Engine(StrEnum):
@@ -74,7 +75,7 @@ def up(
     engine: Annotated[
         Engine, typer.Option(help="weighted-raft: standing carries votes; raft: all votes are equal.")
     ] = Engine.WEIGHTED_RAFT,
-    folder: Annotated[Path, typer.Option(help="Where the community is, or will be.")] = Path("out/community"),
+    folder: Annotated[Path, typer.Option(help="Where the community is, or will be.")] = DEFAULT_FOLDER,
     port: Annotated[int, typer.Option(min=1, max=65_000, help="The first of the ports on 127.0.0.1.")] = FIRST_PORT,
     seconds: Annotated[float | None, typer.Option(help="End by itself after so long.", show_default=False)] = None,
 ) -> None:
@@ -136,6 +137,11 @@ def _api(node: Path) -> str:
     return "http://" + written(parsed((node / "node.toml").read_text(encoding="utf-8")).api)
 
 
+def apis_of_default() -> list[str]:
+    """The interfaces of the nodes of out/community."""
+    return [_api(node) for node in sorted(DEFAULT_FOLDER.glob("node-*"))]
+
+
 def _asked(api: str) -> dict[str, Any] | None:
     import httpx
 
@@ -153,7 +159,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Everything that the nodes tell, as JSON.")] = False,
 ) -> None:
     """Show how it stands with nodes: who leads, who votes with how much power, who is connected, what is wrong."""
-    apis = nodes or [_api(node) for node in sorted(Path("out/community").glob("node-*"))]
+    apis = nodes or apis_of_default()
     if not apis:
         raise Refused("file_unreadable", "nodes", "none", "Name a node's interface, such as http://127.0.0.1:7103.")
     found = [_asked(api) for api in apis]

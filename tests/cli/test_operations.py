@@ -1,0 +1,272 @@
+"""Operating a community: real processes, the commands of the operations guide in their order."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from tests.node.founded import PARAMETERS, RAFT, free_ports
+from tests.node.live import LOOPBACK
+from wattquorum.api.client import Client
+from wattquorum.cli.app import app
+from wattquorum.foundation.identities import address_of
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.genesis import chain_id_of
+from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.transactions import Body, Deposit, sign
+from wattquorum.node.founding import COMMUNITY, OPERATOR_KEY, found
+from wattquorum.node.node_folder import read_key
+
+PATIENCE_S = 60.0
+
+
+def until(holds: Callable[[], object]) -> Any:
+    end = time.monotonic() + PATIENCE_S
+    while not (found_ := holds()):
+        assert time.monotonic() < end, "it did not come to hold"
+        time.sleep(0.05)
+    return found_
+
+
+def command(*words: str | Path) -> str:
+    """What a command prints; it must succeed."""
+    told = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert told.exit_code == 0, told.output
+    return told.stdout
+
+
+def refused(*words: str | Path) -> Refused:
+    """What a command is refused for."""
+    with pytest.raises(Refused) as caught:
+        CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    return caught.value
+
+
+def line(text: str, begins: str) -> str:
+    """What stands behind a word at the beginning of a line."""
+    found_ = re.search(rf"^{begins} +(.+)$", text, re.MULTILINE)
+    assert found_, text
+    return found_[1]
+
+
+class Running:
+    """A community's processes."""
+
+    def __init__(self, folder: Path) -> None:
+        first = free_ports(8)
+        self.folder = folder
+        self.founded = found(folder, "village", 3, Voting.WEIGHTED, LOOPBACK, first, RAFT, PARAMETERS)
+        self.spare = first + 6
+        self.nodes = list(self.founded.nodes)
+        self.apis = [f"http://{host}:{port}" for host, port in self.founded.apis]
+        self.processes: dict[Path, subprocess.Popen[bytes]] = {}
+        self.key = folder / COMMUNITY / OPERATOR_KEY
+        self.deposits = 0
+
+    def start(self, *folders: Path) -> None:
+        for folder in folders:
+            words = [sys.executable, "-m", "wattquorum", "node", "run", "--config", str(folder / "node.toml")]
+            with (folder / "node.log").open("ab") as log:
+                self.processes[folder] = subprocess.Popen(words, stdout=log, stderr=log)
+
+    def end(self, *folders: Path, how: signal.Signals = signal.SIGTERM) -> None:
+        for folder in folders:
+            self.processes[folder].send_signal(how)
+        for folder in folders:
+            self.processes.pop(folder).wait(30)
+
+    def status(self, api: str) -> dict[str, Any]:
+        try:
+            found_: dict[str, Any] = httpx.get(f"{api}/v1/status", timeout=2).json()
+        except httpx.HTTPError:
+            return {}
+        return found_
+
+    def leader(self) -> dict[str, Any]:
+        """The status of who leads, once all that were asked agree."""
+
+        def agreed() -> dict[str, Any] | None:
+            told = [self.status(api) for api in self.apis]
+            leaders = {each.get("leader") for each in told if each}
+            return next((each for each in told if each and {each["replica"]} == leaders), None)
+
+        found_: dict[str, Any] = until(agreed)
+        return found_
+
+    def deposit(self) -> None:
+        """The operator's next deposit for itself, acknowledged."""
+        key = read_key(self.key)
+        chain_id = chain_id_of((self.folder / COMMUNITY / "genesis.json").read_bytes())
+        me = address_of(chain_id, key.public)
+        with Client(self.apis, patience_s=PATIENCE_S) as client:
+            nonce = client.account(me)["nonce"]
+            expiry = time.time_ns() // 1_000_000 + 3_600_000
+            data = sign(key, Body(chain_id, me, nonce, 1_000_000, expiry, Deposit(me, 1, f"d-{nonce}")))
+            assert client.submit(data).outcome == "done"
+            self.deposits += 1
+
+    def balance(self) -> int:
+        key = read_key(self.key)
+        chain_id = chain_id_of((self.folder / COMMUNITY / "genesis.json").read_bytes())
+        with Client(self.apis, patience_s=PATIENCE_S) as client:
+            return int(client.account(address_of(chain_id, key.public))["balance"])
+
+    def options(self) -> list[str]:
+        return [word for api in self.apis for word in ("--node", api)]
+
+    def events(self, folder: Path) -> list[dict[str, Any]]:
+        text = (folder / "node.log").read_text(encoding="utf-8")
+        return [json.loads(each) for each in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    community = Running(tmp_path_factory.mktemp("operations") / "community")
+    community.start(*community.nodes)
+    try:
+        community.leader()
+        yield community
+    finally:
+        for process in community.processes.values():
+            process.kill()
+            process.wait()
+
+
+def test_leadership_is_handed_on_and_told(running: Running) -> None:
+    before = running.leader()
+    voters = sorted(voter["replica"] for voter in before["voters"])
+    to = next(each for each in voters if each != before["replica"])
+    told = command("leader", "transfer", running.folder, "--to", to[:8])
+    assert line(told, "led").startswith(before["replica"])
+    assert line(told, "leads").startswith(to)
+    assert re.fullmatch(r"\d+ ms", line(told, "took"))
+    assert refused("leader", "transfer", running.folder, "--to", "ff" * 20).code == "input_unexpected"
+    assert refused("leader", "transfer", running.folder, "--to", "zz").code == "validator_unknown"
+    assert refused("leader", "transfer", running.folder / COMMUNITY).code == "file_unreadable"
+    follower = next(node for node in running.nodes if (running.status(api_of(running, node)))["replica"] != to)
+    assert refused("leader", "transfer", follower).code == "not_ordering"
+
+
+def api_of(running: Running, node: Path) -> str:
+    return running.apis[running.nodes.index(node)]
+
+
+def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running: Running, tmp_path: Path) -> None:
+    options, key = running.options(), running.key
+    told = command("members", "list", *options)
+    assert told.count("voter") == 3
+    assert told.count("nobody's yet") == 3
+    village, node = running.folder / COMMUNITY, tmp_path / "hydro"
+    places = (f"{LOOPBACK}:{running.spare}", f"{LOOPBACK}:{running.spare + 1}")
+    command("keys", tmp_path / "hydro.key")
+    public = read_key(tmp_path / "hydro.key").public.hex()
+    command("invite", village, "--member", "hydro", "--out", tmp_path / "invitation")
+    told = command("join", tmp_path / "invitation", "--folder", node, "--listen", places[0], "--api", places[1])
+    replica_key = line(told, "ledger key")
+    told = command("community", "admit", village, node / "request.json", "--out", tmp_path / "admission")
+    address = line(told, "address")
+    command("join", "--certificate", tmp_path / "admission", "--folder", node)
+    shutil.copy(village / "peers.json", node / "peers.json")
+    for each in running.nodes:
+        shutil.copy(village / "peers.json", each / "peers.json")
+    with (node / "node.toml").open("a", encoding="utf-8") as config:
+        config.write("[raft]\n" + "".join(f"{name} = {value}\n" for name, value in RAFT.items()))
+
+    add = ["members", "add", "hydro", "--key", key, *options]
+    assert refused(*add).code == "column_missing"
+    assert refused(*add, "--replica-key", replica_key).code == "account_unknown"
+    assert refused(*add, "--member-key", "00").code == "encoding_unreadable"
+    assert refused("members", "add", "hydro", "--key", tmp_path / "none", "--member-key", public, *options).code == (
+        "key_missing"
+    )
+    stranger = ["members", "add", "hydro", "--key", tmp_path / "hydro.key", "--member-key", public, *options]
+    assert refused(*stranger).code == "account_unknown"
+    told = command(*add, "--member-key", public, "--replica-key", replica_key, "--dry-run")
+    assert "would open an account" in told
+    assert "hydro" not in command("members", "list", *options)
+
+    told = command(*add, "--member-key", public, "--replica-key", replica_key, "--owner", "Hydro-Ltd")
+    assert line(told, "replica") == address
+    assert re.search(r"in force since block \d+", told)
+    assert refused(*add, "--replica-key", replica_key).code == "validator_exists"
+    ready = ["members", "ready", "hydro", "--key", tmp_path / "hydro.key", "--of", f"http://{places[1]}", *options]
+    assert refused(*ready).code == "undecided"  # its node does not run yet
+    running.start(node)
+    api = f"http://{places[1]}"
+    until(lambda: running.status(api).get("height", 0) >= running.leader()["height"] - 5)
+    wrong = ["members", "ready", "hydro", "--key", tmp_path / "hydro.key", "--of", running.apis[0], *options]
+    assert refused(*wrong).code == "validator_unknown"
+    assert refused(*ready[:4], str(key), *ready[5:]).field == "key"
+    told = command(*ready)
+    assert int(line(told, "power").replace(",", "")) > 0
+    assert refused(*ready).code == "validator_unknown"
+    told = command("members", "list", *options)
+    assert re.search(rf"{address[:8]}.*hydro +Hydro-Ltd +voter", told)
+
+    silent = [each for each in running.nodes if running.status(api_of(running, each))["role"] != "leader"][:1]
+    running.deposit()
+    running.end(*silent)  # three of four are left, so the new one is needed and votes
+    running.deposit()
+    running.start(*silent)
+    assert running.status(api)["height"] > 0
+    before = running.leader()
+    assert address in [voter["replica"] for voter in before["voters"]]
+
+    told = command("members", "remove", "hydro", "--key", key, "--dry-run", *options)
+    assert "3 voters would be left" in told
+    told = command("members", "remove", "hydro", "--key", key, *options)
+    assert re.search(r"in force since block \d+", told)
+    assert refused("members", "remove", "hydro", "--key", key, *options).code == "validator_unknown"
+    assert address not in [voter["replica"] for voter in running.leader()["voters"]]
+    assert refused(*add, "--replica-key", replica_key).code == "validator_exists"
+    running.deposit()
+    running.end(node)
+
+
+def test_a_backup_of_a_running_node_brings_the_community_back_after_a_disaster(
+    running: Running, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        running.deposit()
+    acknowledged = running.deposits
+    told = command("backup", running.nodes[0], "--to", tmp_path / "backup")
+    assert "of a node that runs; audited" in told
+    block = line(told, "block")
+    assert refused("backup", running.nodes[0], "--to", tmp_path / "backup").code == "folder_exists"
+    assert refused("restore", tmp_path / "backup", "--to", running.nodes[0]).code == "folder_exists"
+    assert refused("restore", tmp_path / "backup", "--to", tmp_path / "x", "--attempt", "2").code == "out_of_range"
+    running.deposit()  # is lost
+    running.end(*running.nodes, how=signal.SIGKILL)
+    terms = set()
+    for node in running.nodes:
+        shutil.rmtree(node / "chain")
+        shutil.rmtree(node / "wal")
+        told = command("restore", tmp_path / "backup", "--to", node, "--disaster")
+        assert line(told, "block") == block
+        terms.add(line(told, "term"))
+    assert len(terms) == 1
+    running.start(*running.nodes)
+    running.leader()
+    assert running.balance() == acknowledged
+    running.deposit()
+    assert running.balance() == acknowledged + 1
+    running.end(*running.nodes)
+    told = command("backup", running.nodes[1], "--to", tmp_path / "later")
+    assert "of a node that is stopped; audited" in told
+    for node in running.nodes:
+        assert "sound" in command("audit", node / "chain")
+    told = command("restore", tmp_path / "later", "--to", tmp_path / "new")
+    assert "(new)" in told
+    assert "not admitted yet" in told
