@@ -14,10 +14,12 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from wattquorum import __version__
 from wattquorum.api.app import application
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.control import HANDLERS, Control
+from wattquorum.node.journal import Journal
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.renewal import LOOK_S, Renewal
 from wattquorum.node.transport import Place
@@ -51,6 +53,7 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
     serving = loop.create_task(_serve(server))
     say(
         "started",
+        version=__version__,
         replica=node.address.hex(),
         listen=f"{host}:{port}",
         api=f"{api[0]}:{api[1]}",
@@ -58,6 +61,8 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
     )
     watching = [loop.create_task(ended.wait()), serving]
     others = [loop.create_task(_tell_halt(node, say)), loop.create_task(_keep_renewed(node, say))]
+    journal = Journal(node, say)
+    others.append(loop.create_task(journal.keep()))
     try:
         await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
         if serving.done() and not ended.is_set():
@@ -69,7 +74,8 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
         await control.stop()
         await node.stop()
         await asyncio.gather(serving, *others, return_exceptions=True)
-        say("stopped", replica=node.address.hex(), height=node.ledger.height)
+        journal.repeat()
+        say("stopped", version=__version__, replica=node.address.hex(), height=node.ledger.height)
 
 
 class _Server(uvicorn.Server):

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from wattquorum.cli.logs import Form, writer
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.parameters import Voting
 
@@ -50,11 +51,15 @@ def _only() -> None:
 @node_commands.command("run")
 def node_run(
     config: Annotated[Path, typer.Option(help="The node's node.toml; its keys, certificates and data are beside it.")],
+    log: Annotated[Form, typer.Option(help="How events are written: json for programs, text for people.")] = Form.JSON,
 ) -> None:
     """Run one node until it is ended by SIGTERM or Ctrl-C.
 
-    It writes one JSON object in a line for each event to its standard output. When it is ended it hands leadership
-    to another node and writes what it has; nothing that a client was told is lost, however it ends.
+    It writes a line for each event to its standard output; docs/operations.md lists them. When it is ended it hands
+    leadership to another node and writes what it has; nothing that a client was told is lost, however it ends.
+
+    Exit status 0: it was ended. 1: its log or chain is damaged, or it lost its log; it must not be started again as it
+    is. 2: its files or options are refused. 3: no room, or the disk fails.
     """
     from wattquorum.api.service import run
     from wattquorum.node.config import load
@@ -62,12 +67,7 @@ def node_run(
 
     loaded, api = load(config)
     with threads() as verify:
-        run(loaded, api, verify, _say)
-
-
-def _say(event: str, **circumstances: object) -> None:
-    sys.stdout.write(json.dumps({"at": round(time.time(), 3), "event": event, **circumstances}) + "\n")
-    sys.stdout.flush()
+        run(loaded, api, verify, writer(log))
 
 
 def up(
