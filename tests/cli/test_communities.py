@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import stat
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
 from tests.cli.runs import printed, refused, wattquorum
+from tests.node.live import free_port
+from wattquorum import Client
 from wattquorum.cli import communities
 from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.ledger.genesis import chain_id_of
-from wattquorum.node.node_folder import ledger_key, load
+from wattquorum.ledger.transactions import Body, Deposit, sign
+from wattquorum.node.node_folder import ledger_key, load, read_key
 from wattquorum.simulation.founding import Founding
 
 GENESIS = Founding(1, 3, 1, {}).genesis
@@ -37,6 +43,18 @@ def admitted(folder: Path, node: str) -> str:
     told = printed("community", "admit", "village", f"{node}/request.json", "--out", f"{node}.admission", folder=folder)
     printed("join", "--certificate", f"{node}.admission", "--folder", node, folder=folder)
     return value(told, "address")
+
+
+@contextmanager
+def node_process(config: Path) -> Iterator[None]:
+    """A node that runs until it is needed no more, and ends in order."""
+    command = [sys.executable, "-m", "wattquorum", "node", "run", "--config", str(config)]
+    with (config.parent / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0, (config.parent / "log").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +303,67 @@ def test_input_that_makes_no_sense_is_refused(here: Path) -> None:
     assert refused(*join, folder=here) == "out_of_range"
     assert refused("community", "list", "nowhere", folder=here) == "file_unreadable"
     assert refused("community", "list", "hydro", folder=here) == "file_unreadable"
+
+
+# Genesis
+
+
+def test_a_community_of_three_is_founded_by_commands_and_trades(tmp_path: Path) -> None:
+    """From `community init` to a decided transaction, over processes that know each other by these files alone."""
+    names = ("hydro", "mill", "farm")
+    printed("community", "init", "village", "--name", "village", folder=tmp_path)
+    ports = {name: (free_port(), free_port()) for name in names}
+    for name in names:
+        listen, api = ports[name]
+        invited(tmp_path, name, name, "--listen", f"127.0.0.1:{listen}", "--api", f"127.0.0.1:{api}")
+    operator = value(printed("keys", "operator.key", folder=tmp_path), "public")
+    requests = [f"{name}/request.json" for name in names]
+    told = printed(
+        "community", "genesis", "village", *requests, "--operator", operator, "--engine", "raft", folder=tmp_path
+    )
+    assert value(told, "replicas") == "3"
+    chain_id = bytes.fromhex(value(told, "chain"))
+    for name in names:
+        admitted(tmp_path, name)
+    for name in names:
+        shutil.copy(tmp_path / "village" / "peers.json", tmp_path / name / "peers.json")
+    key = read_key(tmp_path / "operator.key")
+    sender = address_of(chain_id, key.public)
+    body = Body(chain_id, sender, 0, 100_000, communities.now_ms() + 3_600_000, Deposit(sender, 5, "first"))
+    with ExitStack() as running:
+        for name in names:
+            running.enter_context(node_process(tmp_path / name / "node.toml"))
+        with Client([f"http://127.0.0.1:{ports[name][1]}" for name in names]) as client:
+            assert client.submit(sign(key, body)).outcome == "done"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), "out_of_range"),
+        (("--operator", "12"), "encoding_unreadable"),
+        (("--founder", "somebody"), "out_of_range"),
+        (("--founder", f"somebody:{'ab' * 32}:KING"), "out_of_range"),
+        (("--operator", "ab" * 32, "--parameter", "pace"), "out_of_range"),
+        (("--operator", "ab" * 32, "--parameter", "pace=1"), "parameter_unknown"),
+        (("--operator", "ab" * 32, "--approvals", "2"), "out_of_range"),
+        (("--operator", "ab" * 32, "hydro/request.json"), "validator_exists"),
+    ],
+)
+def test_a_genesis_that_cannot_be_is_refused(here: Path, words: tuple[str, ...], code: str) -> None:
+    (here / "village" / "genesis.json").unlink()
+    assert refused("community", "genesis", "village", "hydro/request.json", *words, folder=here) == code
+    assert not (here / "village" / "genesis.json").exists()
+
+
+def test_a_community_has_one_genesis(here: Path) -> None:
+    before = (here / "village" / "genesis.json").read_bytes()
+    words = ("community", "genesis", "village", "hydro/request.json", "--operator", "ab" * 32)
+    assert refused(*words, folder=here) == "file_exists"
+    assert (here / "village" / "genesis.json").read_bytes() == before
+
+
+def test_a_request_of_another_community_begins_nothing(here: Path) -> None:
+    (here / "town" / "genesis.json").unlink()
+    words = ("community", "genesis", "town", "hydro/request.json", "--operator", "ab" * 32)
+    assert refused(*words, folder=here) == "community_foreign"

@@ -23,6 +23,7 @@ from wattquorum.ledger.genesis import Founder, Genesis
 from wattquorum.ledger.inclusion import InclusionProof
 from wattquorum.ledger.parameters import RANGES
 from wattquorum.node import community_folder, frames, invitations, node_folder, transport
+from wattquorum.node.config import CONFIG
 from wattquorum.records.bills import words_of
 from wattquorum.replica.pool import Limits
 
@@ -237,10 +238,10 @@ def test_the_formats_list_the_files_by_which_a_node_joins() -> None:
 def test_the_communities_page_lists_every_file_of_both_folders() -> None:
     shared, own = tables(section(COMMUNITIES, "Files"))
     names = [community_folder.KEY, community_folder.AUTHORITY, community_folder.REGISTER, community_folder.REVOKED]
-    assert [row["file"].strip("`") for row in shared] == [*names, community_folder.GENESIS]
+    assert [row["file"].strip("`") for row in shared] == [*names, community_folder.PEERS, community_folder.GENESIS]
     folder = node_folder
     names = [folder.LEDGER_KEY, folder.PENDING_KEY, folder.REQUEST, folder.TLS, folder.AUTHORITY, folder.REVOKED]
-    assert [row["file"].strip("`") for row in own] == [*names, folder.GENESIS, folder.PEERS]
+    assert [row["file"].strip("`") for row in own] == [*names, folder.GENESIS, folder.PEERS, CONFIG]
     assert tuple(row["file"].strip("`") for row in own if row["secret"] == "yes") == folder.SECRETS
 
 

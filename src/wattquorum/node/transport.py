@@ -13,6 +13,7 @@ their TLS identities. Times of `peers` are wall-clock milliseconds, durations ar
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -137,6 +138,7 @@ class PeerState(NamedTuple):
     last_error_ms: int | None
 
 
+ACCEPTED_AT_ONCE: Final = 64  # connections in one turn of the event loop
 ROUND_TRIPS: Final = 16  # kept for a peer
 
 
@@ -250,7 +252,8 @@ class Transport:
         self._channels: dict[Channel, _Peer | None] = {}  # every connection there is, and whose it is once known
         self._identities: dict[Channel, Identity] = {}
         self._shaking: Counter[str] = Counter()  # incoming connections without a hello, by host
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._arriving: set[asyncio.Task[None]] = set()
         self._care: asyncio.Task[None] | None = None
         self._retired: set[asyncio.Task[None]] = set()
         self._running = False
@@ -265,8 +268,10 @@ class Transport:
         """Listens, and begins to connect to every peer. OSError when it cannot listen there."""
         self._loop = asyncio.get_running_loop()
         if self._listen is not None:
-            host, port = self._listen
-            self._server = await self._loop.create_server(self._arrival, host, port, backlog=256)
+            family = socket.AF_INET6 if ":" in self._listen[0] else socket.AF_INET
+            self._listener = socket.create_server(self._listen, family=family, backlog=self._bounds.connections_max)
+            self._listener.setblocking(False)
+            self._loop.add_reader(self._listener.fileno(), self._accept)
         self._running = True
         self._care = asyncio.create_task(self._take_care())
         for peer in self._peers.values():
@@ -275,7 +280,7 @@ class Transport:
     @property
     def port(self) -> int:
         """Where it listens; 0: nowhere."""
-        return int(self._server.sockets[0].getsockname()[1]) if self._server is not None else 0
+        return int(self._listener.getsockname()[1]) if self._listener is not None else 0
 
     def send(self, to: bytes, message: bytes) -> None:
         """Sends a message as soon as this turn of the event loop ends, or drops it, or an older one: see the module."""
@@ -337,8 +342,11 @@ class Transport:
         if not self._running:
             return
         self._running = False
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener.fileno())
+            self._listener.close()
+            self._listener = None
+        await asyncio.gather(*self._arriving)
         tasks = [peer.task for peer in self._peers.values() if peer.task is not None]
         tasks += [*self._retired, *([self._care] if self._care is not None else [])]
         for task in tasks:
@@ -354,9 +362,6 @@ class Transport:
                 channel.abort()
             if late:
                 await asyncio.wait(late)
-        if self._server is not None:
-            await self._server.wait_closed()
-            self._server = None
 
     # Sending
 
@@ -461,10 +466,37 @@ class Transport:
         if channel.dismiss():
             self._channels.pop(channel, None)
 
-    def _arrival(self) -> Channel:
+    def _accept(self) -> None:
+        """Takes the connections that wait.
+
+        It is done here and not by asyncio's server, which loses a connection that comes while it is being closed.
+        """
+        for _ in range(ACCEPTED_AT_ONCE):
+            assert self._listener is not None
+            try:
+                plain, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:  # too many files are open: not again at once
+                self._loop.remove_reader(self._listener.fileno())
+                self._loop.call_later(self._bounds.retry_min_s, self._accept_again)
+                return
+            arriving = asyncio.create_task(self._arrive(plain))
+            self._arriving.add(arriving)
+            arriving.add_done_callback(self._arriving.discard)
+
+    def _accept_again(self) -> None:
+        if self._listener is not None:
+            self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    async def _arrive(self, plain: socket.socket) -> None:
         channel = self._channel(incoming=True)
         self._channels[channel] = None
-        return channel
+        try:
+            await self._loop.connect_accepted_socket(lambda: channel, plain)
+        except OSError:  # it is gone already
+            plain.close()
+            self._unmade(channel)
 
     def _channel(self, *, incoming: bool) -> Channel:
         bounds = self._bounds
