@@ -14,14 +14,16 @@ ROOT = "wattquorum (pyproject.toml)"
 
 
 def packages(lock: str) -> dict[str, tuple[str, list[str]]]:
-    """Every package of a lock: its lines, and who needs it."""
+    """Every package of a lock: its lines, and who needs it. One that has several pins, by Python, has all their lines."""
     found: dict[str, tuple[str, list[str]]] = {}
     for block in re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE):
         name = re.match(r"([A-Za-z0-9._-]+)==", block)
         if name is not None:
             lines = block.splitlines(keepends=True)
             needed_by = [line.strip(" #\n").removeprefix("via").strip() for line in lines if line.startswith("    #")]
-            found[name[1]] = "".join(line for line in lines if not line.startswith("    #")), needed_by
+            before, already = found.get(name[1], ("", []))
+            pinned = "".join(line for line in lines if not line.startswith("    #"))
+            found[name[1]] = before + pinned, already + needed_by
     return found
 
 

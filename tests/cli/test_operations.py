@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from tests.node.founded import PARAMETERS, RAFT, free_ports
 from tests.node.live import LOOPBACK
+from wattquorum import __version__
 from wattquorum.api.client import Client
 from wattquorum.cli.app import app
 from wattquorum.foundation.identities import address_of
@@ -61,6 +62,12 @@ def line(text: str, begins: str) -> str:
     return found_[1]
 
 
+def quicken(node: Path) -> None:
+    """Lets an idle chain have a block five times a second, so that what takes blocks takes no long time."""
+    config = node / "node.toml"
+    config.write_text("tick_ms = 200\n" + config.read_text(encoding="utf-8"), encoding="utf-8")
+
+
 class Running:
     """A community's processes."""
 
@@ -74,6 +81,8 @@ class Running:
         self.processes: dict[Path, subprocess.Popen[bytes]] = {}
         self.key = folder / COMMUNITY / OPERATOR_KEY
         self.deposits = 0
+        for node in self.nodes:
+            quicken(node)
 
     def start(self, *folders: Path) -> None:
         for folder in folders:
@@ -184,6 +193,8 @@ def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running:
     with (node / "node.toml").open("a", encoding="utf-8") as config:
         config.write("[raft]\n" + "".join(f"{name} = {value}\n" for name, value in RAFT.items()))
 
+    quicken(node)
+
     add = ["members", "add", "hydro", "--key", key, *options]
     assert refused(*add).code == "column_missing"
     assert refused(*add, "--replica-key", replica_key).code == "account_unknown"
@@ -263,6 +274,12 @@ def test_a_backup_of_a_running_node_brings_the_community_back_after_a_disaster(
     running.deposit()
     assert running.balance() == acknowledged + 1
     running.end(*running.nodes)
+    for node in running.nodes:
+        told_ = [each["event"] for each in running.events(node)]
+        assert {"started", "stopped", "peer_connected", "voters_changed", "snapshot_taken"} <= set(told_)
+        assert "leads" in told_ or "follows" in told_
+        assert told_[-1] == "stopped"
+        assert running.events(node)[-1]["version"] == __version__
     told = command("backup", running.nodes[1], "--to", tmp_path / "later")
     assert "of a node that is stopped; audited" in told
     for node in running.nodes:
@@ -270,3 +287,31 @@ def test_a_backup_of_a_running_node_brings_the_community_back_after_a_disaster(
     told = command("restore", tmp_path / "later", "--to", tmp_path / "new")
     assert "(new)" in told
     assert "not admitted yet" in told
+
+
+def test_a_node_ends_with_a_status_that_says_whether_to_start_it_again(running: Running, tmp_path: Path) -> None:
+    """It runs last: it takes a stopped node's folder."""
+    for each in running.processes.values():
+        each.kill()
+        each.wait()
+    running.processes.clear()
+    node = tmp_path / "node"
+    shutil.copytree(running.nodes[0], node)
+    words = [sys.executable, "-m", "wattquorum", "node", "run", "--log", "text", "--config", str(node / "node.toml")]
+
+    def ended() -> tuple[int, str]:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stderr
+
+    (log,) = [path for path in (node / "wal").iterdir() if path.name != "spare.wal"][-1:]
+    data = bytearray(log.read_bytes())
+    data[20] ^= 1  # in the head of the segment
+    log.write_bytes(bytes(data))
+    status, said = ended()
+    assert (status, "log_damaged" in said) == (1, True), said
+    shutil.rmtree(node / "wal")
+    status, said = ended()
+    assert (status, "log_missing" in said) == (1, True), said
+    (node / "node.toml").write_text("listen = 5\n", encoding="utf-8")
+    status, said = ended()
+    assert (status, "config_invalid" in said) == (2, True), said
