@@ -195,14 +195,23 @@ def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running:
 
     quicken(node)
 
-    add = ["members", "add", "hydro", "--key", key, *options]
+    add: list[str | Path] = ["members", "add", "hydro", "--key", key, *options]
     assert refused(*add).code == "column_missing"
     assert refused(*add, "--replica-key", replica_key).code == "account_unknown"
     assert refused(*add, "--member-key", "00").code == "encoding_unreadable"
     assert refused("members", "add", "hydro", "--key", tmp_path / "none", "--member-key", public, *options).code == (
         "key_missing"
     )
-    stranger = ["members", "add", "hydro", "--key", tmp_path / "hydro.key", "--member-key", public, *options]
+    stranger: list[str | Path] = [
+        "members",
+        "add",
+        "hydro",
+        "--key",
+        tmp_path / "hydro.key",
+        "--member-key",
+        public,
+        *options,
+    ]
     assert refused(*stranger).code == "account_unknown"
     told = command(*add, "--member-key", public, "--replica-key", replica_key, "--dry-run")
     assert "would open an account" in told
@@ -212,12 +221,30 @@ def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running:
     assert line(told, "replica") == address
     assert re.search(r"in force since block \d+", told)
     assert refused(*add, "--replica-key", replica_key).code == "validator_exists"
-    ready = ["members", "ready", "hydro", "--key", tmp_path / "hydro.key", "--of", f"http://{places[1]}", *options]
+    ready: list[str | Path] = [
+        "members",
+        "ready",
+        "hydro",
+        "--key",
+        tmp_path / "hydro.key",
+        "--of",
+        f"http://{places[1]}",
+        *options,
+    ]
     assert refused(*ready).code == "undecided"  # its node does not run yet
     running.start(node)
     api = f"http://{places[1]}"
     until(lambda: running.status(api).get("height", 0) >= running.leader()["height"] - 5)
-    wrong = ["members", "ready", "hydro", "--key", tmp_path / "hydro.key", "--of", running.apis[0], *options]
+    wrong: list[str | Path] = [
+        "members",
+        "ready",
+        "hydro",
+        "--key",
+        tmp_path / "hydro.key",
+        "--of",
+        running.apis[0],
+        *options,
+    ]
     assert refused(*wrong).code == "validator_unknown"
     assert refused(*ready[:4], str(key), *ready[5:]).field == "key"
     told = command(*ready)

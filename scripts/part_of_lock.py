@@ -14,7 +14,7 @@ ROOT = "wattquorum (pyproject.toml)"
 
 
 def packages(lock: str) -> dict[str, tuple[str, list[str]]]:
-    """Every package of a lock: its lines, and who needs it. One that has several pins, by Python, has all their lines."""
+    """Every package of a lock: its lines, and who needs it. All lines where it has several pins."""
     found: dict[str, tuple[str, list[str]]] = {}
     for block in re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE):
         name = re.match(r"([A-Za-z0-9._-]+)==", block)
