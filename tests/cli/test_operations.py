@@ -232,6 +232,8 @@ def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running:
         *options,
     ]
     assert refused(*ready).code == "undecided"  # its node does not run yet
+    command("backup", running.nodes[0], "--to", tmp_path / "backup")
+    assert line(command("restore", tmp_path / "backup", "--to", node), "replica") == address
     running.start(node)
     api = f"http://{places[1]}"
     until(lambda: running.status(api).get("height", 0) >= running.leader()["height"] - 5)
@@ -271,6 +273,29 @@ def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running:
     assert refused(*add, "--replica-key", replica_key).code == "validator_exists"
     running.deposit()
     running.end(node)
+
+
+def test_nodes_are_restarted_one_after_the_other_while_clients_write(running: Running) -> None:
+    leader = running.leader()["replica"]
+    for node in sorted(running.nodes, key=lambda node: running.status(api_of(running, node))["replica"] == leader):
+        running.end(node)
+        running.deposit()
+        running.start(node)
+        running.leader()
+        height = running.leader()["height"]
+        until(lambda node=node, height=height: running.status(api_of(running, node)).get("height", 0) >= height)
+    assert running.balance() == running.deposits
+
+
+def test_a_founding_replica_is_given_to_its_member_and_goes_on_voting(running: Running, tmp_path: Path) -> None:
+    command("keys", tmp_path / "mill.key")
+    public = read_key(tmp_path / "mill.key").public.hex()
+    replica_key = read_key(running.nodes[0] / "ledger.key").public.hex()
+    add = ["members", "add", "mill", "--key", str(running.key), *running.options()]
+    told = command(*add, "--member-key", public, "--replica-key", replica_key)
+    assert "It learns" not in told
+    assert re.search(r"mill +mill +voter", command("members", "list", *running.options()))
+    assert json.loads(command("members", "list", "--json", *running.options()))["approvals_needed"] == 1
 
 
 def test_a_backup_of_a_running_node_brings_the_community_back_after_a_disaster(

@@ -188,7 +188,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     # consensus and replicas
     "already_pending": ("is pending already", "Nothing is left to do; wait for its receipt."),
     "configuration_invalid": ("is not a configuration that can decide", "Name distinct voters with power above zero."),
-    "diverged": ("differs from what the others have", "Stop this replica and restore it from another copy."),
+    "diverged": ("differs from what the others have", "Keep this replica's folder, and let a new one take its seat."),
     "input_unexpected": ("is nothing that the engine asked for", "Answer only what the engine handed out."),
     "not_ordering": ("orders nothing now", "Send it to the replica that leads."),
     "orders_alone": ("needs other replicas, and this one orders alone", "Start an engine that has several voters."),
@@ -237,7 +237,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "node_failed": ("found a defect in itself", "Report it with the log; start the node again meanwhile."),
     "node_halted": ("takes part no more", "See why in its status; ask another node meanwhile."),
     "node_stopped": ("was stopped", "Ask another node, or this one when it runs again."),
-    "log_damaged": ("is damaged", "Restore this replica from a backup, or let a new one take its place."),
+    "log_damaged": ("is damaged", "Keep it, and let a new replica take this seat; see docs/operations.md."),
     "log_missing": (
         "has no record, though there are blocks",
         "Do not run this replica again: it forgot what it promised. See docs/operations.md, backup and recovery.",
