@@ -114,6 +114,9 @@ class Running:
         found_: dict[str, Any] = until(agreed)
         return found_
 
+    def reaches(self, api: str, height: int) -> None:
+        until(lambda: self.status(api).get("height", 0) >= height)
+
     def deposit(self) -> None:
         """The operator's next deposit for itself, acknowledged."""
         key = read_key(self.key)
@@ -217,6 +220,8 @@ def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running:
     assert "would open an account" in told
     assert "hydro" not in command("members", "list", *options)
 
+    command("backup", running.nodes[0], "--to", tmp_path / "backup")
+    assert line(command("restore", tmp_path / "backup", "--to", node), "replica") == address
     told = command(*add, "--member-key", public, "--replica-key", replica_key, "--owner", "Hydro-Ltd")
     assert line(told, "replica") == address
     assert re.search(r"in force since block \d+", told)
@@ -232,8 +237,6 @@ def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running:
         *options,
     ]
     assert refused(*ready).code == "undecided"  # its node does not run yet
-    command("backup", running.nodes[0], "--to", tmp_path / "backup")
-    assert line(command("restore", tmp_path / "backup", "--to", node), "replica") == address
     running.start(node)
     api = f"http://{places[1]}"
     until(lambda: running.status(api).get("height", 0) >= running.leader()["height"] - 5)
@@ -283,7 +286,7 @@ def test_nodes_are_restarted_one_after_the_other_while_clients_write(running: Ru
         running.start(node)
         running.leader()
         height = running.leader()["height"]
-        until(lambda node=node, height=height: running.status(api_of(running, node)).get("height", 0) >= height)
+        running.reaches(api_of(running, node), height)
     assert running.balance() == running.deposits
 
 

@@ -37,7 +37,7 @@ async def asked(folder: Path, to: Path) -> backups.Copied:
 def audited(copy: Path, to: Path, copied: backups.Copied) -> backups.Manifest:
     with ChainFolder(copy / backups.CHAIN) as chain:
         audit_folder(chain, verify_each)
-    return backups.finish(copy, to, copied, NOW)
+    return backups.finish(copy, to, copied, NOW, "1")
 
 
 def balance(chain: Path, hamlet: Hamlet) -> int:

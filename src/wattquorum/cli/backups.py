@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from wattquorum import __version__
 from wattquorum.cli.chains import progress_bar
 from wattquorum.cli.files import writing
 from wattquorum.foundation.intervals import format_moment
@@ -54,7 +55,7 @@ def backup(
             copied = backups.copy_stopped(folder, copy, key)
         with progress_bar("blocks") as step, processes() as verify, ChainFolder(copy / backups.CHAIN) as chain:
             audited = audit_folder(chain, verify, lambda _: step(copied.height))
-        manifest = backups.finish(copy, to, copied, backups.now_ms())
+        manifest = backups.finish(copy, to, copied, backups.now_ms(), __version__)
     size = sum(each.size for each in manifest.files.values())
     console.print(f"backup  {to}", markup=False)
     console.print(f"chain   {manifest.chain}")

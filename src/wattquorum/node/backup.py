@@ -23,7 +23,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from wattquorum import __version__
 from wattquorum.consensus.raft.records import Appended, Ballot, Base, decode_record
 from wattquorum.foundation.codec import Named, from_json, to_named_json
 from wattquorum.foundation.identities import SigningKey
@@ -172,15 +171,15 @@ def _term_of(folder: Path, chain_id: bytes) -> int:
     return term
 
 
-def finish(copy: Path, to: Path, copied: Copied, now_ms: int) -> Manifest:
-    """Gives a copy that was audited its manifest and its name."""
+def finish(copy: Path, to: Path, copied: Copied, now_ms: int, version: str) -> Manifest:
+    """Gives a copy that was audited its manifest and its name; `version` is that of who writes it."""
     with ChainFolder(copy / CHAIN) as chain:
         if chain.height != copied.height:
             raise Refused("chain_truncated", "height", chain.height, f"{copied.height} blocks were to be copied.")
         state = chain.tip.state_digest if chain.tip else chain.tip_hash
         manifest = Manifest(
             FORMAT,
-            __version__,
+            version,
             chain.chain_id.hex(),
             chain.height,
             chain.tip_hash.hex(),
