@@ -17,6 +17,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from tests.cli.runs import said
 from tests.node.founded import PARAMETERS, RAFT, free_ports
 from tests.node.live import LOOPBACK
 from wattquorum import __version__
@@ -175,6 +176,17 @@ def api_of(running: Running, node: Path) -> str:
     return running.apis[running.nodes.index(node)]
 
 
+def restart_all(running: Running) -> None:
+    """One node after the other, the one that leads last, while clients write."""
+    leader = running.leader()["replica"]
+    for node in sorted(running.nodes, key=lambda node: running.status(api_of(running, node))["replica"] == leader):
+        running.end(node)
+        running.deposit()
+        running.start(node)
+        running.reaches(api_of(running, node), running.leader()["height"])
+    assert running.balance() == running.deposits
+
+
 def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running: Running, tmp_path: Path) -> None:
     options, key = running.options(), running.key
     told = command("members", "list", *options)
@@ -258,12 +270,7 @@ def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running:
     told = command("members", "list", *options)
     assert re.search(rf"{address[:8]}.*hydro +Hydro-Ltd +voter", told)
 
-    silent = [each for each in running.nodes if running.status(api_of(running, each))["role"] != "leader"][:1]
-    running.deposit()
-    running.end(*silent)  # three of four are left, so the new one is needed and votes
-    running.deposit()
-    running.start(*silent)
-    assert running.status(api)["height"] > 0
+    restart_all(running)  # without one of the old ones the new one is needed, and votes
     before = running.leader()
     assert address in [voter["replica"] for voter in before["voters"]]
 
@@ -276,18 +283,6 @@ def test_a_fourth_node_joins_a_running_community_votes_and_leaves_again(running:
     assert refused(*add, "--replica-key", replica_key).code == "validator_exists"
     running.deposit()
     running.end(node)
-
-
-def test_nodes_are_restarted_one_after_the_other_while_clients_write(running: Running) -> None:
-    leader = running.leader()["replica"]
-    for node in sorted(running.nodes, key=lambda node: running.status(api_of(running, node))["replica"] == leader):
-        running.end(node)
-        running.deposit()
-        running.start(node)
-        running.leader()
-        height = running.leader()["height"]
-        running.reaches(api_of(running, node), height)
-    assert running.balance() == running.deposits
 
 
 def test_a_founding_replica_is_given_to_its_member_and_goes_on_voting(running: Running, tmp_path: Path) -> None:
@@ -352,21 +347,13 @@ def test_a_node_ends_with_a_status_that_says_whether_to_start_it_again(running: 
     running.processes.clear()
     node = tmp_path / "node"
     shutil.copytree(running.nodes[0], node)
-    words = [sys.executable, "-m", "wattquorum", "node", "run", "--log", "text", "--config", str(node / "node.toml")]
-
-    def ended() -> tuple[int, str]:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-        return done.returncode, done.stderr
-
+    run = ("node", "run", "--log", "text", "--config", str(node / "node.toml"))
     (log,) = [path for path in (node / "wal").iterdir() if path.name != "spare.wal"][-1:]
     data = bytearray(log.read_bytes())
     data[20] ^= 1  # in the head of the segment
     log.write_bytes(bytes(data))
-    status, said = ended()
-    assert (status, "log_damaged" in said) == (1, True), said
+    assert "log_damaged" in said(*run, folder=tmp_path, check=1)
     shutil.rmtree(node / "wal")
-    status, said = ended()
-    assert (status, "log_missing" in said) == (1, True), said
+    assert "log_missing" in said(*run, folder=tmp_path, check=1)
     (node / "node.toml").write_text("listen = 5\n", encoding="utf-8")
-    status, said = ended()
-    assert (status, "config_invalid" in said) == (2, True), said
+    assert "config_invalid" in said(*run, folder=tmp_path, check=2)
