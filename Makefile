@@ -9,7 +9,7 @@ CHECKED := src tests scripts $(wildcard benchmarks)
 .PHONY: help run test soak torture bench mutants lint clean venv
 
 help:
-	@echo "make run     trade the demo week and write out/week  (ARGS='--days 2 --seed 7' is passed on)"
+	@echo "make run     trade the demo week on five nodes and write out/week  (ARGS='--days 2 --seed 7' is passed on)"
 	@echo "make test    lint, then every test, with branch coverage  (ARGS='-k apportion' is passed on)"
 	@echo "make soak    worlds in which everything fails, 2000 of them  (SEEDS=100000 for more)"
 	@echo "make torture kill, stop and cut off real nodes for a minute  (ARGS='--seconds 3600' for more)"
@@ -23,7 +23,7 @@ venv:
 	@$(PYTHON) scripts/set_up.py
 
 run: venv
-	@$(BIN)/wattquorum week $(ARGS)
+	@$(BIN)/wattquorum week --live $(ARGS)
 
 test: lint
 	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov $(ARGS)

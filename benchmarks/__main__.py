@@ -1,4 +1,4 @@
-"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, transport.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, transport, log.
 
 Ratios, not times.
 
@@ -17,7 +17,19 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from benchmarks import auditing, batches, closing, consensus, grid, memory, registry, standing, throughput, transport
+from benchmarks import (
+    auditing,
+    batches,
+    closing,
+    consensus,
+    grid,
+    memory,
+    registry,
+    standing,
+    throughput,
+    transport,
+    wal,
+)
 from benchmarks.chains import Recorded, recorded, shipped_week
 from benchmarks.measuring import Section
 from benchmarks.town import Town
@@ -33,6 +45,7 @@ NAMES: Final = (
     "grid",
     "consensus",
     "transport",
+    "wal",
 )
 AUDITED_TOWN: Final = (1_000, 2_000, 5)  # members, contracts, feeders
 
@@ -75,6 +88,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[Section]:
         yield consensus.measured()
     if "transport" in names:
         yield transport.measured()
+    if "wal" in names:
+        yield wal.measured()
 
 
 @cache

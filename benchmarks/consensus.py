@@ -8,7 +8,7 @@ a world's events against a bare heap of as many. Round trips and consensus time 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from statistics import median
 from typing import Final
@@ -29,14 +29,16 @@ BATCHES: Final = 600
 BATCH: Final = 16
 SIZES: Final = (9, 100, 1_000)
 DELAY_MS: Final = 10  # one way
+ROUND_TRIP_MS: Final = (10, 50)  # of links that are drawn
+DRAWN: Final = 300  # replicas, of one or several clusters: a small one says more of its links than of its size
 PAYLOAD: Final = bytes(200)
 
 
 class Cluster:
     """Engines on links of fixed delays [ms] and disks that are always done."""
 
-    def __init__(self, powers: Sequence[int], delays: Sequence[int]) -> None:
-        """Replica i is `delays[i]` away from everybody else, one way."""
+    def __init__(self, powers: Sequence[int], delay: Callable[[int, int], int], furthest: int) -> None:
+        """Replicas i and j are `delay(i, j)` away from each other, one way, and at most `furthest`."""
         self.names = [number.to_bytes(20, "big") for number in range(1, len(powers) + 1)]
         voters = tuple(map(Voter, self.names, powers))
         founding = Configuration(0, None, voters, (), 0, b"")
@@ -46,7 +48,7 @@ class Cluster:
             name: Raft(name, founding, [], number, Millis(0), settings=settings)
             for number, name in enumerate(self.names)
         }
-        self._delays = dict(zip(self.names, delays, strict=True))
+        self._delay, self._furthest = delay, furthest
         self._heap: list[tuple[int, int, bytes, bytes, bytes]] = []
         self._order = 0
         self.committed: dict[int, int] = {}  # when the leader committed an index
@@ -55,7 +57,7 @@ class Cluster:
         self.now = 2_000
         first.tick(Millis(self.now))
         self.settle(self.names[0])
-        self.run(self.now + 4 * max(delays) * 2 + 10)
+        self.run(self.now + 4 * furthest + 10)
         if first.role is not Role.LEADER:
             raise AssertionError("the first replica was not elected")
 
@@ -68,7 +70,7 @@ class Cluster:
                 engine.persisted(output.records[-1].position, Millis(self.now))
             for message in output.messages:
                 self._order += 1
-                at = self.now + self._delays[name] + self._delays[message.to]
+                at = self.now + self._delay(_number(name), _number(message.to))
                 heapq.heappush(self._heap, (at, self._order, message.to, name, message.data))
             if output.committed:
                 engine.applied(output.committed[-1].index, b"", Millis(self.now))
@@ -95,8 +97,35 @@ class Cluster:
             proposed.append((leader.log.last, self.now))
             self.settle(self.names[0])
             self.run(self.now + every_ms)
-        self.run(self.now + 4 * max(self._delays.values()) * 2)
+        self.run(self.now + 4 * self._furthest)
         return [self.committed[index] - at for index, at in proposed]
+
+
+def _number(name: bytes) -> int:
+    return int.from_bytes(name, "big") - 1
+
+
+def _alike(one_way_ms: int) -> tuple[Callable[[int, int], int], int]:
+    """Every link takes as long."""
+    return lambda _one, _other: one_way_ms, one_way_ms
+
+
+def _drawn(seed: int) -> tuple[Callable[[int, int], int], int]:
+    """Every pair draws its round trip, half of it each way; drawn when it is first needed."""
+    chance, links = Chance(seed), dict[tuple[int, int], int]()
+
+    def delay(one: int, other: int) -> int:
+        pair = min(one, other), max(one, other)
+        if pair not in links:
+            links[pair] = chance.stream(f"{pair}").between(ROUND_TRIP_MS[0] // 2, ROUND_TRIP_MS[1] // 2)
+        return links[pair]
+
+    return delay, ROUND_TRIP_MS[1] // 2
+
+
+def _placed(away_ms: Sequence[int]) -> tuple[Callable[[int, int], int], int]:
+    """Replica i is so far away from everybody else."""
+    return lambda one, other: away_ms[one] + away_ms[other], 2 * max(away_ms)
 
 
 def _count_decides(configuration: Configuration, replicas: Collection[bytes]) -> bool:
@@ -142,14 +171,14 @@ def _price() -> Line:
     """The same work with weighted and with counting quorums, in turns. Powers are equal, so that both wait for five."""
 
     def weighted() -> None:
-        Cluster([1] * 9, [DELAY_MS // 2] * 9).commit(BATCHES, BATCH, 1)
+        Cluster([1] * 9, *_alike(DELAY_MS)).commit(BATCHES, BATCH, 1)
 
     def counting() -> None:
         with (
             patch.object(leadership, "decides", _count_decides),
             patch.object(leadership, "committed_index", _count_committed),
         ):
-            Cluster([1] * 9, [DELAY_MS // 2] * 9).commit(BATCHES, BATCH, 1)
+            Cluster([1] * 9, *_alike(DELAY_MS)).commit(BATCHES, BATCH, 1)
 
     both = beside(weighted, counting, 5)
     rate = BATCHES * BATCH / both.ours
@@ -162,16 +191,18 @@ def _commit_into(times: list[int], cluster: Cluster) -> None:
 
 
 def _sizes() -> list[Line]:
-    """Consensus time of a round by number of replicas, on links of one delay and on links of 10 to 50 ms."""
+    """Consensus time of a round by number of replicas, on links of one delay and on links that every pair draws.
+
+    Those have round trips of 10 to 50 ms, in several clusters where they are small.
+    """
     lines = []
     for size in SIZES:
-        cluster = Cluster([1] * size, [DELAY_MS // 2] * size)
+        cluster = Cluster([1] * size, *_alike(DELAY_MS))
         latencies = cluster.commit(20, 1, 4 * DELAY_MS)
         trips = median(latencies) / (2 * DELAY_MS)
-        chance = Chance(size)
-        mixed = Cluster([1] * size, [chance.between(5, 25) // 2 for _ in range(size)])
+        mixed = [Cluster([1] * size, *_drawn(seed)) for seed in range(max(1, DRAWN // size))]
         times: list[int] = []
-        taken = seconds(partial(_commit_into, times, mixed))
+        taken = sum(seconds(partial(_commit_into, times, each)) for each in mixed) / len(mixed)
         note = (
             f"commits after {trips:.2f} round trips; {1_000 * taken / 20:.1f} ms of computing a round for all replicas"
         )
@@ -182,8 +213,8 @@ def _sizes() -> list[Line]:
 def _near() -> Line:
     """Two heavy members near each other and three light ones far away, weighted and plain."""
     far = [0, 1, 50, 50, 50]
-    weighted = sorted(Cluster([4, 4, 1, 1, 1], far).commit(50, 1, 150))[25]
-    plain = sorted(Cluster([1] * 5, far).commit(50, 1, 150))[25]
+    weighted = sorted(Cluster([4, 4, 1, 1, 1], *_placed(far)).commit(50, 1, 150))[25]
+    plain = sorted(Cluster([1] * 5, *_placed(far)).commit(50, 1, 150))[25]
     return Line(
         "p50 commit time of powers 4, 4, 1, 1, 1, of plain Raft's",
         weighted / plain,

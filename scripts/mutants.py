@@ -37,6 +37,7 @@ PROCESSES: Final = 2
 SEEDS: Final = 300  # worlds for a mutant that no scenario catches
 SEEDS_BESIDE: Final = 40  # worlds for one that a scenario has caught already, or that is explained
 PATIENCE_S: Final = 60  # for one scenario or world; an unbroken one takes a fraction of a second
+TESTS_S: Final = 300  # for a file of tests; unbroken, each takes a few seconds
 MEMORY_BYTES: Final = 2 << 30
 BY_SEEDS, EXPLAINED = "seeds", "explained"
 LACKING: Final = "nothing"
@@ -148,8 +149,13 @@ def attempt(mutant: Mutant, scenarios: Sequence[str], seeds: Iterable[int], besi
                 "no:xdist",
                 mutant.test,
             ]
-            ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-            test = mutant.test if ended.returncode == 1 else ""
+            try:
+                ended = subprocess.run(
+                    command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=TESTS_S
+                )
+                test = mutant.test if ended.returncode == 1 else ""
+            except subprocess.TimeoutExpired:
+                test = mutant.test
             return Found((), 0, "", test, time.monotonic() - began)
         asked = json.dumps([list(scenarios), list(seeds), beside])
         command = [sys.executable, __file__, "--inside", str(copy)]

@@ -196,11 +196,12 @@ def _line(run: Run) -> list[str]:
         prose(f"""
             # How a number came to be
 
-            One line of one bill, followed from the money back to the meter, and proved. Run `make run` first; the
-            numbers here are those of version 0.1.0 with seed 1. The command is in `.venv/bin`; the SQL is for
-            `out/week/market.sqlite`, with any SQLite client (`apt install sqlite3`, then `sqlite3 -header -column
-            out/week/market.sqlite`). Money is in millionths of a CNY, energy in Wh. `scripts/write_number.py` writes
-            this page from a run.
+            One line of one bill, followed from the money back to the meter, and proved. Run `make run
+            ARGS=--in-process` first; the numbers here are those of version 0.1.0 with seed 1, ordered by one sequencer.
+            A live week's are others, since another genesis gives its members other addresses. The command is in
+            `.venv/bin`; the SQL is for `out/week/market.sqlite`, with any SQLite client (`apt install sqlite3`, then
+            `sqlite3 -header -column out/week/market.sqlite`). Money is in millionths of a CNY, energy in Wh.
+            `scripts/write_number.py` writes this page from a run.
 
             ## The line
 

@@ -254,7 +254,7 @@ def read(accounts: Sequence[bytes], apis: list[str], seen: Seen, end: threading.
         account = chance.choice(accounts)
         called = time.monotonic_ns()
         with Client([chance.choice(apis)], patience_s=3) as client, suppress(Refused):
-            told = client.account(account)["balance"]
+            told = client.account(account).balance
             seen.note(account, Operation(called, time.monotonic_ns(), None, told))
 
 
@@ -329,7 +329,7 @@ def judge(seen: Seen, nodes: Nodes, accounts: Sequence[bytes]) -> list[str]:
         wrong.append(f"the nodes do not agree: {nodes.digests()}")
     with Client(nodes.apis, patience_s=30) as client:
         for account in accounts:
-            balance = client.account(account)["balance"]
+            balance = client.account(account).balance
             if not seen.acknowledged[account] <= balance <= seen.possible[account]:
                 wrong.append(
                     f"{account.hex()[:8]} has {balance}; {seen.acknowledged[account]} was acknowledged, "

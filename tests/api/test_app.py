@@ -126,11 +126,11 @@ def test_blocks_are_told_from_a_height_on_and_as_they_come(village: Village) -> 
             leader = await village.leader()
             for _ in range(3):
                 await nodes[leader].submit(village.deposit())
-            from wattquorum.api.app import _lines
+            from wattquorum.api.chain import lines as told
 
             await until(lambda: nodes[leader].archive.height >= 3)
             heights = []
-            lines = _lines(nodes[leader], 1)
+            lines = told(nodes[leader], 1)
             async for line in lines:
                 found = json.loads(line)
                 assert decode_block(base64.b64decode(found["block"])).header.height == found["height"]

@@ -30,6 +30,7 @@ from wattquorum.ledger.parameters import Voting
 from wattquorum.ledger.transactions import Body, Deposit, sign
 from wattquorum.node.founding import COMMUNITY, OPERATOR_KEY, found
 from wattquorum.node.node_folder import read_key
+from wattquorum.node.wal_files import survey
 
 PATIENCE_S = 60.0
 
@@ -124,7 +125,7 @@ class Running:
         chain_id = chain_id_of((self.folder / COMMUNITY / "genesis.json").read_bytes())
         me = address_of(chain_id, key.public)
         with Client(self.apis, patience_s=PATIENCE_S) as client:
-            nonce = client.account(me)["nonce"]
+            nonce = client.account(me).nonce
             expiry = time.time_ns() // 1_000_000 + 3_600_000
             data = sign(key, Body(chain_id, me, nonce, 1_000_000, expiry, Deposit(me, 1, f"d-{nonce}")))
             assert client.submit(data).outcome == "done"
@@ -134,7 +135,7 @@ class Running:
         key = read_key(self.key)
         chain_id = chain_id_of((self.folder / COMMUNITY / "genesis.json").read_bytes())
         with Client(self.apis, patience_s=PATIENCE_S) as client:
-            return int(client.account(address_of(chain_id, key.public))["balance"])
+            return int(client.account(address_of(chain_id, key.public)).balance)
 
     def options(self) -> list[str]:
         return [word for api in self.apis for word in ("--node", api)]
@@ -348,11 +349,11 @@ def test_a_node_ends_with_a_status_that_says_whether_to_start_it_again(running: 
     node = tmp_path / "node"
     shutil.copytree(running.nodes[0], node)
     run = ("node", "run", "--log", "text", "--config", str(node / "node.toml"))
-    (log,) = [path for path in (node / "wal").iterdir() if path.name != "spare.wal"][-1:]
+    log = node / "wal" / survey(node / "wal").segments[-1].name
     data = bytearray(log.read_bytes())
-    data[20] ^= 1  # in the head of the segment
+    data[20] ^= 1  # in the chain's id
     log.write_bytes(bytes(data))
-    assert "log_damaged" in said(*run, folder=tmp_path, check=1)
+    assert "wal_foreign" in said(*run, folder=tmp_path, check=1)
     shutil.rmtree(node / "wal")
     assert "log_missing" in said(*run, folder=tmp_path, check=1)
     (node / "node.toml").write_text("listen = 5\n", encoding="utf-8")

@@ -5,17 +5,18 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from enum import Enum
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation import transfers
 from wattquorum.foundation.codec import Record
 from wattquorum.foundation.intervals import Window
-from wattquorum.foundation.refusals import CODES
+from wattquorum.foundation.refusals import CODES, Refused
 from wattquorum.ledger import blocks, proofs, readings, rounds, snapshots, state
 from wattquorum.ledger import transactions as t
 from wattquorum.ledger.accounts import Role, Status
@@ -94,8 +95,8 @@ def test_the_limits_list_every_parameter_with_unit_range_and_default() -> None:
 
 def test_the_limits_state_the_numbers_and_sizes_of_the_code() -> None:
     listed = 0
-    for title, column in (("Numbers", "bound"), ("Sizes", "limit")):
-        for row in tables(section(LIMITS, title))[0]:
+    for title, column, at in (("Numbers", "bound", 0), ("Sizes", "limit", 0), ("Sizes", "limit", 2)):
+        for row in tables(section(LIMITS, title))[at]:
             module, _, name = row["constant"].strip("`").rpartition(".")
             assert getattr(importlib.import_module(f"wattquorum.{module}"), name) == number(row[column]), name
             listed += 1
@@ -105,6 +106,15 @@ def test_the_limits_state_the_numbers_and_sizes_of_the_code() -> None:
 def test_the_limits_state_what_may_wait_at_a_replica() -> None:
     rows = tables(section(LIMITS, "Sizes"))[1]
     assert {row["field"].strip("`"): number(row["limit"]) for row in rows} == Limits()._asdict()
+
+
+def test_the_limits_list_every_setting_of_an_engine_and_refuse_what_is_beyond() -> None:
+    rows = {row["engine"].strip("`"): row for row in tables(section(LIMITS, "Sizes"))[3]}
+    assert {name: number(row["default"]) for name, row in rows.items()} == asdict(Settings())
+    for name, row in rows.items():
+        if row["from"].isdigit():
+            with pytest.raises(Refused):
+                Settings(**{name: number(row["from"]) - 1})
 
 
 def test_the_limits_list_every_role_and_status_with_its_number() -> None:

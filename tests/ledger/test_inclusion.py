@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.ledger.world import World, key_of
-from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.codec import Decoder, changed, encode
 from wattquorum.foundation.identities import SigningKey
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.blocks import Block, Header, Outcome, header_hash, receipts_root
-from wattquorum.ledger.inclusion import check_inclusion, prove_inclusion
+from wattquorum.ledger.inclusion import check_inclusion, prove_inclusion, prove_vouched
 from wattquorum.ledger.tip import Tip, sealed
 from wattquorum.ledger.transactions import Deposit
 
@@ -95,3 +95,52 @@ def test_a_path_to_another_place_is_found(world: World) -> None:
             json.dumps({**whole, "receipt": other["receipt"], "receipt_path": other["receipt_path"]}).encode()
         )
     assert encode(world.executed[-3].block.receipts[1]).hex() == whole["receipt"]
+
+
+def vouched(blocks: list[Block], genesis: bytes) -> bytes:
+    return prove_vouched(genesis, blocks[0], [blocks[1].header], blocks[2].header, 1)
+
+
+def test_a_later_proposal_vouches_where_there_is_no_tip(world: World) -> None:
+    blocks = [executed.block for executed in world.executed[-3:]]
+    included = check_inclusion(vouched(blocks, world.genesis_bytes))
+    assert (included.chain_id, included.received.data) == (world.ledger.chain_id, blocks[0].transactions[1])
+    assert (included.end_height, included.end_hash) == (blocks[1].header.height, header_hash(blocks[1].header))
+
+
+def test_a_voucher_has_to_be_signed_by_a_founder_over_the_last_header(world: World) -> None:
+    blocks = [executed.block for executed in world.executed[-3:]]
+    last = blocks[2].header
+    for wrong in (
+        changed(last, proposal_signature=bytes(64)),
+        changed(last, proposer=key_of("somebody else").public),
+        changed(last, time_ms=last.time_ms + 1),
+        blocks[1].header,
+    ):
+        with pytest.raises(Refused) as told:
+            check_inclusion(prove_vouched(world.genesis_bytes, blocks[0], [blocks[1].header], wrong, 1))
+        assert (told.value.code, told.value.field) == ("proof_wrong", "voucher")
+    whole: dict[str, Any] = json.loads(vouched(blocks, world.genesis_bytes))
+    for altered in ({"voucher": ""}, {"format": 1}, {"format": 3}, {"headers": whole["headers"][:1]}):
+        with pytest.raises(Refused):
+            check_inclusion(json.dumps({**whole, **altered}).encode())
+    parts = ("genesis", "voucher", "transaction", "receipt")
+    for field in parts:
+        for place in range(0, len(whole[field]), max(1, len(whole[field]) // 30)):
+            text = whole[field]
+            broken = text[:place] + ("0" if text[place] != "0" else "1") + text[place + 1 :]
+            if field == "voucher" and _is_recomputed(text, broken):
+                continue
+            with pytest.raises(Refused):
+                check_inclusion(json.dumps({**whole, field: broken}).encode())
+
+
+def _is_recomputed(text: str, broken: str) -> bool:
+    """Whether an alteration of a voucher hits what its proposer does not sign, and nothing here relies on."""
+    signed = ("time_ms", "applied", "proposer", "proposal_signature", "round", "evidence", "transactions_root")
+    decoder = Decoder[Header](Header, "header")
+    try:
+        before, after = decoder.decode(bytes.fromhex(text)), decoder.decode(bytes.fromhex(broken))
+    except Refused:
+        return False
+    return all(getattr(before, name) == getattr(after, name) for name in signed)

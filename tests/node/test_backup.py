@@ -24,7 +24,7 @@ from wattquorum.node.control import ask
 from wattquorum.node.lone import ledger_of
 from wattquorum.node.node_folder import LEDGER_KEY
 from wattquorum.node.restoring import TERMS_APART, recover, restore
-from wattquorum.node.wal import Tail, segments, walk
+from wattquorum.node.wal_files import survey
 
 NOW = 1_700_000_000_000
 
@@ -150,8 +150,8 @@ def test_a_node_that_is_restored_alone_promises_nothing_and_no_key_comes_back(
     assert found.new_key
     assert (tmp_path / "node" / LEDGER_KEY).stat().st_mode & 0o777 == 0o600
     wal = tmp_path / "node" / "wal"
-    records = [each for each in walk(wal, hamlet.chain_id, segments(wal)) if not isinstance(each, Tail)]
-    assert [decode_record(record.data) for _, record in records] == [Ballot(0, b"")]
+    records = [record for segment in survey(wal).segments for record in segment.records()]
+    assert [decode_record(record.data) for record in records] == [Ballot(0, b"")]
     with ChainFolder(tmp_path / "node" / "chain") as chain:
         assert audit_folder(chain, verify_each).height == found.manifest.height
     with pytest.raises(Refused, match="folder_exists"):
@@ -186,8 +186,12 @@ def test_a_community_comes_back_from_one_backup_and_who_keeps_an_old_log_stops(
         os.rename(node / "wal", tmp_path / f"{node.name}-wal")
         found = recover(backup, node, verify_each)
         assert found.term == manifest.term + TERMS_APART
-    logs = [(node / "wal" / "0000000000000001.wal").read_bytes() for node in hamlet.founded.nodes]
+    logs = [
+        [record for segment in survey(node / "wal").segments for record in segment.records()]
+        for node in hamlet.founded.nodes
+    ]
     assert logs[0] == logs[1] == logs[2]
+    assert logs[0]
 
     async def story() -> None:
         one, two, three = hamlet.founded.nodes

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import resource
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.node.disks import Disk
 from tests.node.small_chain import fed, small_chain
 from tests.node.test_chain_folder import proved
 from wattquorum.foundation.identities import verify_each
@@ -21,41 +20,6 @@ from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.lone import LoneNode
 
 CHAIN = small_chain()
-Full = Callable[[], AbstractContextManager[None]]
-
-
-class Disk:
-    """A place for a chain, and how to leave it without room for more."""
-
-    def __init__(self, path: Path, full: Full) -> None:
-        self.path = path
-        self.full = full
-
-
-@pytest.fixture
-def tmpfs(tmp_path: Path) -> Iterator[Disk]:
-    """A real file system of 1 MiB, filled up to its last page by a file beside the chain."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if shutil.which("mount") is None:
-        pytest.skip("there is no mount command here")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"mounting a tmpfs is not permitted here: {mounted.stderr.strip()}")
-
-    @contextmanager
-    def full() -> Iterator[None]:
-        filler = place / "filler"
-        with filler.open("wb", buffering=0) as file:
-            while file.write(bytes(1024 * 1024)):
-                if shutil.disk_usage(place).free == 0:
-                    break
-        yield
-        filler.unlink()
-
-    yield Disk(place / "chain", full)
-    subprocess.run(["umount", place], check=True)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Outcome
-from wattquorum.node import wal
+from wattquorum.node import runtime, wal
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
 
@@ -154,26 +154,32 @@ def test_who_was_away_for_long_takes_over_a_state_and_fetches_the_blocks_it_miss
         audit_folder(folder, verify_each, lambda _: None)
 
 
+@pytest.mark.parametrize("call", ["write", "sync"])
+@pytest.mark.parametrize("quick", [True, False])
 def test_a_node_whose_disk_is_full_acknowledges_nothing_and_goes_on_when_there_is_room(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village, monkeypatch: pytest.MonkeyPatch, call: str, quick: bool
 ) -> None:
+    """Whether there is no room when records are written or for the next segment at a sync, in a thread or not."""
+    monkeypatch.setattr(runtime, "QUICK_NS", 10**12 if quick else -1)
+
     async def story() -> None:
         async with village.running() as nodes:
             leader = await village.leader()
-            write = wal.Wal.write
+            real = getattr(wal.Wal, call)
             full = nodes[leader].wal
+            there_is_room = False
 
-            def writes(log: wal.Wal, records: object) -> None:
-                if log is full:
+            def called(log: wal.Wal, *records: object) -> object:
+                if log is full and not there_is_room:
                     raise Refused("disk_full", "wal", "no room")
-                write(log, records)  # type: ignore[arg-type]
+                return real(log, *records)
 
-            monkeypatch.setattr(wal.Wal, "write", writes)
+            monkeypatch.setattr(wal.Wal, call, called)
             decided = await nodes[(leader + 1) % 3].submit(village.deposit())  # a quorum has room
             assert decided.receipt.outcome is Outcome.DONE
-            assert nodes[leader].runtime.full
+            await until(lambda: nodes[leader].runtime.full)
             assert nodes[leader].runtime.unsynced > 0
-            monkeypatch.undo()
+            there_is_room = True
             await until(lambda: nodes[leader].runtime.unsynced == 0)
             await until(lambda: village.balance(leader) == 5)
 
@@ -186,7 +192,7 @@ def test_a_node_whose_disk_fails_stops_taking_part_and_the_others_go_on(village:
             leader = await village.leader()
             broken = nodes[leader]
 
-            broken.wal._broken = True  # as after a sync that failed
+            broken.wal._broken = "00000001.wal"  # as after a sync that failed
             others = [number for number in nodes if number != leader]
             decided = await nodes[others[0]].submit(village.deposit())
             assert decided.receipt.outcome is Outcome.DONE

@@ -12,6 +12,7 @@ from wattquorum.simulation.chaos import Rules, outcome_of
     "seed",
     [
         190,  # I3: a disk took a segment whose origin was torn for one, and let go of what came before it
+        324,  # I5: a checker took the entry at which a snapshot stands for the joint one below it
         66,  # I7: a leader that was being removed ordered a block under the configuration in which it has no vote
     ],
 )

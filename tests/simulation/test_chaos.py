@@ -37,6 +37,10 @@ def test_nothing_breaks_in_two_hundred_worlds() -> None:
     changes = re.search(r"(\d+) changes of power", summary)
     assert changes is not None
     assert int(changes[1]) > 300, "powers have to change for anything to be shown"
+    hurt = re.search(r"(\d+) elections, .* (\d+) crashes", summary)
+    assert hurt is not None
+    assert int(hurt[1]) > 700, "leaders have to fall"
+    assert int(hurt[2]) > 2_000, "hosts have to crash"
 
 
 def test_a_seed_decides_everything_whatever_the_hash_seed() -> None:
@@ -64,6 +68,7 @@ def test_joint_same_seeds_pass_where_the_literal_rules_elect_two_leaders_and_los
     [
         (("--seeds", "5:5"), "--seeds"),
         (("--seeds", "all"), "--seeds"),
+        (("--seeds", "\u0663:\u0665"), "--seeds"),
         (("--trace",), "--trace"),
         (("--nodes", "101"), "--nodes"),
         (("--engine", "paxos"), "--engine"),

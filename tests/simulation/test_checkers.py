@@ -14,6 +14,7 @@ from wattquorum.consensus.raft.entries import Entry, Kind
 from wattquorum.consensus.raft.records import Appended, Ballot
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.state import Table
 from wattquorum.simulation.chaos import ONLY_PARTICIPATION
@@ -146,6 +147,20 @@ def silence(world: World) -> None:
     world._progress()
 
 
+def lifted_time(world: World) -> None:
+    host = leader(world)
+    assert host.replica is not None
+    now = world.local(host)
+    host.replica.cut(now, Millis(now + 3_600_000))
+    world._step(host)
+
+
+def time_behind(world: World) -> None:
+    world._right_clocks = lambda: [world.created_ms + 3_600_000]  # type: ignore[method-assign]
+    world._freeze()
+    world._progress()
+
+
 @pytest.mark.parametrize(
     ("spoil", "invariant"),
     [
@@ -164,6 +179,8 @@ def silence(world: World) -> None:
         (nonce_again, "I12"),
         (silence, "I13"),
         (money_made, "I14"),
+        (lifted_time, "I15"),
+        (time_behind, "I15"),
     ],
 )
 def test_what_is_spoiled_is_found_by_its_invariant(spoil: Callable[[World], None], invariant: str) -> None:

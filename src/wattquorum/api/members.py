@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from litestar import get
 from litestar.datastructures import State as AppState
-from litestar.params import FromQuery
 
+from wattquorum.api.reading import Stale, ledger_of
+from wattquorum.api.refusing import answers
 from wattquorum.ledger.accounts import Account, Role
 from wattquorum.ledger.entities import Chain, Proposal
 from wattquorum.ledger.execution import Ledger
@@ -15,7 +16,6 @@ from wattquorum.ledger.seats import Validator
 from wattquorum.ledger.state import Table
 from wattquorum.ledger.validators import seats_of
 from wattquorum.ledger.weighing import members as weighed
-from wattquorum.node.node import Node
 from wattquorum.standing.voters import voters
 
 
@@ -97,8 +97,12 @@ def members_shape(ledger: Ledger) -> MembersShape:
     )
 
 
-@get("/v1/members", summary="Members, replicas and what governors are deciding on")
-async def members(state: AppState, stale: FromQuery[bool] = False) -> MembersShape:
+@get(
+    "/v1/members",
+    summary="Members, replicas and what governors are deciding on",
+    responses=answers(None, 400, 503),
+    tags=["state"],
+)
+async def members(state: AppState, stale: Stale = False) -> MembersShape:
     """With everything that was decided before the question, or with what this node has at hand."""
-    node: Node = state.node
-    return members_shape(node.ledger if stale else await node.read())
+    return members_shape(await ledger_of(state.node, stale=stale))

@@ -18,6 +18,7 @@ def _samples(node: Node) -> Iterator[Sample]:
     yield "height", "gauge", "Blocks that this node has executed", {}, node.ledger.height
     yield "archived_height", "gauge", "Blocks in the chain folder", {}, node.archive.height
     yield "commit_index", "gauge", "Last index known to be committed", {}, engine.commit
+    yield "oversized_snapshot_bytes", "gauge", "Of the one it needs and may not take; 0: none", {}, engine.oversized
     yield "waiting_transactions", "gauge", "Transactions in the pool that no block has", {}, node.replica.waiting
     yield "halted", "gauge", "1 when this node takes part no more", {}, node.halted is not None
     yield "disk_full", "gauge", "1 while the disk has no room", {}, runtime.full or node.archive.full

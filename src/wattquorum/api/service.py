@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import uvicorn
+from collections.abc import Callable
+from typing import Any
 
 from wattquorum import __version__
-from wattquorum.api.app import application
+from wattquorum.api.interface import Interface, tls_of
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.control import HANDLERS, Control
@@ -29,6 +27,7 @@ Say = Callable[..., None]
 
 async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> None:
     """Runs a node until the process is asked to end. `say` is told events by name, with their circumstances."""
+    tls = tls_of(config.folder, api)
     node = Node(config, verify)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -38,60 +37,40 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
     control = Control(node, HANDLERS)
     await control.start()
     if node.wal.torn is not None:
-        say("torn_tail_cut", file=node.wal.torn.segment.name, byte=node.wal.torn.offset, reason=node.wal.torn.reason)
-    server = _Server(
-        uvicorn.Config(
-            application(node),
-            host=api[0],
-            port=api[1],
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=2,
-        )
-    )
-    serving = loop.create_task(_serve(server))
-    say(
-        "started",
-        version=__version__,
-        replica=node.address.hex(),
-        listen=f"{host}:{port}",
-        api=f"{api[0]}:{api[1]}",
-        chain=node.chain_id.hex(),
-    )
-    watching = [loop.create_task(ended.wait()), serving]
-    others = [loop.create_task(_tell_halt(node, say)), loop.create_task(_keep_renewed(node, say))]
+        say("torn_tail_cut", file=node.wal.torn.segment, byte=node.wal.torn.offset, reason=node.wal.torn.reason)
+    interface = Interface(node, api, tls)
     journal = Journal(node, say)
-    others.append(loop.create_task(journal.keep()))
+    watching: list[asyncio.Task[Any]] = [
+        loop.create_task(_tell_halt(node, say)),
+        loop.create_task(_keep_renewed(node, say)),
+        loop.create_task(journal.keep()),
+    ]
     try:
-        await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done() and not ended.is_set():
-            raise Refused("address_in_use", "api", f"{api[0]}:{api[1]}")
+        await interface.start()
+        say(
+            "started",
+            version=__version__,
+            replica=node.address.hex(),
+            listen=f"{host}:{port}",
+            api=f"{api[0]}:{api[1]}",
+            tls=tls is not None,
+            chain=node.chain_id.hex(),
+        )
+        until = [loop.create_task(ended.wait()), loop.create_task(interface.ended())]
+        watching += until
+        await asyncio.wait(until, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.is_set():
+            raise Refused("node_failed", "api", "it listens no more")
     finally:
-        for task in others:
+        for task in watching:
             task.cancel()
-        server.should_exit = True
+        interface.refuse()
         await control.stop()
         await node.stop()
-        await asyncio.gather(serving, *others, return_exceptions=True)
+        await asyncio.gather(*watching, return_exceptions=True)
+        await interface.stop()
         journal.repeat()
         say("stopped", version=__version__, replica=node.address.hex(), height=node.ledger.height)
-
-
-class _Server(uvicorn.Server):
-    """Serves, and leaves signals to the service: the node ends first."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Nothing."""
-        yield
-
-
-async def _serve(server: uvicorn.Server) -> None:
-    try:
-        await server.serve()
-    except SystemExit:  # how uvicorn says that it cannot listen, having told why
-        return
 
 
 async def _tell_halt(node: Node, say: Say) -> None:

@@ -46,6 +46,7 @@ class AccountShape:
     name: str
     owner: str
     status: str
+    roles: list[str]
     balance: int
     locked: int
     nonce: int
@@ -106,6 +107,13 @@ class BatchItem(Record, frozen=True):
 
     transaction: bytes
     rows: bytes | None
+
+
+class Step(Record, frozen=True):
+    """A moment of a demo, and what is signed at it."""
+
+    time_ms: Unsigned
+    items: tuple[BatchItem, ...]
 
 
 class BatchOutcome(Record, frozen=True):

@@ -48,11 +48,12 @@ WRONG_CODES: Final = (
     "conservation_broken",
     "end_unexpected",
     "file_unknown",
-    "log_damaged",
     "log_missing",
     "proof_wrong",
     "rows_missing",
     "snapshot_wrong",
+    "wal_damaged",
+    "wal_foreign",
 )
 
 app = typer.Typer(

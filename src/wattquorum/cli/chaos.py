@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wattquorum.simulation.world import Outcome
 
 BROKEN: Final = 1
-SEEDS: Final = re.compile(r"(\d+):(\d+)")
+SEEDS: Final = re.compile(r"([0-9]+):([0-9]+)")
 TOLD_MAX: Final = 3  # failures told with their events
 ALL_SEEDS: Final = "0:200"
 LINES: Final = 10  # of progress where there is no terminal

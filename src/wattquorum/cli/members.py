@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -82,7 +83,7 @@ class Signer:
 
         self._client = client
         self._key: SigningKey = read_key(key)
-        self.chain_id = bytes.fromhex(client.status()["chain"])
+        self.chain_id = bytes.fromhex(client.status().chain)
         self.address = hexadecimal(sender, 20, "sender") if sender else address_of(self.chain_id, self._key.public)
         self.account = next((each for each in listed(client)["members"] if each["address"] == self.address.hex()), None)
         if self.account is None:
@@ -102,8 +103,8 @@ class Signer:
         """Signs, hands in and waits: the height that decided it and its hash. Refused for what the ledger refuses."""
         from wattquorum.ledger.transactions import Body, sign, transaction_hash
 
-        nonce = self._client.account(self.address)["nonce"]
-        expiry = self._client.status()["height"] + EXPIRES_BLOCKS
+        nonce = self._client.account(self.address).nonce
+        expiry = self._client.status().height + EXPIRES_BLOCKS
         expires_ms = time.time_ns() // 1_000_000 + EXPIRES_MS
         data = sign(self._key, Body(self.chain_id, self.address, nonce, expiry, expires_ms, payload))
         told = self._client.submit(data)
@@ -125,7 +126,7 @@ def hexadecimal(text: str, size: int, field: str) -> bytes:
 
 def listed(client: Client) -> dict[str, Any]:
     """Members, replicas and proposals, with whatever was decided before."""
-    return client.members()
+    return asdict(client.members())
 
 
 def _member(found: Mapping[str, Any], named: str) -> dict[str, Any] | None:
@@ -169,7 +170,7 @@ def show(
         member = names.get(each["member"], {})
         weight = member.get("weight")
         table.add_row(
-            each["replica"][:SHORT] + (" leads" if each["replica"] == status["leader"] else ""),
+            each["replica"][:SHORT] + (" leads" if each["replica"] == status.leader else ""),
             member.get("name", "nobody's yet"),
             member.get("owner", ""),
             each["seat"],
@@ -318,15 +319,15 @@ def ready(
         if seat["member"] != signer.address.hex():
             raise Refused("validator_unknown", "key", key, "Sign with the key of the member that runs this replica.")
         status = own.status()
-        if status["replica"] != seat["replica"]:
-            remedy = f"Another replica answers there, {status['replica']}: give the interface of {seat['replica']}."
+        if status.replica != seat["replica"]:
+            remedy = f"Another replica answers there, {status.replica}: give the interface of {seat['replica']}."
             raise Refused("validator_unknown", "of", of, remedy)
-        behind = found["height"] - status["height"]
-        if status["halted"] or behind > BEHIND_MAX:
-            remedy = status["halted"] or f"It is {behind:,} blocks behind; wait until it has caught up."
-            raise Refused("validator_unknown", "of", f"at block {status['height']:,}", remedy)
+        behind = found["height"] - status.height
+        if status.halted or behind > BEHIND_MAX:
+            remedy = status.halted or f"It is {behind:,} blocks behind; wait until it has caught up."
+            raise Refused("validator_unknown", "of", f"at block {status.height:,}", remedy)
         if dry_run:
-            console.print(f"would say that {seat['replica']} is ready; it is at block {status['height']:,}")
+            console.print(f"would say that {seat['replica']} is ready; it is at block {status.height:,}")
             return
         height, _ = signer.submit(ReadyValidator(bytes.fromhex(seat["replica"])))
         console.print(f"replica  {seat['replica']}")

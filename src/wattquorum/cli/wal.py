@@ -13,16 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from wattquorum.consensus.configuration import Configuration
-from wattquorum.consensus.engine import Durable
 from wattquorum.consensus.raft.entries import Entry, Kind, configuration_of
 from wattquorum.consensus.raft.records import Appended, Ballot, Base, decode_record
-from wattquorum.foundation.identities import CHAIN_ID_BYTES
 from wattquorum.foundation.refusals import Refused
-from wattquorum.node.wal import Segment, Tail, segments, walk
+from wattquorum.node.wal_files import Segment, Survey, survey
 
 commands = typer.Typer(help="Look into a node's write-ahead log.", no_args_is_help=True)
 SHORT: Final = 8  # digits of an address
-HEAD_CHAIN: Final = slice(8, 8 + CHAIN_ID_BYTES)
 
 
 class Row(NamedTuple):
@@ -49,53 +46,47 @@ def inspect(
     """Show every record of a node's log: where it stands, and what the node must not forget.
 
     Nothing is changed, so that it can be used beside a node that runs; what that one writes meanwhile may look like a
-    torn tail. Exit status 1 when the log is damaged, with the first byte that is.
+    torn tail. Exit status 1 when the log is damaged, with the first byte that is, after every record that is whole.
     """
     if not folder.is_dir():
         raise Refused("file_unreadable", "folder", folder, "Name the folder `wal` of a node.")
-    console = Console(highlight=False, soft_wrap=True)
+    found = survey(folder)
     if as_json:
-        for row in _rows(folder):
+        for row in _rows(found):
             sys.stdout.write(json.dumps(row._asdict()) + "\n")
-        return
-    table = Table("file", "byte", "bytes", "position", "what", "content", box=None)
-    for row in _rows(folder):
-        table.add_row(
-            row.file, *(f"{number:,}" for number in (row.byte, row.bytes, row.position)), row.kind, row.content
-        )
-    console.print(table)
+    else:
+        table = Table("file", "byte", "bytes", "position", "what", "content", box=None)
+        for row in _rows(found):
+            numbers = (f"{number:,}" for number in (row.byte, row.bytes, row.position))
+            table.add_row(row.file, *numbers, row.kind, row.content)
+        Console(highlight=False, soft_wrap=True).print(table)
+    if found.damage is not None:
+        sys.stdout.flush()
+        raise found.damage
 
 
-def _rows(folder: Path) -> Iterator[Row]:
-    there = segments(folder)
-    if not there:
-        return
-    with (folder / there[0].name).open("rb") as file:
-        chain_id = file.read(8 + CHAIN_ID_BYTES)[HEAD_CHAIN]
-    origins = [number for number, segment in enumerate(there) if segment.origin]
-    for number, segment in enumerate(there[: origins[-1]] if origins else ()):
-        following = there[number + 1].first - 1
-        yield Row(
-            segment.name, 0, (folder / segment.name).stat().st_size, segment.first, "superseded", f"to {following}"
-        )
-    for found in walk(folder, chain_id, there[origins[-1] if origins else 0 :]):
-        yield _tail(found, folder) if isinstance(found, Tail) else _record(found[0].segment, found[0].start, found[1])
+def _rows(found: Survey) -> Iterator[Row]:
+    for segment in found.segments:
+        if segment.first < found.begins:
+            yield Row(segment.name, 0, len(segment.data), segment.first, "superseded", f"to {segment.last}")
+            continue
+        for frame in segment.frames:
+            data = segment.data[frame.data_start : frame.end]
+            yield Row(segment.name, frame.start, len(data), frame.height, *_content(data))
+        if segment.is_damaged or segment is found.segments[-1]:
+            yield _rest(segment)
 
 
-def _record(segment: Segment, start: int, record: Durable) -> Row:
-    kind, content = _content(record)
-    return Row(segment.name, start, len(record.data), record.position, kind, content)
+def _rest(segment: Segment) -> Row:
+    """What stands behind the last whole record."""
+    kind = "damaged" if segment.is_damaged else "torn tail" if segment.fault is not None else "room"
+    reason = segment.fault.reason if segment.fault is not None else ""
+    return Row(segment.name, segment.end, len(segment.data) - segment.end, segment.last + 1, kind, reason)
 
 
-def _tail(tail: Tail, folder: Path) -> Row:
-    size = (folder / tail.segment.name).stat().st_size - tail.offset
-    kind = "torn tail" if tail.reason else "room"
-    return Row(tail.segment.name, tail.offset, size, tail.position, kind, tail.reason)
-
-
-def _content(record: Durable) -> tuple[str, str]:
+def _content(data: bytes) -> tuple[str, str]:
     try:
-        found = decode_record(record.data)
+        found = decode_record(data)
     except Refused as refused:
         return "unknown", f"it is no record of this engine ({refused.code})"
     match found:

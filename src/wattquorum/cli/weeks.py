@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -15,9 +16,15 @@ from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.calendar import ZONE
 from wattquorum.lab.cluster import Engine, Links, Replicas
-from wattquorum.lab.places import RECORDS, REPORT
+from wattquorum.lab.places import NODES, RECORDS, REPORT
 from wattquorum.node.verification import threads
 from wattquorum.traders.forecast import Kind
+
+if TYPE_CHECKING:
+    from wattquorum.api.client import Client
+
+LIVE: Final = 5  # nodes, where nobody says how many
+CLIENT_S: Final = 10.0  # after which the player looks whether nodes run at all
 
 
 def week(
@@ -65,6 +72,14 @@ def week(
             "day's end on); raft gives all the same. Default with --replicas: weighted-raft."
         ),
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live/--in-process",
+            help="Replicas are nodes, a process each on this machine, played through the interface for clients. "
+            "Default with --live: 5 of them.",
+        ),
+    ] = False,
     world: Annotated[
         Links | None,
         typer.Option(
@@ -85,6 +100,10 @@ def week(
     With --replicas the ledger is not one operator's: replicas of the members agree on every block by Raft, in a
     simulated world whose time runs only while something happens. The run ends when all hold the same chain to the
     byte; the report shows elections, consensus time and voting power. docs/consensus.md says what this shows.
+
+    With --live they are real nodes on this machine, with disks and TLS. What is traded, settled, fined and certified is
+    the same to the unit as in the simulated world with as many replicas. Nodes may be killed meanwhile, as long as
+    a quorum is left.
     """
     from wattquorum.grid.curtailment import Limits
     from wattquorum.lab.run import RunOptions, run_week
@@ -93,8 +112,11 @@ def week(
     console = Console(highlight=False)
     limits = Limits(voltage_min, voltage_max, loading_max / 100)
     length = Millis(interval * MS_PER_MINUTE)
-    several = _replicas(replicas, engine, world)
-    options = RunOptions(out, data, members, days, forecast, seed, zone, length, limits, grid, grid_profiles, several)
+    several = _replicas(replicas, engine, world, live=live)
+    connect = _connected if live else None
+    options = RunOptions(
+        out, data, members, days, forecast, seed, zone, length, limits, grid, grid_profiles, several, connect
+    )
     columns = (
         TextColumn("{task.description:<20}"),
         BarColumn(),
@@ -112,15 +134,30 @@ def week(
     console = Console(highlight=False, markup=False)
     console.print(f"\nchain    {written.chain}  (block {written.height}, id {written.chain_id})")
     console.print(f"digest   {written.digest}")
-    if written.replicas:
+    if live:
+        ran = written.replicas - written.ended
+        lost = f"; {written.ended} ended before" if written.ended else ""
+        console.print(f"nodes    {written.replicas}, {ran} with this digest{lost}  ({out / NODES}/)")
+    elif written.replicas:
         console.print(f"replicas {written.replicas}, all with this digest and the same blocks to the byte")
     console.print(f"tables   {written.records}, {written.parquet}/")
     console.print(f"report   {written.report}")
     console.print(f"\nCheck it:  wattquorum audit {written.chain}")
 
 
-def _replicas(count: int | None, engine: Engine | None, world: Links | None) -> Replicas | None:
+def _connected(nodes: Sequence[str]) -> Client:
+    from wattquorum.api.client import Client
+
+    return Client(nodes, patience_s=CLIENT_S)
+
+
+def _replicas(count: int | None, engine: Engine | None, world: Links | None, *, live: bool) -> Replicas | None:
     """The replicas that were asked for; Refused("out_of_range") where their engine or world is named without them."""
+    if live:
+        if world is not None:
+            remedy = "Live nodes run on this machine; leave the world out, or say --in-process."
+            raise Refused("out_of_range", "--world", f"{world} with --live", remedy)
+        return Replicas(LIVE if count is None else count, engine or Engine.WEIGHTED_RAFT)
     if count is None:
         for option, value in (("--engine", engine), ("--world", world)):
             if value is not None:

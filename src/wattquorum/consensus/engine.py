@@ -121,6 +121,13 @@ class Engine(Protocol):
     def takes(self) -> bool:
         """Whether it would take up what is proposed now. Also then it may get lost."""
 
+    @property
+    def quorum_ms(self) -> int | None:
+        """What the clocks of a quorum have reached, as far as is known here, so that no single clock is trusted.
+
+        None: not known, or nobody else's counts. It is advice about time and never about what is decided.
+        """
+
     def receive(self, sender: bytes, frame: bytes, now: Millis, /) -> None:
         """A frame arrived from a replica whose identity the driver has checked."""
 

@@ -83,6 +83,11 @@ class Sequencer:
         return self._configuration.new[0].replica
 
     @property
+    def quorum_ms(self) -> int | None:
+        """Nobody else's clock counts."""
+        return None
+
+    @property
     def takes(self) -> bool:
         """Always."""
         return True

@@ -187,6 +187,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "grid_value_absurd": ("cannot be right", "Check the value and its unit."),
     # consensus and replicas
     "already_pending": ("is pending already", "Nothing is left to do; wait for its receipt."),
+    "clock_declared": ("comes without the time that it is meant for", "Send it in a step, with the demo's time."),
     "configuration_invalid": ("is not a configuration that can decide", "Name distinct voters with power above zero."),
     "diverged": ("differs from what the others have", "Keep this replica's folder, and let a new one take its seat."),
     "input_unexpected": ("is nothing that the engine asked for", "Answer only what the engine handed out."),
@@ -237,12 +238,17 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "node_failed": ("found a defect in itself", "Report it with the log; start the node again meanwhile."),
     "node_halted": ("takes part no more", "See why in its status; ask another node meanwhile."),
     "node_stopped": ("was stopped", "Ask another node, or this one when it runs again."),
-    "log_damaged": ("is damaged", "Keep it, and let a new replica take this seat; see docs/operations.md."),
     "log_missing": (
         "has no record, though there are blocks",
         "Do not run this replica again: it forgot what it promised. See docs/operations.md, backup and recovery.",
     ),
     "seat_taken": ("has had a seat on this chain", "Join with a ledger key of its own."),
+    "wal_damaged": (
+        "does not hold the records that were written",
+        "Do not go on from this log: the replica would forget what it promised. Give its seat to a new one.",
+    ),
+    "wal_foreign": ("is no segment of this write-ahead log", "Put the log's own file back in its place."),
+    "wal_format_unknown": ("has a format that this version cannot read", "Use the version that wrote it."),
     "snapshot_missing": ("has no snapshot that is new enough", "Take a snapshot first."),
     "records_foreign": (
         "were made from another chain or by another version",
@@ -252,6 +258,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "proof_wrong": ("does not prove what it says", "Ask for the proof again from a replica of the chain."),
     "transaction_ambiguous": ("is how several hashes begin", "Give more digits of the hash."),
     "transaction_unknown": ("is not on this chain", "Check the hash."),
+    "block_unknown": ("is not on this chain", "Name a height up to the one that the chain is at."),
+    "record_unknown": ("is not in the state", "Check the table and the key."),
     "snapshot_wrong": ("does not match the block it was taken at", "Use another snapshot or replay from genesis."),
     "demo_only": ("is for demo chains alone", "Create random keys for a live chain."),
 }

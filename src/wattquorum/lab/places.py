@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Final
 
 from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.genesis import decode_genesis
+from wattquorum.node.chain_files import GENESIS
 from wattquorum.node.chain_folder import ChainFolder
+from wattquorum.node.disk import read_file
+from wattquorum.node.processes import end_left_over
 
 CHAIN: Final = "chain"
 RECORDS: Final = "market.sqlite"
 PARQUET: Final = "parquet"
 REPORT: Final = "report.html"
-WRITTEN: Final = (CHAIN, RECORDS, PARQUET, REPORT)
+NODES: Final = "nodes"
+WRITTEN: Final = (CHAIN, RECORDS, PARQUET, REPORT, NODES)
 RECORDS_LEFTOVERS: Final = ("market.sqlite-wal", "market.sqlite-shm", "market.sqlite-journal")
 
 
@@ -30,6 +35,11 @@ def clear(out: Path) -> None:
     strange = sorted(entry.name for entry in out.iterdir() if entry.name not in (*WRITTEN, *RECORDS_LEFTOVERS))
     if strange:
         raise Refused("folder_exists", "out", out / strange[0], "Choose an empty folder or that of an earlier run.")
+    nodes = sorted((out / NODES).glob("node-*"))
+    for genesis in (node / GENESIS for node in nodes):
+        if genesis.exists() and not decode_genesis(read_file(genesis, GENESIS)).demo:
+            raise Refused("folder_exists", "out", genesis.parent, "It is a live chain's node; choose another folder.")
+    end_left_over(nodes)
     for name in (*WRITTEN, *RECORDS_LEFTOVERS):
         place = out / name
         if place.is_dir():

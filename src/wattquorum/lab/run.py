@@ -22,12 +22,13 @@ from wattquorum.lab.comparison import trial_rows
 from wattquorum.lab.grid_files import check_grid, read_grid
 from wattquorum.lab.grid_operator import Grid
 from wattquorum.lab.grid_profiles import GridProfiles, read_profiles
+from wattquorum.lab.live import Connect, LiveCluster, live_rows
 from wattquorum.lab.members import Member, energy_limits, read_members
 from wattquorum.lab.offices import PROPOSER
-from wattquorum.lab.places import CHAIN, PARQUET, RECORDS, REPORT, clear
+from wattquorum.lab.places import CHAIN, NODES, PARQUET, RECORDS, REPORT, clear
 from wattquorum.lab.report import write_report
 from wattquorum.lab.shipped import shipped_grid, shipped_members, shipped_network, shipped_profiles, shipped_week
-from wattquorum.lab.week import Week, WeekPlan, last_days, strategy_of
+from wattquorum.lab.week import Ordering, Week, WeekPlan, last_days, strategy_of
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.lone import LoneNode
 from wattquorum.records.annotations import MemberInfo, annotate
@@ -42,6 +43,11 @@ FORECASTS: Final = {
     Kind.WEATHER: "Forecasts are modelled: the metered profile with a day-ahead error of stated size by technology.",
     Kind.HISTORY: "Forecasts are the mean of a member's own readings so far, with their spread.",
     Kind.PERFECT: "Forecasts are the metered profile itself: a bound that no member could reach.",
+}
+
+VOTES: Final = {
+    Engine.WEIGHTED_RAFT: "weighted Raft: a replica's vote weighs what its member's standing is worth",
+    Engine.RAFT: "plain Raft: all votes are equal",
 }
 
 
@@ -61,6 +67,7 @@ class RunOptions:
     grid: Path | None = None
     grid_profiles: Path | None = None
     replicas: Replicas | None = None
+    connect: Connect | None = None  # replicas are live nodes, of which this makes a client; None: a simulated world
 
 
 class Written(NamedTuple):
@@ -74,6 +81,7 @@ class Written(NamedTuple):
     digest: str
     chain_id: str
     replicas: int  # that hold it, to the byte; 0: one sequencer alone
+    ended: int = 0  # of them, nodes that did not run to the end
 
 
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
@@ -92,7 +100,7 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
     clear(out)
     out.mkdir(parents=True, exist_ok=True)
     with Projection(out / RECORDS) as projection:
-        node = _node(out / CHAIN, plan, verify)
+        node = _node(options, plan, verify)
         with node:
             projection.begin(node.ledger.genesis, node.ledger.founding_facts)
 
@@ -108,8 +116,9 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
     infos = [_member_info(each, addresses, options) for each in plan.members]
     grid = week.grid_operator.described() if week.grid_operator else None
     annotate(out / RECORDS, _run_info(options, plan), infos, grid)
-    if isinstance(node, Cluster):
-        measured = measured_rows(node, [addresses[member.name] for member in runners])
+    if not isinstance(node, LoneNode):
+        run_by = [addresses[member.name] for member in runners]
+        measured = measured_rows(node, run_by) if isinstance(node, Cluster) else live_rows(node, run_by)
         put_measured(out / RECORDS, {**measured, **trial_rows(options.seed)})
     progress("writing tables", 0, 1)
     export_parquet(out / RECORDS, out / PARQUET)
@@ -125,14 +134,19 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
         ledger.digest.hex(),
         ledger.chain_id.hex(),
         len(runners),
+        sum(not each.running for each in node.ended) if isinstance(node, LiveCluster) else 0,
     )
 
 
-def _node(path: Path, plan: WeekPlan, verify: Verifier) -> LoneNode | Cluster:
-    """Who orders: one sequencer, or replicas in a simulated world."""
+def _node(options: RunOptions, plan: WeekPlan, verify: Verifier) -> Ordering:
+    """Who orders: one sequencer, or replicas in a simulated world, or as processes on this machine."""
+    path, genesis = options.out / CHAIN, plan.genesis()
     if plan.replicas is None:
-        return LoneNode.create(path, plan.genesis(), plan.secrets.key(PROPOSER), verify)
-    return Cluster(path, plan.genesis(), plan.replica_keys(), plan.replicas, plan.seed)
+        return LoneNode.create(path, genesis, plan.secrets.key(PROPOSER), verify)
+    if options.connect is None:
+        return Cluster(path, genesis, plan.replica_keys(), plan.replicas, plan.seed)
+    nodes, seeds = options.out / NODES, plan.replica_seeds()
+    return LiveCluster(path, nodes, genesis, seeds, plan.replicas, verify, options.connect)
 
 
 def plan_of(options: RunOptions) -> WeekPlan:
@@ -211,7 +225,7 @@ def _run_info(options: RunOptions, plan: WeekPlan) -> dict[str, str]:
         "different countries.",
         "seed": str(options.seed),
         **_grid_info(plan.grid, options.grid),
-        **_replicas_info(options.replicas),
+        **(_replicas_info(options.replicas) if options.connect is None else _live_info(options.replicas)),
     }
 
 
@@ -220,16 +234,23 @@ def _replicas_info(replicas: Replicas | None) -> dict[str, str]:
     if replicas is None:
         return {}
     low, high = ROUND_TRIPS_MS[replicas.links]
-    votes = {
-        Engine.WEIGHTED_RAFT: "weighted Raft: a replica's vote weighs what its member's standing is worth",
-        Engine.RAFT: "plain Raft: all votes are equal",
-    }
     return {
-        "consensus": f"{replicas.count} replicas ordered the blocks by {votes[replicas.engine]}. They ran in a "
+        "consensus": f"{replicas.count} replicas ordered the blocks by {VOTES[replicas.engine]}. They ran in a "
         f"simulated world: static links of {low} to {high} ms round trip, drawn from the seed, a simulated disk at "
         "each, and nothing that fails. Its times say what links and votes cost, not what a machine would.",
         "consensus_engine": replicas.engine.value,
         "consensus_round_trip_ms": f"{low} to {high}",
+    }
+
+
+def _live_info(replicas: Replicas | None) -> dict[str, str]:
+    """The same where replicas are live nodes."""
+    assert replicas is not None
+    return {
+        "consensus": f"{replicas.count} nodes ordered the blocks by {VOTES[replicas.engine]}. Each was a process on "
+        "one machine, with its own log on its disk and connections under TLS. The market's time was declared with each "
+        "step; what the week took them is the machine's.",
+        "consensus_engine": replicas.engine.value,
     }
 
 

@@ -29,6 +29,7 @@ from wattquorum.lab.cluster import Cluster, Replicas, replica_name
 from wattquorum.lab.funding import wanted_balance
 from wattquorum.lab.green import DAYS_BEFORE, GreenOffices
 from wattquorum.lab.grid_operator import Contracted, Grid, GridOperator
+from wattquorum.lab.live import LiveCluster
 from wattquorum.lab.members import Member
 from wattquorum.lab.offices import CASHIER, GOVERNORS, GRID_OPERATOR, METER_OPERATOR, REGISTRAR, ROLES
 from wattquorum.lab.telemetry import estimated, marked, metered_row, outage_of, same_intervals_before
@@ -75,6 +76,7 @@ CERTIFIED_AFTER_MS: Final = 30 * 60_000
 SETTLE_MS: Final = 60_000  # between two steps of the same hour
 
 
+Ordering = LoneNode | Cluster | LiveCluster
 Act = Callable[[TradingDay, int], None]
 
 
@@ -118,9 +120,13 @@ class WeekPlan:
         The first member runs the first, and so on: whatever the votes, the same members then run replicas at the same
         places of the world, so that runs with different engines can be compared.
         """
+        return [SigningKey(seed) for seed in self.replica_seeds()]
+
+    def replica_seeds(self) -> list[bytes]:
+        """What these keys are made from, in the same order."""
         chain_id = chain_id_of(self.genesis())
-        keys = [self.secrets.key(name) for name in self._replica_names]
-        return sorted(keys, key=lambda key: address_of(chain_id, key.public))
+        seeds = [self.secrets.key_seed(name) for name in self._replica_names]
+        return sorted(seeds, key=lambda seed: address_of(chain_id, SigningKey(seed).public))
 
     def run_by(self) -> list[Member]:
         """The members that run the replicas: the first ones of different owners, each of whom runs one (L-17).
@@ -168,7 +174,7 @@ class Trader:
 class Week:
     """One run: a plan, a node to order on, and the members."""
 
-    def __init__(self, plan: WeekPlan, node: LoneNode | Cluster, told: Callable[[Executed], None]) -> None:
+    def __init__(self, plan: WeekPlan, node: Ordering, told: Callable[[Executed], None]) -> None:
         """`told` gets every block as soon as it is durable."""
         self._plan = plan
         self._node = node

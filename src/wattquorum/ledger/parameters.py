@@ -150,7 +150,7 @@ RANGES: Final = (
         "how far the grid account may be overdrawn (L-7)",
     ),
     Range("epoch_ms", "ms", 1_000, 31 * 86_400_000, 86_400_000, "length of an epoch (L-16)"),
-    Range("drift_ms", "ms", 1, 3_600_000, 2_000, "how far a block's time may lie ahead of a validator's clock (L-26)"),
+    Range("drift_ms", "ms", 1, 3_600_000, 2_000, "how far a block's time may lie ahead of a quorum's clocks (L-26)"),
     Range("plausibility", "ppm of the limit", MILLION, 10 * MILLION, 1_500_000, "readings above this are absurd"),
     Range("retention_days", "days", 1, 36_500, 1_095, "how long rows of readings are kept (L-23)"),
     Range(

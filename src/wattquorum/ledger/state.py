@@ -271,6 +271,10 @@ class State:
         """
         return sorted(self._index[table].get(place, ()))
 
+    def lists(self, table: Table) -> bool:
+        """Whether a table's entries are listed at places."""
+        return table in self._index
+
     def count_at(self, table: Table, place: bytes) -> int:
         """How many of a table's entries are listed at a place."""
         return len(self._index[table].get(place, ()))

@@ -34,7 +34,7 @@ from wattquorum.node.archive import rows_of
 from wattquorum.node.chain_files import SNAPSHOTS
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.disk import UNFINISHED, make_folder, read_file, sync_folder, write_files
-from wattquorum.node.wal import Tail, segments, walk
+from wattquorum.node.wal_files import survey
 
 if TYPE_CHECKING:
     from wattquorum.node.node import Node
@@ -154,16 +154,16 @@ def copy_stopped(folder: Path, to: Path, key: SigningKey | None) -> Copied:
         os.chmod(to, 0o700)
         copy_chain(chain, chain.height, to / CHAIN, key)
         term = chain.tip.round.term if chain.tip else 0
-        return Copied(chain.height, max(term, _term_of(folder / WAL, chain.chain_id)), False)
+        return Copied(chain.height, max(term, _term_of(folder / WAL)), False)
 
 
-def _term_of(folder: Path, chain_id: bytes) -> int:
+def _term_of(folder: Path) -> int:
     """The last term in a log, as far as it can be read."""
     term = 0
     with suppress(Refused, OSError):
-        for found in walk(folder, chain_id, segments(folder)):
-            if not isinstance(found, Tail):
-                match decode_record(found[1].data):
+        for segment in survey(folder).segments:
+            for record in segment.records():
+                match decode_record(record.data):
                     case Ballot(term=at) | Base(ballot=Ballot(term=at)):
                         term = max(term, at)
                     case Appended(entries=entries):

@@ -1,12 +1,14 @@
 """A node's configuration: `node.toml`, beside its keys and what it knows of its community (see `node_folder`).
 
 listen = "0.0.0.0:7400"             # for other nodes
-api = "127.0.0.1:8400"              # for clients
+api = "127.0.0.1:8400"              # for clients; also api_tls and api_plain, see `api.interface`
 tick_ms = 1000                      # how often an idle chain has a block; 0: never
 [peers]                             # where this node reaches others, if elsewhere than peers.json says
 "1f3a...": "10.0.0.1:7400"
 [raft]                              # times and bounds of the engine, all optional
 election_ms = 1000
+
+A demo's nodes may have `clock = "declared"`: whoever plays the demo says with each step what time it is.
 """
 
 from __future__ import annotations
@@ -24,11 +26,15 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.node import node_folder
 from wattquorum.node.disk import read_file
 from wattquorum.node.node import TICK_MS, NodeConfig
+from wattquorum.node.processes import NODE_FILE
 from wattquorum.node.transport import Place
+from wattquorum.node.wal import SEGMENT_BYTES
 
-CONFIG: Final = "node.toml"
+CONFIG: Final = NODE_FILE
 PORT_MAX: Final = 65_535
-KEYS: Final = ("listen", "api", "peers", "raft", "tick_ms")
+KEYS: Final = ("listen", "api", "api_tls", "api_plain", "peers", "raft", "tick_ms", "clock", "wal_segment_bytes")
+STEADY, DECLARED = "steady", "declared"  # clocks
+WAL_SEGMENT_BYTES_MIN: Final = 1 << 20
 
 
 class NodeFile(NamedTuple):
@@ -39,6 +45,8 @@ class NodeFile(NamedTuple):
     peers: dict[bytes, Place]
     settings: Settings
     tick_ms: int
+    declared: bool
+    segment_bytes: int
 
 
 def place(text: object, field: str) -> Place:
@@ -67,12 +75,20 @@ def parsed(text: str) -> NodeFile:
     tick = found.get("tick_ms", TICK_MS)
     if not isinstance(tick, int) or tick < 0:
         raise Refused("config_invalid", "tick_ms", tick, "Give whole milliseconds, or 0 for no ticks.")
+    clock = found.get("clock", STEADY)
+    if clock not in (STEADY, DECLARED):
+        raise Refused("config_invalid", "clock", clock, f'Write "{STEADY}", or "{DECLARED}" for a demo.')
+    segment = found.get("wal_segment_bytes", SEGMENT_BYTES)
+    if not isinstance(segment, int) or segment < WAL_SEGMENT_BYTES_MIN:
+        raise Refused("config_invalid", "wal_segment_bytes", segment, f"Give {WAL_SEGMENT_BYTES_MIN} or more.")
     return NodeFile(
         place(found.get("listen"), "listen"),
         place(found.get("api"), "api"),
         _peers(found.get("peers", {})),
         _settings(found.get("raft", {})),
         tick,
+        clock == DECLARED,
+        segment,
     )
 
 
@@ -129,6 +145,8 @@ def load(path: Path) -> tuple[NodeConfig, Place]:
         files.contexts,
         found.settings,
         tick_ms=found.tick_ms,
+        declared=found.declared,
+        segment_bytes=found.segment_bytes,
         places=found.peers,
     )
     return config, found.api

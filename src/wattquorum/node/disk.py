@@ -40,12 +40,17 @@ def read_file(path: Path, name: str) -> bytes:
         raise Refused("file_unreadable", name, os.strerror(fault.errno or 0)) from None
 
 
-def write_all(descriptor: int, data: bytes, offset: int = 0) -> None:
-    """Writes all bytes at an offset and makes them durable; OSError otherwise."""
+def write_at(descriptor: int, data: bytes, offset: int) -> None:
+    """Writes all bytes at an offset, not durably yet; OSError otherwise, with any part of them written."""
     rest = memoryview(data)
     while rest:
         written = os.pwrite(descriptor, rest, offset)
         rest, offset = rest[written:], offset + written
+
+
+def write_all(descriptor: int, data: bytes, offset: int = 0) -> None:
+    """Writes all bytes at an offset and makes them durable; OSError otherwise."""
+    write_at(descriptor, data, offset)
     sync_file(descriptor)
 
 

@@ -12,25 +12,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from wattquorum.foundation.identities import KEY_BYTES, SigningKey
+from wattquorum.foundation.codec import to_named_json
+from wattquorum.foundation.identities import KEY_BYTES, SigningKey, address_of
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import GRANTABLE
-from wattquorum.ledger.genesis import Founder
+from wattquorum.ledger.genesis import Founder, chain_id_of, decode_genesis
 from wattquorum.ledger.parameters import Voting
 from wattquorum.node import community_folder, node_folder
+from wattquorum.node.community import Authority, make_authority, make_request
 from wattquorum.node.community_folder import Rules
-from wattquorum.node.config import CONFIG, composed, written
-from wattquorum.node.disk import SECRET, read_file, write_files
+from wattquorum.node.config import CONFIG, DECLARED, composed, written
+from wattquorum.node.disk import SECRET, make_folder, read_file, write_files
+from wattquorum.node.invitations import Peers
 from wattquorum.node.transport import Place
 
 COMMUNITY: Final = "community"
 OPERATOR: Final = "operator"
 OPERATOR_KEY: Final = "operator.key"
 INVITED_DAYS: Final = 1
+DEMO_SEGMENT_BYTES: Final = 4 << 20  # of a write-ahead log: a demo's blocks are few and its folder is no server's
 
 
 class Founded(NamedTuple):
@@ -88,3 +92,42 @@ def found(
         node_folder.install(node, admission, now_ms, fingerprint)
         write_files(node, {node_folder.PEERS: peers, CONFIG: composed(place, api, {}, raft or {}).encode()})
     return Founded(folder, nodes, apis)
+
+
+def found_demo(
+    folder: Path, genesis: bytes, seeds: Sequence[bytes], places: Sequence[Place], raft: Mapping[str, int]
+) -> Founded:
+    """Makes the nodes of a demo whose keys derive from its seed and whose time is declared with each step.
+
+    `places` are those of the nodes among themselves, then those of their interfaces. The authority that certifies
+    their random TLS keys is forgotten: nobody joins a demo. Refused("demo_only") for a genesis that is not marked so,
+    Refused("folder_exists") where the folder is not empty.
+    """
+    said = decode_genesis(genesis)
+    if not said.demo:
+        raise Refused("demo_only", "genesis.demo", said.demo)
+    if folder.exists() and any(folder.iterdir()):
+        raise Refused("folder_exists", "folder", folder)
+    now_ms, count, chain_id = time.time_ns() // 1_000_000, len(seeds), chain_id_of(genesis)
+    key, pem = make_authority(said.name, now_ms)
+    authority = Authority(key, pem)
+    addresses = [address_of(chain_id, SigningKey(seed).public) for seed in seeds]
+    peers = {address.hex(): written(place) for address, place in zip(addresses, places, strict=False)}
+    shared = {
+        node_folder.AUTHORITY: pem,
+        node_folder.REVOKED: authority.revocations((), 0, now_ms),
+        node_folder.GENESIS: genesis,
+        node_folder.PEERS: to_named_json(Peers(peers)),
+    }
+    clock = f'clock = "{DECLARED}"\nwal_segment_bytes = {DEMO_SEGMENT_BYTES}\n'
+    nodes = tuple(folder / node_name(number) for number in range(count))
+    for number, (node, seed, address) in enumerate(zip(nodes, seeds, addresses, strict=True)):
+        secret, request = make_request(node.name)
+        identity = authority.issue(request, chain_id, address, now_ms)
+        make_folder(node)
+        write_files(
+            node, {node_folder.LEDGER_KEY: seed.hex().encode() + b"\n", node_folder.TLS: identity + secret}, SECRET
+        )
+        config = clock + composed(places[number], places[count + number], {}, raft)
+        write_files(node, {**shared, CONFIG: config.encode()})
+    return Founded(folder, nodes, tuple(places[count:]))

@@ -24,18 +24,20 @@ from typing import Final, NamedTuple
 from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
+from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Receipt, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
-from wattquorum.ledger.transactions import transaction_hash
+from wattquorum.ledger.transactions import Received, transaction_hash
 from wattquorum.node.archive import Archive
 from wattquorum.node.chain_files import GENESIS
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.community import Contexts
+from wattquorum.node.history import History
 from wattquorum.node.runtime import Runtime
 from wattquorum.node.steady_clock import SteadyClock
 from wattquorum.node.transport import Place, Transport
-from wattquorum.node.wal import Wal
+from wattquorum.node.wal import SEGMENT_BYTES, Wal
 from wattquorum.replica.pool import Limits
 from wattquorum.replica.replica import Replica, Work, founding_configuration
 
@@ -46,6 +48,7 @@ BEHIND: Final = ("nonce_wrong", "sender_unknown")  # refusals by a state that ma
 ASK_AGAIN_S: Final = 0.5
 TICK_MS: Final = 1_000
 HAND_OVER_S: Final = 5.0
+LEADING_S: Final = 0.05  # how often a step looks whether its node still leads
 
 
 class NodeConfig(NamedTuple):
@@ -60,6 +63,8 @@ class NodeConfig(NamedTuple):
     settings: Settings = Settings()
     limits: Limits = Limits()
     tick_ms: int = TICK_MS
+    declared: bool = False  # the time of blocks is declared, by who plays a demo, with each step
+    segment_bytes: int = SEGMENT_BYTES  # of the write-ahead log
     places: Mapping[bytes, Place] = {}  # of those, what the configuration itself says
 
 
@@ -85,7 +90,10 @@ class Node:
         try:
             if chain.genesis_bytes != config.genesis:
                 raise Refused("chain_wrong", "genesis", chain.chain_id, "This folder has another chain.")
-            self.wal = Wal(config.folder / "wal", chain.chain_id)
+            if config.declared and not chain.genesis.demo:
+                remedy = "A chain that is no demo takes the time of those who run it."
+                raise Refused("demo_only", "clock", "declared", remedy)
+            self.wal = Wal(config.folder / "wal", chain.chain_id, segment_bytes=config.segment_bytes)
             if chain.height and not self.wal.written:
                 self.wal.close()
                 raise Refused("log_missing", "wal", f"{chain.height} blocks in {folder}")
@@ -95,6 +103,7 @@ class Node:
         self.archive = Archive(chain)
         self.chain_id = chain.chain_id
         self.chain = chain
+        self.history = History(chain)
         ledger = Ledger(config.genesis)
         self.address = address_of(self.chain_id, config.key.public)
         self.engine = Raft(
@@ -105,7 +114,15 @@ class Node:
             self.clock.read(),
             settings=config.settings,
         )
-        self.replica = Replica(self.engine, ledger, config.key, verify, config.limits, tick_ms=config.tick_ms)
+        self.replica = Replica(
+            self.engine,
+            ledger,
+            config.key,
+            verify,
+            config.limits,
+            tick_ms=0 if config.declared else config.tick_ms,
+            declared=config.declared,
+        )
         self.transport = Transport(
             self.address,
             self.chain_id,
@@ -121,26 +138,44 @@ class Node:
         self._read = 0
         self._submitted: dict[bytes, list[asyncio.Future[Decided]]] = {}
         self._receipts: OrderedDict[bytes, Decided] = OrderedDict()
+        self._receipts_from = max(1, chain.height - BLOCKS_REMEMBERED)  # the block from which on none is forgotten
+        self._seen = 0  # the highest block whose receipts are remembered
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
         self._watchers: list[Callable[[Executed], None]] = []
+        self._stepping = asyncio.Lock()
+        self._stepped = 0  # the term in which the last step was made here, if all that was proposed here is decided
         self._remember_stored()
         self._halted: asyncio.Future[Refused] | None = None
 
     def _remember_stored(self) -> None:
         """Receipts of the last blocks, which clients may ask for again though this node was restarted."""
-        for _, data in self.chain.read(max(1, self.chain.height - BLOCKS_REMEMBERED)):
+        for _, data in self.chain.read(self._receipts_from):
             self._remember(decode_block(data))
 
     def _remember(self, block: Block) -> None:
         """Keeps a block's receipts, and tells those who wait for them."""
+        self._seen = max(self._seen, block.header.height)
         for receipt in block.receipts:
-            decided = self._receipts[receipt.transaction] = Decided(block.header.height, receipt)
+            decided = Decided(block.header.height, receipt)
+            before = self._receipts.get(receipt.transaction)
+            if before is not None and before.receipt.outcome <= receipt.outcome:
+                decided = before  # what was done stays done, though the same transaction is in a later block again
+            self._receipts[receipt.transaction] = decided
             for future in self._submitted.pop(receipt.transaction, ()):
                 if not future.done():
                     future.set_result(decided)
         while len(self._receipts) > RECEIPTS_KEPT:
-            self._receipts.popitem(last=False)
+            _, forgotten = self._receipts.popitem(last=False)
+            self._receipts_from = max(self._receipts_from, forgotten.height + 1)
+
+    @property
+    def _lacks_blocks(self) -> bool:
+        """Whether its state comes from blocks that it has not seen: it took it over, and they are still to be fetched.
+
+        Until the first block after such a state the archive does not know that anything is missing.
+        """
+        return self._seen < self.ledger.height or self.archive.missing is not None
 
     @property
     def ledger(self) -> Ledger:
@@ -228,11 +263,17 @@ class Node:
             # This node may be behind: behind an earlier transaction of the sender's, or behind this very one.
             await self.read()
             decided = await self._hand_in(transaction, data, attachment)
-            if isinstance(decided, Refused) and decided.code in BEHIND and self.archive.missing is not None:
-                raise Refused("undecided", "transaction", transaction)  # it may be in a block that is being fetched
+            if isinstance(decided, Refused) and decided.code in BEHIND and self._nonce_is_used(data):
+                # It may have been decided long ago, or in a block that is being fetched, which `look_up` refuses.
+                decided = await self.look_up(transaction) or decided
         if isinstance(decided, Refused):
             raise decided
         return decided
+
+    def _nonce_is_used(self, data: bytes) -> bool:
+        body = Received(data).body
+        account = self.ledger.account(body.sender)
+        return account is not None and body.nonce < account.nonce
 
     async def _hand_in(self, transaction: bytes, data: bytes, attachment: bytes | None) -> Decided | Refused:
         """What became of it, or why it does not even wait."""
@@ -248,6 +289,57 @@ class Node:
         future: asyncio.Future[Decided] = asyncio.get_running_loop().create_future()
         self._submitted.setdefault(transaction, []).append(future)
         return await future
+
+    async def step(self, transactions: Sequence[tuple[bytes, bytes | None]], time_ms: Millis) -> bytes:
+        """A step of a demo whose time is declared: its block, with these transactions alone, once that is decided.
+
+        What was decided before is executed first, so that a step can be handed in again, here or elsewhere, and is
+        made once: the last block's is told again. Raises Refused("not_ordering") where another node leads,
+        Refused("undecided") when leadership was lost meanwhile, and what `Replica.step` refuses.
+        """
+        if not self.config.declared:
+            remedy = 'Only nodes of a demo whose node.toml says clock = "declared" take steps.'
+            raise Refused("demo_only", "step", time_ms, remedy)
+        async with self._stepping:
+            self._check_taking_part()
+            if self.engine.leader != self.address:
+                raise Refused("not_ordering", "replica", self.address)
+            # Nobody else can have decided anything in a term in which this node made the last step and still leads.
+            ledger = self.ledger if self._stepped == self.engine.term else await self.read()
+            if ledger.tip is not None and ledger.tip.time_ms == time_ms:
+                return self._made_before(ledger.tip.height, tuple(data for data, _ in transactions))
+            decided: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+            def told(executed: Executed) -> None:
+                if executed.block.header.time_ms == time_ms and not decided.done():
+                    decided.set_result(executed.data)
+
+            unwatch, leading = self.watch(told), (self.engine.term, self.address)
+            try:
+                self.replica.step(transactions, time_ms, self.clock.read())
+                self._stepped = 0
+                self.runtime.wake()
+                while not decided.done():
+                    await asyncio.wait([decided], timeout=LEADING_S)
+                    self._check_taking_part()
+                    if not decided.done() and (self.engine.term, self.engine.leader) != leading:
+                        raise Refused("undecided", "step", time_ms)
+                self._stepped = self.ledger.tip.round.term if self.ledger.tip else 0
+                return decided.result()
+            finally:
+                unwatch()
+
+    def _made_before(self, height: int, transactions: tuple[bytes, ...]) -> bytes:
+        """The last block, if it is of these transactions."""
+        self.archive.flush()
+        data = next((data for _, data in self.chain.read(height)), None)
+        if data is None:  # it is being fetched
+            raise Refused("undecided", "step", height)
+        block = decode_block(data)
+        if block.transactions != transactions:
+            remedy = "The last block has this time and other transactions."
+            raise Refused("out_of_range", "time_ms", block.header.time_ms, remedy)
+        return data
 
     async def read(self) -> Ledger:
         """The ledger, once it shows everything that was decided before now (read index)."""
@@ -267,6 +359,22 @@ class Node:
     def receipt(self, transaction: bytes) -> Decided | None:
         """What became of a transaction, if it is one of the last."""
         return self._receipts.get(transaction)
+
+    async def look_up(self, transaction: bytes) -> Decided | None:
+        """What became of a transaction, however long ago; None where the chain, as far as this node has it, has none.
+
+        Raises Refused("undecided") where blocks are missing in which it may be, and what a search is refused for.
+        """
+        known = self._receipts.get(transaction)
+        if known is None and self._receipts_from > 1:
+            found = await self.history.search(transaction, self._receipts_from)
+            if found is not None:
+                return Decided(found.block.header.height, found.block.receipts[found.place])
+            known = self._receipts.get(transaction)
+        if known is None and self._lacks_blocks:
+            remedy = "Blocks are being fetched in which it may be: ask again later, or ask another node."
+            raise Refused("undecided", "transaction", transaction, remedy)
+        return known
 
     def watch(self, watcher: Callable[[Executed], None]) -> Callable[[], None]:
         """Tells a watcher of every block from now on, in order; call what is returned to end that."""
@@ -303,6 +411,7 @@ class Node:
     def _on_work(self, work: Work) -> None:
         for executed in work.finished:
             self.archive.add(executed)
+            self.history.keep(executed)
             self._remember(executed.block)
             for watcher in list(self._watchers):
                 watcher(executed)

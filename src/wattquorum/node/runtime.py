@@ -176,24 +176,33 @@ class Runtime:
                 self._before_origin()
             self._wal.write(self._unwritten)
         except Refused as refused:
-            if refused.code != "disk_full":
-                raise
-            self.full = True
-            assert self._loop is not None
-            self._loop.call_later(FULL_AGAIN_S, self._write_again)
+            self._without_room(refused)
             return
         self._unwritten = []
 
-    def _write_again(self) -> None:
+    def _without_room(self, refused: Refused) -> None:
+        """Leaves the disk alone for a while; anything but want of room is raised."""
+        if refused.code != "disk_full":
+            raise refused
+        self.full = True
+        assert self._loop is not None
+        self._loop.call_later(FULL_AGAIN_S, self._try_again)
+
+    def _try_again(self) -> None:
         self.full = False
         self.wake()
 
     def _begin_sync(self, now: Millis) -> bool:
         """Syncs what is not durable: at once where the disk is quick, and tells so; else in a thread."""
-        if self._sync is not None or self._wal.written <= self._durable:
+        if self._sync is not None or self.full or self._wal.written <= self._durable:
             return False
         if self._average_ns <= QUICK_NS:
-            self._synced(self._timed_sync(), now)
+            try:
+                position = self._timed_sync()
+            except Refused as refused:
+                self._without_room(refused)
+                return False
+            self._synced(position, now)
             return True
         assert self._loop is not None
         self._sync = asyncio.ensure_future(self._loop.run_in_executor(self._disk, self._timed_sync), loop=self._loop)
@@ -214,7 +223,9 @@ class Runtime:
         if self._loop is None or self.halted is not None or sync.cancelled():
             return
         fault = sync.exception()
-        if isinstance(fault, Refused):
+        if isinstance(fault, Refused) and fault.code == "disk_full":
+            self._without_room(fault)
+        elif isinstance(fault, Refused):
             self.halt(fault)
         elif fault is not None:
             raise fault

@@ -1,391 +1,470 @@
-"""The write-ahead log: where a running node keeps its engine's records.
+"""The write-ahead log: the records of a node's engine on its disk, which a restart must give back.
 
-Segments are files of one size, allocated before they are needed, so that making a batch durable is one write and one
-fdatasync which has no metadata to carry. Their form is `replica.log_format`, with a record's position in place of a
-block's height: batches tell a torn tail from damage. What an interrupted write left is cut when the log is opened;
-anything else that is not intact is refused with its file, byte and record, and never cut.
+`write` puts a batch into the kernel's page cache and does not wait; `sync` makes everything durable that was written
+before it began. One thread writes, usually an event loop's; `sync` may run in another one at the same time, and two
+syncs take turns. Every frame names the first position that was not known to be durable when it was written, so that a
+restart tells what a crash tore from what the disk lost (`replica.log_format`, `wal_files`).
 
-    0000000000000001.wal          a segment, named by its first record's position
-    0000000000004242-origin.wal   one that begins with an origin: no record before it is needed
-    spare.wal                     the next segment, allocated already; what stands in it means nothing
-
-Three rules keep it safe. A segment is synced before the next one is created, so that nothing is durable behind a gap.
-A spare gets its new head, durably, before it gets its name; frames that it still has of its former life name another
-segment in their checksums. And after a torn tail the rest of the segment is emptied before anything is appended, so
-that a frame of the torn batch can never follow what is written now.
-
-`write` belongs to one thread; `sync` may run in another meanwhile, and covers what was written before it began.
+What does not fit into the present segment, and every origin, waits in memory with room reserved for it. The next sync
+puts it into its file after everything before is durable, makes it durable, and only then gives the file its name. So a
+later segment is never there while an earlier one's end is not, and no call of `write` waits for the disk's cache.
+After a sync that failed nobody knows which pages are on the disk, and a second one would prove nothing: the log then
+refuses everything. Want of room is another matter; nothing was lost, and the same call works once there is some.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import re
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from wattquorum.consensus.engine import Durable
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.chain_files import locked
-from wattquorum.node.disk import is_full, make_folder, read_file, refusal, sync_file, sync_folder, write_all
-from wattquorum.replica.log_format import (
-    FRAME_HEAD_BYTES,
-    SEGMENT_HEAD_BYTES,
-    Fault,
-    framed,
-    frames,
-    head_fault,
-    segment_head,
-)
+from wattquorum.node.disk import is_full, make_folder, refusal, sync_file, write_at
+from wattquorum.node.wal_files import BEGINS, GOES_ON, Segment, listed, read_log, segment_name
+from wattquorum.replica.log_format import FRAME_HEAD_BYTES, SEGMENT_HEAD_BYTES, framed, segment_head
 
-SEGMENT_BYTES: Final = 64 * 1024 * 1024
-CHECKED_BYTES: Final = 1 << 16
-SPARE: Final = "spare.wal"
-_NAME: Final = re.compile(r"(\d{16})(-origin)?\.wal", re.ASCII)
+SEGMENT_BYTES: Final = 64 * 1024 * 1024  # room reserved for a segment at once
+SPARES_KEPT: Final = 2  # files kept for next segments
+RECORD_BYTES_MAX: Final = 2**32 - 1  # what a frame can tell
+WRITTEN_AHEAD_BYTES: Final = 512 * 1024  # zeros, so that not every sync has to tell the disk which room is used now
+_QUIET: Final = bytes(FRAME_HEAD_BYTES)  # ends a segment quietly, whatever an earlier use left behind
+_NO_PREALLOCATION: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
-class Segment(NamedTuple):
-    """A file of the log: the position of its first record, and whether that one is an origin."""
+class Torn(NamedTuple):
+    """A torn tail that was cut when the log was opened: the segment, the byte where it began, the position that would
+    have stood there, and why it was no record. Nothing of it had ever been durable."""
 
-    first: int
-    origin: bool
-
-    @property
-    def name(self) -> str:
-        """Its file's name."""
-        return f"{self.first:016d}{'-origin' if self.origin else ''}.wal"
-
-
-class Place(NamedTuple):
-    """Where a record stands."""
-
-    segment: Segment
-    start: int
-    end: int
-
-
-class Tail(NamedTuple):
-    """What stands behind the last record: where, the record expected there, and why it is none; empty for zeros."""
-
-    segment: Segment
+    segment: str
     offset: int
     position: int
     reason: str
 
 
-def segments(folder: Path) -> list[Segment]:
-    """The segments in a folder by position; Refused("file_unknown") for anything else that is there."""
-    found = []
-    for entry in sorted(folder.iterdir()):
-        name = _NAME.fullmatch(entry.name)
-        if name is not None and entry.is_file() and not entry.is_symlink():
-            found.append(Segment(int(name[1]), bool(name[2])))
-        elif entry.name != SPARE:
-            raise Refused("file_unknown", "file", entry.name)
-    return sorted(found)
+class _Spare(NamedTuple):
+    """A file for a next segment, and whether nothing but zeros was ever in it."""
+
+    name: str
+    is_new: bool
 
 
-def walk(folder: Path, chain_id: bytes, named: Sequence[Segment]) -> Iterator[tuple[Place, Durable] | Tail]:
-    """Every record of these segments, in order, and at the end what stands behind the last.
+class _Open:
+    """A segment that is being written.
 
-    Raises Refused("log_damaged") for whatever is not intact and no torn tail, with the file as its field.
+    Frames are written up to `written`; with the records that wait they reach to `end`. `name` is what the file is
+    called at present. Of a new file there is nothing but zeros behind the frames, and up to `ahead` they were written:
+    room that is only reserved makes each sync that begins to use it slower, since the file system has to note it.
     """
-    position = named[0].first if named else 1
-    for number, segment in enumerate(named):
-        last = number == len(named) - 1
-        if segment.first != position:
-            raise Refused("log_damaged", segment.name, f"record {position} is expected here")
-        data = read_file(folder / segment.name, segment.name)
-        if wrong := head_fault(data, chain_id, segment.first):
-            raise Refused("log_damaged", segment.name, wrong)
-        end = SEGMENT_HEAD_BYTES
-        for found in frames(data, segment.first):
-            if isinstance(found, Fault):
-                empty = _is_empty(data, found.offset)
-                if not found.torn or not (last or empty or named[number + 1].first == position):
-                    reason = f"byte {found.offset}, record {found.height}: {found.reason}"
-                    raise Refused("log_damaged", segment.name, reason)
-                if last:
-                    yield Tail(segment, found.offset, found.height, "" if empty else found.reason)
-                    return
-                break  # zeros, or frames of the file's former life
-            origin = segment.origin and found.height == segment.first
-            record = Durable(found.height, data[found.data_start : found.end], origin)
-            yield Place(segment, found.start, found.end), record
-            position, end = found.height + 1, found.end
-        if last:
-            yield Tail(segment, end, position, "")
 
+    __slots__ = ("ahead", "descriptor", "end", "first", "is_new", "name", "origin", "size", "waiting", "written")
 
-def _is_empty(data: bytes, offset: int) -> bool:
-    return not any(data[at : at + CHECKED_BYTES].strip(b"\0") for at in range(offset, len(data), CHECKED_BYTES))
+    def __init__(self, name: str, descriptor: int, size: int, first: int, origin: bool, is_new: bool) -> None:
+        self.name = name
+        self.is_new = is_new
+        self.ahead = 0
+        self.descriptor = descriptor
+        self.size = size
+        self.first = first
+        self.origin = origin
+        self.waiting: list[Durable] = []
+        self.written = 0
+        self.end = SEGMENT_HEAD_BYTES
+
+    @property
+    def is_named(self) -> bool:
+        return self.name == segment_name(self.first)
+
+    def write(self, data: bytes, offset: int) -> None:
+        """Writes frames, with a quiet end behind them, into the page cache; OSError, with any part of it written."""
+        end = offset + len(data)
+        quiet = _QUIET
+        if self.is_new:
+            quiet = b"" if end + FRAME_HEAD_BYTES <= self.ahead else bytes(WRITTEN_AHEAD_BYTES)
+        quiet = quiet[: max(0, self.size - end)]
+        write_at(self.descriptor, data + quiet, offset)
+        self.ahead = max(self.ahead, end + len(quiet))
+        self.written = end
 
 
 class Wal:
-    """An open log. `close` it."""
+    """An open log. `close` it, or use it in a `with` statement.
+
+    `written` is the position of the last record written, `durable` that of the last that survives a crash, `torn` the
+    torn tail that opening cut.
+    """
 
     __slots__ = (
         "_broken",
         "_chain_id",
-        "_descriptor",
         "_durable",
-        "_end",
-        "_folder",
-        "_guard",
+        "_firsts",
+        "_found",
         "_lock",
-        "_records",
+        "_next_spare",
+        "_planned",
+        "_present",
         "_segment_bytes",
-        "_segments",
-        "_spare",
+        "_spares",
+        "_state",
+        "_syncing",
         "_written",
+        "folder",
         "torn",
     )
 
     def __init__(self, folder: Path, chain_id: bytes, *, segment_bytes: int = SEGMENT_BYTES) -> None:
-        """Opens a log, or begins one in a folder that is empty or absent; its torn tail, if any, is cut.
+        """Opens a chain's log, or begins one; a torn tail is cut, and what is left is durable.
 
-        Raises Refused: chain_in_use; file_unknown; log_damaged, with the file as field and byte, record and reason as
-        value; disk_full or disk_failed.
+        Raises Refused: chain_in_use; file_unknown; wal_damaged, with the segment as field and byte, record and reason
+        as value; wal_foreign; wal_format_unknown; file_unreadable; disk_full or disk_failed.
         """
         make_folder(folder)
-        self._folder, self._chain_id, self._segment_bytes = folder, chain_id, segment_bytes
+        self.folder = folder
+        self.torn: Torn | None = None
+        self._chain_id = chain_id
+        self._segment_bytes = segment_bytes
         self._lock = locked(folder, writing=True)
-        self._guard = threading.Lock()  # who syncs, and who changes files
-        self._descriptor = -1
-        self._end = 0
-        self._broken = False
-        self._segments: list[Segment] = []
-        self._spare = (folder / SPARE).exists()
-        self.torn: Tail | None = None  # the tail that was cut
+        self._state = threading.Lock()  # over everything below; never held while the disk is waited for
+        self._syncing = threading.Lock()  # one sync at a time; taken before the other
+        self._broken = ""
+        self._written = self._durable = 0
+        self._firsts: list[int] = []  # of the segments that have their names
+        self._present: _Open | None = None  # the last of them
+        self._planned: deque[_Open] = deque()  # the next ones; `write` appends to the last
+        self._spares: list[_Spare] = []
+        self._next_spare = 0
+        self._found: list[Durable] | None = []
         try:
-            self._records = self._recover()
+            self._recover()
         except BaseException:
             self.close()
             raise
-        self._written = self._durable = self._records[-1].position if self._records else self._before
 
-    @property
-    def _before(self) -> int:
-        return self._segments[0].first - 1 if self._segments else 0
+    def _recover(self) -> None:
+        firsts, spares = listed(self.folder)
+        found = read_log(self.folder, self._chain_id, firsts)
+        if found:
+            self._take_up(found[-1])
+        self._sync_folder()  # names that were given just before the end
+        self._found = [record for segment in found for record in segment.records()]
+        self._firsts = [segment.first for segment in found]
+        # Files of unknown use may hold frames of the very segment that comes next: they are never used again.
+        superfluous = [*spares, *(segment_name(first) for first in firsts if first not in self._firsts)]
+        for name in superfluous:
+            with self._changing(name):
+                (self.folder / name).unlink()
+        if superfluous:
+            self._sync_folder()
+
+    def _take_up(self, segment: Segment) -> None:
+        """Goes on at the end of the last segment, once what follows its last record is gone for good."""
+        with self._changing(segment.name):
+            descriptor = os.open(self.folder / segment.name, os.O_RDWR)
+        size = len(segment.data)
+        # From now on nothing but zeros stands behind its end.
+        present = _Open(segment.name, descriptor, max(size, self._segment_bytes), segment.first, segment.origin, True)
+        present.written = present.end = segment.end
+        self._present = present
+        if segment.fault is not None:
+            self.torn = Torn(segment.name, segment.end, segment.last + 1, segment.fault.reason)
+        if not segment.is_clean:
+            with self._hardening(segment.name):
+                os.ftruncate(descriptor, segment.end)
+        if size < self._segment_bytes or not segment.is_clean:
+            try:
+                _reserve(descriptor, self._segment_bytes)
+            except OSError:
+                present.ahead = present.size  # no room to reserve may still be room for the next record
+        with self._hardening(segment.name):
+            os.fsync(descriptor)  # the cut, and what its writer did not sync
+        self._written = self._durable = segment.last
 
     def records(self) -> list[Durable]:
-        """The records that the log had when it was opened, from its last origin on. Handed out once."""
-        found, self._records = self._records, []
+        """The durable records from the last origin on, as they were found; handed out once."""
+        found, self._found = self._found, None
+        if found is None:
+            raise Refused(
+                "input_unexpected", "records", "a second time", "They are handed out once; open the log again."
+            )
         return found
 
     @property
     def written(self) -> int:
-        """The position of the last record that was written, durable or not."""
+        """The position of the last record written; 0: none."""
         return self._written
 
-    # Recovery -------------------------------------------------------------------------------------------------------
-
-    def _recover(self) -> list[Durable]:
-        """Reads from the last origin that is whole; what came before it was on its way out when the log was closed."""
-        there = segments(self._folder)
-        origins = [number for number, segment in enumerate(there) if segment.origin]
-        needed = next((number for number in reversed(origins) if self._begins_whole(there[number], there)), 0)
-        if there and not there[needed].origin and there[needed].first != 1:
-            raise Refused("log_damaged", there[needed].name, "the records before it are missing")
-        self._segments = there[needed:]
-        records: list[Durable] = []
-        for found in walk(self._folder, self._chain_id, self._segments):
-            if isinstance(found, Tail):
-                self._cut(found)
-            else:
-                records.append(found[1])
-        for segment in there[:needed]:
-            self._retire(segment)
-        return records
-
-    def _begins_whole(self, segment: Segment, there: Sequence[Segment]) -> bool:
-        """Whether a segment has its first record, or is needed to say what is wrong with it."""
-        if segment != there[-1]:
-            return True
-        data = read_file(self._folder / segment.name, segment.name)
-        if head_fault(data, self._chain_id, segment.first):
-            return True
-        first = next(frames(data, segment.first), None)
-        return first is not None and not (isinstance(first, Fault) and first.torn)
-
-    def _cut(self, tail: Tail) -> None:
-        """Empties what stands behind the last record, and goes on writing there."""
-        if tail.offset == SEGMENT_HEAD_BYTES and len(self._segments) > 1:
-            self._remove(self._segments.pop())  # nothing in it was ever durable, and an origin may not follow now
-            tail = next(
-                found for found in walk(self._folder, self._chain_id, self._segments[-1:]) if isinstance(found, Tail)
-            )
-        path = self._folder / tail.segment.name
-        try:
-            self._descriptor = os.open(path, os.O_RDWR)
-            size = os.fstat(self._descriptor).st_size
-            if tail.reason:
-                self.torn = tail
-                os.ftruncate(self._descriptor, tail.offset)
-                sync_file(self._descriptor)
-            if tail.reason or size < self._segment_bytes:
-                _allocate(self._descriptor, max(size, self._segment_bytes))
-            os.fsync(self._descriptor)  # what a process wrote that was killed may be in memory alone until now
-        except OSError as fault:
-            raise refusal(fault, tail.segment.name) from None
-        self._end = tail.offset
-
-    # Writing --------------------------------------------------------------------------------------------------------
+    @property
+    def durable(self) -> int:
+        """The position up to which everything survives a crash; 0: nothing."""
+        return self._durable
 
     def write(self, records: Sequence[Durable]) -> None:
-        """Writes records, which follow those that were written last, as one batch; `sync` makes them durable.
+        """Takes a batch; `sync` makes it durable. Positions go on after the last; an empty log begins with 1 or an
+        origin.
 
-        Raises Refused("disk_full"): give the same records again once there is room; what was written of them is not
-        written twice. Raises Refused("disk_failed"): the log has to be opened again.
+        Raises Refused("disk_full"): nothing of the batch was taken, and the same call works once there is room.
+        Raises Refused("disk_failed"): the log is not to be trusted any more. Refused("input_unexpected").
         """
-        self._check()
-        rest = [record for record in records if record.position > self._written]
-        while rest:
-            first = rest[0]
-            if first.position != self._written + 1:
-                raise Refused("input_unexpected", "position", first.position, f"Give record {self._written + 1} next.")
-            if self._descriptor < 0 or first.origin or not self._has_room(first):
-                self._roll(Segment(first.position, first.origin and first.position > 1), first)
-            count = self._fitting(rest)
-            batch = self._durable + 1
-            data = framed(self._segments[-1].first, self._end, batch, [each.data for each in rest[:count]])
-            try:
-                _write(self._descriptor, data, self._end)
-            except OSError as fault:
-                self._broken = not is_full(fault)
-                raise refusal(fault, self._segments[-1].name) from None
-            self._end += len(data)
-            self._written = rest[count - 1].position
-            rest = rest[count:]
-
-    def _has_room(self, record: Durable) -> bool:
-        return self._end + FRAME_HEAD_BYTES + len(record.data) <= self._segment_bytes
-
-    def _fitting(self, records: Sequence[Durable]) -> int:
-        """How many of these go into the present segment: the first in any case, and up to the next origin."""
-        end = self._end
-        for count, record in enumerate(records):
-            end += FRAME_HEAD_BYTES + len(record.data)
-            if count and (end > self._segment_bytes or record.origin):
-                return count
-        return len(records)
-
-    def _roll(self, segment: Segment, record: Durable) -> None:
-        """Begins a segment for a record; everything before it is durable first."""
-        self.sync()
-        size = max(self._segment_bytes, SEGMENT_HEAD_BYTES + FRAME_HEAD_BYTES + len(record.data))
-        with self._guard:
-            try:
-                self._prepare(size)
-                descriptor = os.open(self._folder / SPARE, os.O_RDWR)
-                try:
-                    write_all(descriptor, segment_head(self._chain_id, segment.first))
-                    (self._folder / SPARE).rename(self._folder / segment.name)
-                    self._spare = False
-                    sync_folder(self._folder)
-                except BaseException:
-                    os.close(descriptor)
-                    raise
-            except OSError as fault:
-                raise refusal(fault, segment.name) from None
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-            self._descriptor, self._end = descriptor, SEGMENT_HEAD_BYTES
-            self._segments.append(segment)
-
-    def _prepare(self, size: int) -> None:
-        """Sees to it that there is a spare of at least this size. OSError where there is no room for it."""
-        path = self._folder / SPARE
-        if self._spare and path.stat().st_size >= size:
+        if not records:
             return
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        with self._state:
+            self._usable()
+            self._check(records)
+            self._take(records)
+            self._written = records[-1].position
+
+    def _check(self, records: Sequence[Durable]) -> None:
+        expected = self._written + 1
+        if not self._written and records[0].origin:
+            expected = records[0].position
+        for record in records:
+            if record.position != expected or not record.position:
+                raise Refused("input_unexpected", "position", record.position, f"Write record {expected} next.")
+            if len(record.data) > RECORD_BYTES_MAX:
+                raise Refused("out_of_range", "record", f"{len(record.data)} bytes", f"At most {RECORD_BYTES_MAX}.")
+            expected += 1
+
+    def _take(self, records: Sequence[Durable]) -> None:
+        """Divides a batch among the last segment and new ones, whose room is reserved before anything is changed."""
+        last = self._planned[-1] if self._planned else self._present
+        end = last.end if last is not None else 0
+        here, new = list[Durable](), list[_Open]()
         try:
-            _allocate(descriptor, size)
-            os.fsync(descriptor)
-        finally:
+            for record in records:
+                need = FRAME_HEAD_BYTES + len(record.data)
+                segment = new[-1] if new else last
+                if segment is None or record.origin or (segment.end if new else end) + need > segment.size:
+                    segment = self._reserved(record, SEGMENT_HEAD_BYTES + need)
+                    new.append(segment)
+                if new:
+                    segment.waiting.append(record)
+                    segment.end += need
+                else:
+                    here.append(record)
+                    end += need
+            if here and not self._planned:
+                assert self._present is not None
+                self._append(self._present, here)
+        except Refused:
+            for segment in new:
+                os.close(segment.descriptor)
+                with suppress(OSError):
+                    (self.folder / segment.name).unlink()
+            raise
+        if here and self._planned:
+            self._planned[-1].waiting += here
+            self._planned[-1].end = end
+        self._planned.extend(new)
+
+    def _append(self, segment: _Open, records: list[Durable]) -> None:
+        """Writes frames behind those of a segment, into the page cache."""
+        data = framed(segment.first, segment.written, self._durable + 1, [record.data for record in records])
+        try:
+            segment.write(data, segment.written)
+        except OSError as fault:
+            if not is_full(fault):
+                raise self._failed(segment.name, fault) from None
+            # Part of it is there, and must never be found behind other records.
+            with self._hardening(segment.name):
+                os.ftruncate(segment.descriptor, segment.written)
+                os.fsync(segment.descriptor)
+            raise refusal(fault, segment.name) from None
+        segment.end = max(segment.end, segment.written)
+
+    def _reserved(self, record: Durable, need: int) -> _Open:
+        """Room for a segment that begins with a record: a spare file, or a new one."""
+        size = max(need, self._segment_bytes)
+        if self._spares and size == self._segment_bytes:
+            spare = self._spares.pop()
+            with self._changing(spare.name):
+                descriptor = os.open(self.folder / spare.name, os.O_RDWR)
+        else:
+            spare = _Spare(self._spare_name(), is_new=True)
+            descriptor = self._created(spare.name, size)
+        return _Open(spare.name, descriptor, size, record.position, record.origin, spare.is_new)
+
+    def _spare_name(self) -> str:
+        self._next_spare += 1
+        return f"{self._next_spare}.spare"
+
+    def _created(self, name: str, size: int) -> int:
+        """The descriptor of a new file of this size."""
+        path = self.folder / name
+        with self._changing(name):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            with self._changing(name):
+                _reserve(descriptor, size)
+        except Refused:
             os.close(descriptor)
-        self._spare = True
+            with suppress(OSError):
+                path.unlink()
+            raise
+        return descriptor
 
     def sync(self) -> int:
-        """Makes everything that was written before durable, and tells up to which position that is.
+        """Makes durable what was written before it began; the position up to which everything is durable now.
 
-        Raises Refused("disk_failed"), now and ever after: a sync that failed says nothing of what is on the disk, and
-        neither does one that succeeds after it.
+        Raises Refused("disk_full"): the same call works once there is room; everything written is kept.
+        Raises Refused("disk_failed"): the log is not to be trusted any more.
         """
-        with self._guard:
-            self._check()
-            written, segment = self._written, self._segments[-1] if self._segments else None
-            if written > self._durable:
-                assert segment is not None
-                try:
-                    sync_file(self._descriptor)
-                except OSError as fault:
-                    self._broken = True
-                    raise Refused("disk_failed", segment.name, os.strerror(fault.errno or 0)) from None
-                self._durable = written
-                self._forget()
-            if self._end > self._segment_bytes // 2 and not self._spare:
-                try:
-                    self._prepare(self._segment_bytes)
-                except OSError as fault:
-                    if not is_full(fault):
-                        raise refusal(fault, SPARE) from None  # want of room is told when the room is needed
-            return written
+        with self._syncing:
+            while True:
+                with self._state:
+                    self._usable()
+                    present, planned = self._present, self._planned[0] if self._planned else None
+                    written = planned.first - 1 if planned is not None else self._written
+                    is_behind = written > self._durable
+                if present is not None and is_behind:
+                    with self._hardening(present.name):
+                        sync_file(present.descriptor)
+                    with self._state:
+                        self._usable()
+                        self._durable = written
+                if planned is None:
+                    break
+                self._begin(planned)
+            self._prepare()
+            return self._durable
 
-    def _forget(self) -> None:
-        """Lets go of the segments before the last origin that is durable."""
-        origins = [number for number, each in enumerate(self._segments) if each.origin and each.first <= self._durable]
-        if origins and origins[-1]:
-            retired, self._segments = self._segments[: origins[-1]], self._segments[origins[-1] :]
-            for segment in retired:
-                self._retire(segment)
+    def _begin(self, segment: _Open) -> None:
+        """Makes the next segment the present one. Everything before it is durable."""
+        if not segment.is_named:
+            with self._state:
+                records = list(segment.waiting)
+            head = segment_head(self._chain_id, segment.first, BEGINS if segment.origin else GOES_ON)
+            data = head + framed(segment.first, len(head), segment.first, [record.data for record in records])
+            with self._changing(segment.name):
+                segment.write(data, 0)
+            with self._hardening(segment.name):
+                os.fsync(segment.descriptor)
+            name = segment_name(segment.first)
+            with self._changing(name):
+                (self.folder / segment.name).rename(self.folder / name)
+            self._sync_folder()
+            with self._state:
+                self._usable()
+                segment.name = name
+                del segment.waiting[: len(records)]
+                self._firsts.append(segment.first)
+                self._durable = records[-1].position
+        with self._state:
+            self._usable()
+            if segment.waiting:  # written since
+                self._append(segment, segment.waiting)
+                segment.waiting = []
+            before, self._present = self._present, segment
+            self._planned.popleft()
+        if before is not None:
+            os.close(before.descriptor)
+        if segment.origin:
+            self._recycle()
 
-    def _retire(self, segment: Segment) -> None:
-        """A segment that nothing needs becomes the spare, or goes."""
-        path = self._folder / segment.name
+    def _recycle(self) -> None:
+        """Turns segments before the last into spare files, as many as are kept, and removes the others.
+
+        It need not be durable: the last one is, with its origin, and under whatever names, nothing before it is read.
+        """
+        with self._state:
+            superfluous, self._firsts = self._firsts[:-1], self._firsts[-1:]
+            kept = len(self._spares)
+        spares = list[_Spare]()
+        for first in superfluous:
+            path = self.folder / segment_name(first)
+            with self._changing(path.name):
+                if kept + len(spares) < SPARES_KEPT and path.stat().st_size == self._segment_bytes:
+                    spares.append(_Spare(self._spare_name(), is_new=False))
+                    path.rename(self.folder / spares[-1].name)
+                else:
+                    path.unlink()
+        with self._state:
+            self._spares += spares
+
+    def _prepare(self) -> None:
+        """Reserves room for the next segment while there is time, if the present one is nearly full."""
+        with self._state:
+            present = self._present
+            if self._spares or self._planned or present is None or 4 * present.end < 3 * present.size:
+                return
+            name = self._spare_name()
         try:
-            if self._spare or path.stat().st_size != self._segment_bytes:
-                path.unlink()
-            else:
-                path.rename(self._folder / SPARE)
-                self._spare = True
-        except OSError as fault:
-            raise refusal(fault, segment.name) from None
-
-    def _remove(self, segment: Segment) -> None:
-        """A segment that nothing needs goes, so that no segment of the same beginning has its frames."""
+            descriptor = self._created(name, self._segment_bytes)
+        except Refused as refused:
+            if refused.code == "disk_full":  # the write that needs it will say so
+                return
+            raise
         try:
-            (self._folder / segment.name).unlink()
-        except OSError as fault:
-            raise refusal(fault, segment.name) from None
-        sync_folder(self._folder)
+            with self._hardening(name):
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        with self._state:
+            self._spares.append(_Spare(name, is_new=True))
 
-    def _check(self) -> None:
+    def _usable(self) -> None:
         if self._broken:
-            raise Refused("disk_failed", str(self._folder), "an earlier write failed")
+            raise Refused("disk_failed", self._broken, "an earlier write or sync failed")
+        if self._lock < 0:
+            raise Refused("input_unexpected", "write-ahead log", self.folder, "It was closed; open it again.")
+
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[None]:
+        """Around calls that change files: for want of room they can be repeated, anything else is the end."""
+        try:
+            yield
+        except OSError as fault:
+            raise (refusal(fault, name) if is_full(fault) else self._failed(name, fault)) from None
+
+    @contextmanager
+    def _hardening(self, name: str) -> Iterator[None]:
+        """Around calls that make something durable: whatever they fail for is the end."""
+        try:
+            yield
+        except OSError as fault:
+            raise self._failed(name, fault) from None
+
+    def _failed(self, name: str, fault: OSError) -> Refused:
+        self._broken = name
+        return Refused("disk_failed", name, os.strerror(fault.errno or 0))
+
+    def _sync_folder(self) -> None:
+        with self._hardening(self.folder.name):
+            os.fsync(self._lock)  # the lock is the folder's own descriptor
 
     def close(self) -> None:
-        """Lets the files and the folder go. What was written and not synced may be lost."""
-        with self._guard:
-            for descriptor in (self._descriptor, self._lock):
-                if descriptor >= 0:
-                    os.close(descriptor)
-            self._descriptor = self._lock = -1
-            self._broken = True
+        """Lets the files go once a sync that runs has ended. What was not synced may be lost."""
+        with self._syncing, self._state:
+            held = [self._present, *self._planned]
+            self._present = None
+            self._planned.clear()
+            for segment in held:
+                if segment is not None:
+                    os.close(segment.descriptor)
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        self.close()
 
 
-def _write(descriptor: int, data: bytes, offset: int) -> None:
-    rest = memoryview(data)
-    while rest:
-        written = os.pwrite(descriptor, rest, offset)
-        rest, offset = rest[written:], offset + written
-
-
-def _allocate(descriptor: int, size: int) -> None:
-    """Reserves a file's space, as far as the system can: then writing into it needs none."""
-    if hasattr(os, "posix_fallocate"):
+def _reserve(descriptor: int, size: int) -> None:
+    """Reserves room for a whole file of zeros, where the file system can; otherwise it only gets its length."""
+    try:
         os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.ftruncate(descriptor, max(size, os.fstat(descriptor).st_size))
+    except AttributeError:
+        os.ftruncate(descriptor, size)
+    except OSError as fault:
+        if fault.errno not in _NO_PREALLOCATION:
+            raise
+        os.ftruncate(descriptor, size)

@@ -15,6 +15,7 @@ UNITS: Final = {
     "_w": "W",
     "_ms": "ms UTC",
     "_world_ms": "ms of the simulated world",
+    "_us": "microseconds",
     "_millionths": "millionths of the currency",
     "_millionths_per_kwh": "millionths of the currency per kWh",
     "_points_millionths": "millionths of a point",

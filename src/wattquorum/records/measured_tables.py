@@ -1,8 +1,8 @@
 """What was measured of consensus while a week ran: no fact of the chain, so that no replay can give it again.
 
 Whoever ran the replicas writes it here when they have stopped. Times are those of the simulated world in which they
-ran, from its beginning on. Who completed a quorum, and powers, follow from the chain as well; they are here beside
-what was measured, by replica.
+ran, from its beginning on; where nodes ran live, those of the machine that played. Who completed a quorum, and powers,
+follow from the chain as well; they are here beside what was measured, by replica.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from wattquorum.records.columns import table, whole, word
 
 replicas_measured: Final = table(
     "replicas_measured",
-    "The replicas of a run in a simulated world; none when one sequencer ordered alone.",
+    "The replicas of a run, in a simulated world or as live nodes; none when one sequencer ordered alone.",
     word("replica", "address", key=True),
     whole("number", "its place among the replicas, from 0"),
     word("member", "who runs it: address of the account whose standing carries its vote"),
@@ -73,6 +73,23 @@ writes_measured: Final = table(
     whole("took_world_ms", "until the leader had executed it; empty: it failed", maybe=True),
 )
 
+nodes_measured: Final = table(
+    "nodes_measured",
+    "How it stood with each node of a live cluster at the end; none where replicas ran in a simulated world.",
+    word("replica", "replica that the node runs", key=True),
+    whole("running", "1 if the process still ran, 0 if it had ended before"),
+    whole("height", "blocks that it had, with the state that all have; empty where nobody answered", maybe=True),
+)
+
+answers_measured: Final = table(
+    "answers_measured",
+    "What a live cluster's client waited for every block, by the clock of the machine that played.",
+    whole("height", "block", key=True),
+    whole("term", "term in which it was proposed"),
+    word("leader", "replica that proposed it"),
+    whole("took_us", "from when its transactions were sent until the block was there, decided and executed"),
+)
+
 MEASURED: Final = (
     replicas_measured,
     elections_measured,
@@ -81,4 +98,6 @@ MEASURED: Final = (
     powers_measured,
     trials_measured,
     writes_measured,
+    nodes_measured,
+    answers_measured,
 )

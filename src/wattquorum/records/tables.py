@@ -15,7 +15,7 @@ from sqlalchemy import Index
 
 from wattquorum.records.columns import superseded, table, whole, word
 
-RECORDS_FORMAT: Final = 5
+RECORDS_FORMAT: Final = 6
 
 # The chain --------------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,12 @@
-"""The form of the chain's block log: segments of framed blocks, as pure bytes.
+"""The form of logs, the chain's of blocks and a node's write-ahead log of records: framed segments, as pure bytes.
 
 A segment is a head (what it is, whose chain, its first block's height) and frames; a frame is a head and an encoded
 block. Every frame names its batch: the first height that was not durable when it was written. That is what tells a torn
 tail from damage: of what was never made durable any part may be missing and nothing was acknowledged; but where a frame
-is damaged and an intact one of a batch that begins above it follows, the damaged one had been durable. The checksum of
-a frame's head covers its place, so that frames that were moved, or that stand inside a block's data, are not taken for
-frames. Checksums find accidents; forgery is found by hashes, signatures and replay.
+is damaged and an intact one of a batch that begins above it follows, the damaged one had been durable. In the
+write-ahead log a record is what a block is here, and its position the height. The checksum of a frame's head covers its
+place, so that frames that were moved, or that stand inside a block's data, are not taken for frames. Checksums find
+accidents; forgery is found by hashes, signatures and replay.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ _FRAME_HEAD: Final = struct.Struct(">4sIQII")  # mark, length, batch, checksum o
 _COVERED: Final = struct.Struct(">QQIQI")  # first height, offset, length, batch, checksum of the data
 SEGMENT_HEAD_BYTES: Final = _SEGMENT_HEAD.size
 FRAME_HEAD_BYTES: Final = _FRAME_HEAD.size
+
+
+class Head(NamedTuple):
+    """What a segment's head says, true or not."""
+
+    magic: bytes
+    chain_id: bytes
+    first: int
 
 
 class Frame(NamedTuple):
@@ -46,16 +55,22 @@ class Fault(NamedTuple):
     torn: bool
 
 
-def segment_head(chain_id: bytes, first: int) -> bytes:
-    """How a segment begins whose first block has height `first`."""
-    return _SEGMENT_HEAD.pack(MAGIC, chain_id, first)
+def segment_head(chain_id: bytes, first: int, magic: bytes = MAGIC) -> bytes:
+    """How a segment begins whose first block has height `first`; other logs than the blocks' have their own magic."""
+    return _SEGMENT_HEAD.pack(magic, chain_id, first)
+
+
+def read_head(data: bytes) -> Head | None:
+    """What the head of a segment says; None where it is cut."""
+    return Head._make(_SEGMENT_HEAD.unpack_from(data)) if len(data) >= SEGMENT_HEAD_BYTES else None
 
 
 def head_fault(data: bytes, chain_id: bytes, first: int) -> str:
     """What is wrong with a segment's head; empty when nothing is."""
-    if len(data) < SEGMENT_HEAD_BYTES:
+    head = read_head(data)
+    if head is None:
         return f"its head ends after {len(data)} of {SEGMENT_HEAD_BYTES} bytes"
-    magic, chain, height = _SEGMENT_HEAD.unpack_from(data)
+    magic, chain, height = head
     if magic != MAGIC:
         return "it does not begin as a segment of format 1"
     if chain != chain_id:

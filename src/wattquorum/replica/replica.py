@@ -11,7 +11,7 @@ driven here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -26,8 +26,9 @@ from wattquorum.ledger.blocks import order
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.readings import encode_rows
 from wattquorum.ledger.rounds import evidence_of
+from wattquorum.ledger.transactions import transaction_hash
 from wattquorum.replica.forwarding import Forwarding
-from wattquorum.replica.pool import Dropped, Limits, Pool
+from wattquorum.replica.pool import Dropped, Limits, Pending, Pool
 
 SWEEP_MS: Final = 1_000  # how often what no block can hold any more is looked for
 
@@ -89,10 +90,13 @@ class Replica:
 
     __slots__ = (
         "_ahead",
+        "_declared",
+        "_drift_ms",
         "_engine",
         "_forwarding",
         "_key",
         "_last_ms",
+        "_limits",
         "_me",
         "_ordering",
         "_pool",
@@ -112,18 +116,23 @@ class Replica:
         limits: Limits | None = None,
         *,
         tick_ms: int = 0,
+        declared: bool = False,
     ) -> None:
         """`engine` and `ledger` are at the same index; `verify` checks many signatures at once.
 
         While this replica orders and nothing else does it for `tick_ms`, it proposes an empty block, so that time goes
-        on and gates close (L-26); 0: it never does of its own accord.
+        on and gates close (L-26); 0: it never does of its own accord. `declared`: time is what whoever plays a demo
+        says that it is, so this replica orders whole steps alone and takes no transaction without its time.
         """
         self.ledger = ledger
         self._engine = engine
         self._key = key
         self._me = address_of(ledger.chain_id, key.public)
-        self._pool = Pool(ledger, verify, limits or Limits())
+        self._limits = limits or Limits()
+        self._pool = Pool(ledger, verify, self._limits)
+        self._declared = declared
         self._last_ms = ledger.tip.time_ms if ledger.tip else ledger.genesis.created_ms
+        self._drift_ms = ledger.parameters.drift_ms  # as it is in force; asked for with every transaction
         self._ahead: deque[tuple[Durable, Executed]] = deque()
         self._ordering = (engine.term, engine.leader)  # when it was drained last
         self._proven: Proven | None = None  # what the next block may tell of an earlier one
@@ -141,8 +150,10 @@ class Replica:
 
     def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Refused | None:
         """Takes a signed transaction and the rows beside it, if it commits to any; None, or why not."""
+        if self._declared:
+            return Refused("clock_declared", "transaction", transaction_hash(data))
         try:
-            transaction = self._pool.accept(data, attachment, now)
+            transaction = self._pool.accept(data, attachment, self._time(now))
         except Refused as refused:
             return refused
         if self._engine.leader != self._me:
@@ -166,13 +177,38 @@ class Replica:
     def cut(self, now: Millis, time_ms: Millis | None = None) -> bytes:
         """Proposes an entry with what waits, signed; an empty one when nothing does, so that time goes on (L-26).
 
-        The block's time is `time_ms`, by default now, or 1 ms after the block before it where that has not gone on.
-        Refused("not_ordering") where the engine would not take it.
+        The block's time is what time it is (`_time`), or 1 ms after the block before it where that has not gone on.
+        `time_ms` is given where blocks follow a calendar and no clock, as those of a simulated week. Refused
+        ("not_ordering") where the engine would not take it.
         """
         if not self._engine.takes:
             raise Refused("not_ordering", "replica", self._me)
-        taken = self._pool.take(time_ms or now)
-        self._last_ms = max(self._last_ms + 1, time_ms or now)
+        time_ms = time_ms or self._time(now)
+        taken = self._pool.take(time_ms)
+        return self._order(taken, Millis(max(self._last_ms + 1, time_ms)), now)
+
+    def step(self, transactions: Sequence[tuple[bytes, bytes | None]], time_ms: Millis, now: Millis) -> None:
+        """Proposes exactly these transactions, with the rows beside them, as one block of the time that is declared.
+
+        All or none: Refused with what is wrong with the first that cannot be admitted; Refused("out_of_range") for
+        a time that does not lie above the last block's, or for more than fits into a block; Refused("not_ordering")
+        where the engine would not take it. What this replica proposed before has to be decided.
+        """
+        before = self.ledger.tip.time_ms if self.ledger.tip else self.ledger.genesis.created_ms
+        if time_ms <= before:
+            raise Refused("out_of_range", "time_ms", time_ms, f"A block's time lies above {before}.")
+        if not self._engine.takes:
+            raise Refused("not_ordering", "replica", self._me)
+        pool = Pool(self.ledger, self._pool.verify, self._limits)
+        for data, rows in transactions:
+            pool.accept(data, rows, time_ms)
+        taken = pool.take(time_ms)
+        if len(taken) < len(transactions):
+            raise Refused("out_of_range", "step", len(transactions), f"{len(taken)} of them fit into a block.")
+        self._order(taken, time_ms, now)
+
+    def _order(self, taken: Sequence[Pending], time_ms: Millis, now: Millis) -> bytes:
+        self._last_ms = time_ms
         entry = order(
             self._key,
             self.ledger.chain_id,
@@ -185,6 +221,17 @@ class Replica:
         )
         self._engine.propose((entry,), now)
         return entry
+
+    def _time(self, now: Millis) -> Millis:
+        """What time it is by this replica's clock, but not before what a quorum's clocks have reached (L-26).
+
+        Nor is it more than `drift_ms` later. So one clock that is wrong, by however much, neither lifts a chain's time
+        nor holds it back.
+        """
+        reached = self._engine.quorum_ms
+        if reached is None:
+            return now
+        return Millis(max(reached, min(now, reached + self._drift_ms)))
 
     def _evidence(self) -> bytes:
         """What the next block tells of who completed a quorum, once and in the same term (A-12)."""
@@ -220,6 +267,7 @@ class Replica:
         executed = self.ledger.execute(entry, self._pool.verify)
         self._pool.executed(executed.block)
         self._last_ms = max(self._last_ms, executed.block.header.time_ms)
+        self._drift_ms = self.ledger.parameters.drift_ms
         return executed
 
     def _apply(self, committed: Committed, now: Millis) -> Executed:
@@ -258,6 +306,7 @@ class Replica:
         self.ledger = ledger
         self._pool.move_to(ledger)
         self._last_ms = max(self._last_ms, ledger.tip.time_ms if ledger.tip else 0)
+        self._drift_ms = ledger.parameters.drift_ms
         self._proven = None
         self._tell_powers(now)
         self._engine.applied(restore.index, ledger.digest, now)
@@ -288,13 +337,13 @@ class Replica:
         messages += self._forward(now)
         deadline = output.deadline
         if self._tick_ms and self._engine.takes and not self._ticks(now):
-            tick = self._last_ms + self._tick_ms
+            tick = now + self._tick_ms - (self._time(now) - self._last_ms)
             deadline = tick if deadline is None else min(deadline, tick)
         return Work(tuple(records), tuple(messages), tuple(finished), self._pool.dropped(), tuple(reads), deadline)
 
     def _ticks(self, now: Millis) -> bool:
         """Whether there was no block for so long that an empty one is due."""
-        return 0 < self._tick_ms <= now - self._last_ms
+        return 0 < self._tick_ms <= self._time(now) - self._last_ms
 
     def _demand(self, now: Millis) -> None:
         self._engine.demand(Millis(self._last_ms) if self._ticks(now) else self._pool.oldest_ms, now)

@@ -75,7 +75,11 @@ def nature_of(seed: int, rules: Rules) -> Nature:
     drawn = tuple(kind for kind in TROUBLES if chance.happens(HALF))
     voters = rules.hosts or chance.between(3, 9)
     spares, removals = (0, 0) if rules.literal else _membership(Chance(seed).stream("membership"), voters)
-    if "clock_jump" not in drawn and Chance(seed).stream("lease").happens(LEASED):  # a lease trusts clocks to go on
+    wrong_clocks = not rules.literal and Chance(seed).stream("wrong clocks").happens(HALF)
+    if wrong_clocks:
+        drawn = (*drawn, "wrong_clock")
+    steady = "clock_jump" not in drawn and not wrong_clocks
+    if steady and Chance(seed).stream("lease").happens(LEASED):  # a lease trusts clocks to go on
         settings = replace(settings, lease_ms=settings.election_ms // 2)
     return Nature(
         voters + spares,
@@ -95,6 +99,7 @@ def nature_of(seed: int, rules: Rules) -> Nature:
         clients=chance.between(1, 4),
         clock_ahead_ms=chance.pick((0, 50, 2_000)),
         clock_drift_ppm=chance.pick((0, 100, 10_000)),
+        wrong_clocks=wrong_clocks,
         sync_ms=(0, chance.pick((0, 3, 20))),
         trouble_ms=(50, chance.pick((300, 1_000, 3_000))),
         troubles=drawn,

@@ -292,8 +292,14 @@ class Checkers:
         else:
             lawful = after.old == before.new or (after.old is None and after.new == before.new)
         must(lawful, "I5", f"entry {index} leads from version {before.version} to {after.version} at once")
-        committed = at < engine.log.first or at < len(self._committed)
+        committed = at < engine.log.first or (
+            at < len(self._committed) and self._committed[at].term == engine.log.term_at(at)
+        )
         must(committed, "I5", f"entry {index} changes the configuration while entry {at} does")
+        if before.old is not None:
+            stands = max((each for each in self._configured if each <= at), default=at)  # below a snapshot, maybe
+            both = decides(before, self._holders(stands, self._committed[stands].term))
+            must(both, "I5", f"entry {index} ends the change of entry {stands}, which one half of it lacks")
         self._powers(after)
         self._proposed[index, term] = after
         if after.old is None:
@@ -334,9 +340,13 @@ class Checkers:
     def _stands_on_disks(self, host: int, engine: Raft) -> None:
         """Under the configuration in force: the next one may have been appended since, because of this very commit."""
         index, term = engine.commit, self._committed[engine.commit].term
-        holders = [self._addresses[host] for host, shadow in enumerate(self.shadows) if shadow.has(index, term)]
+        holders = self._holders(index, term)
         enough = any(decides(each, holders) for each in (self._effective_before[host], engine.configuration))
         must(enough, "I3", f"entry {index} is committed and on {len(holders)} disks alone")
+
+    def _holders(self, index: int, term: int) -> list[bytes]:
+        """Whose disks have an entry for sure."""
+        return [self._addresses[host] for host, shadow in enumerate(self.shadows) if shadow.has(index, term)]
 
     # Ledgers --------------------------------------------------------------------------------------------------------
 
@@ -412,6 +422,18 @@ class Checkers:
         distinct = len(dict.fromkeys(named)) == len(named)
         enough = decides(configuration, named) and not (told.followers and decides(configuration, named[:-1]))
         must(distinct and enough, "I7", f"evidence of block {told.height} is not of the shape of a round")
+
+    def timed(self, header: Header, right_clocks: Sequence[int]) -> None:
+        """I15: no block's time lies further ahead than it may of all clocks that are right, whatever others show."""
+        if header.height > self.height:
+            ahead = header.time_ms - max(right_clocks)
+            most = self.parameters.drift_ms
+            must(ahead <= most, "I15", f"the time of block {header.height} lies {ahead} ms ahead of the right clocks")
+
+    def went_on(self, ledger: Ledger, reached_ms: int) -> None:
+        """I15: and time goes on with the right clocks."""
+        time_ms = ledger.tip.time_ms if ledger.tip else 0
+        must(time_ms >= reached_ms, "I15", f"the chain's time lies {reached_ms - time_ms} ms behind the right clocks")
 
     def stands(self, transaction: bytes) -> int | None:
         """In which block a transaction stands, if it does."""

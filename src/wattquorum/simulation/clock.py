@@ -1,8 +1,8 @@
 """Clocks: what time a simulated host believes it is.
 
 The world has one time; every host reads it through a clock that is ahead or behind, runs a little fast or slow, and
-may be set forward. It never goes back, since nobody's engine is told of a time before one that it knew: that is for
-a node's clock to keep, and for its tests.
+may be set. Nobody sets it back while its host runs, since no engine is told of a time before one that it knew: that
+is for a node's clock to keep, and for its tests. After a restart it may show anything.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Clock:
             guess += 1
         return guess
 
-    def set_forward(self, world_ms: int, by_ms: int) -> None:
-        """Somebody sets it forward."""
+    def set(self, world_ms: int, by_ms: int) -> None:
+        """Somebody sets it forward, or back."""
         self._ahead = self.read(world_ms) - world_ms + by_ms
         self._since = world_ms

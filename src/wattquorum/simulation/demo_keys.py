@@ -25,9 +25,13 @@ class DemoSecrets:
             raise Refused("demo_only", "seed", seed)
         self._seed = str(seed).encode()
 
+    def key_seed(self, name: str) -> bytes:
+        """What the key of a party of the demo is made from."""
+        return tagged_hash("demo key", self._seed, b"\x00", name.encode())
+
     def key(self, name: str) -> SigningKey:
         """The key of a party of the demo."""
-        return SigningKey(tagged_hash("demo key", self._seed, b"\x00", name.encode()))
+        return SigningKey(self.key_seed(name))
 
     def salt(self, meter: str, day: int, version: int) -> bytes:
         """The salt of a meter's row."""

@@ -41,6 +41,8 @@ SHOWN_EVENTS: Final = 60
 READY_TRIES: Final = 3
 CONSERVED: Final = "I14"  # what a ledger refuses to go on from
 DIVERGED: Final = "I7"
+WRONG_MS: Final = tuple(sign * hours * 3_600_000 for hours in (1, 10, 10 * 365 * 24) for sign in (1, -1))
+TIME_LATE_MS: Final = 1_000  # by how much a block's time may lie behind the right clocks, for answers under way
 ERROR: Final = "error"  # no invariant: something raised what nothing should
 
 
@@ -59,6 +61,7 @@ class Nature:
     clients: int = 3
     clock_ahead_ms: int = 0  # how far clocks are apart at the beginning, at most
     clock_drift_ppm: int = 0
+    wrong_clocks: bool = False  # whether as many clocks as replicas may be lost can be wrong by hours and years
     sync_ms: tuple[int, int] = (0, 3)
     trouble_ms: tuple[int, int] | None = None  # from one trouble to the next
     troubles: tuple[str, ...] = ()  # the kinds that exist
@@ -139,12 +142,25 @@ class World(Course):
         self._reads: dict[tuple[int, int, int], int] = {}  # (host, its life, read): what it must see
         self._asked: dict[tuple[int, int], int] = {}  # by (host, its life): how many reads began there
         self._frozen = False
+        self._wrong = self._doubtful(chance.stream("wrong clocks"))
+        self._apart = dict.fromkeys(self._wrong, 0)  # by host: how far its clock is from what it would show
         self.on_event: Callable[[str], None] | None = None
 
     def _clock(self, chance: Chance, number: int) -> Clock:
         own = chance.stream(f"clock {number}")
         ahead, drift = self.nature.clock_ahead_ms, self.nature.clock_drift_ppm
         return Clock(self.created_ms + own.below(ahead + 1), own.between(-drift, drift))
+
+    def _doubtful(self, chance: Chance) -> list[int]:
+        """The hosts whose clocks may be wrong in this world: together they are never a quorum."""
+        hosts = list(range(self.nature.hosts))
+        chance.shuffle(hosts)
+        return sorted(hosts[: self._lost_at_most()]) if self.nature.wrong_clocks else []
+
+    def _lost_at_most(self) -> int:
+        """How many may be lost, whoever votes by then."""
+        voters_min = self.nature.hosts - self.nature.spares - self.nature.removals
+        return lost_at_most(self.checkers.parameters, voters_min)
 
     # Time -----------------------------------------------------------------------------------------------------------
 
@@ -256,6 +272,7 @@ class World(Course):
         self._lose_votes(host, work.records)
         self._tell_of(host.number, host.engine)
         for executed in work.finished:
+            self.checkers.timed(executed.block.header, self._right_clocks())
             self.checkers.executed(executed, host.replica.ledger)
             self._tell_clients(host, executed.block.header.height, [r.transaction for r in executed.block.receipts])
         for read in work.reads:
@@ -401,6 +418,23 @@ class World(Course):
     def _make_clock_jump(self) -> None:
         self.put(self.now, "jump", self._victim().number, self._troubles.between(10, 3_000))
 
+    def _make_wrong_clock(self) -> None:
+        """A clock is wrong by hours or years from now on, otherwise wrong than before, or right again."""
+        self._set_apart(self._troubles.pick(self._wrong), self._troubles.pick((0, *WRONG_MS)))
+
+    def _set_apart(self, number: int, apart_ms: int) -> None:
+        """Sets a clock; one that is set back is read again when its host starts again."""
+        by_ms = apart_ms - self._apart[number]
+        if by_ms < 0:
+            self.put(self.now, "crash", number)
+            self.put(self.now + self._troubles.between(20, 1_000), "start", number)
+        self._apart[number] = apart_ms
+        self.put(self.now, "jump", number, by_ms)
+
+    def _right_clocks(self) -> list[int]:
+        """What the clocks show that may be trusted."""
+        return [self.local(host) for host in self.hosts if host.number not in self._apart]
+
     def _make_transfer(self) -> None:
         """Somebody asks the leader to hand over."""
         for host in self.hosts:
@@ -441,7 +475,7 @@ class World(Course):
         host.sync_ms = self.nature.sync_ms
 
     def _on_jump(self, host: Host, by_ms: int) -> None:
-        host.clock.set_forward(self.now, by_ms)
+        host.clock.set(self.now, by_ms)
         if host.replica is not None:
             host.replica.turn(self.local(host))
             self._step(host)
@@ -455,8 +489,7 @@ class World(Course):
         self.network.weather = Weather(self.nature.weather.delay_ms, self.nature.weather.jitter_ms)
         doomed = list(self.hosts)
         self._troubles.shuffle(doomed)
-        voters_min = self.nature.hosts - self.nature.spares - self.nature.removals
-        del doomed[self._troubles.below(lost_at_most(self.checkers.parameters, voters_min) + 1) :]
+        del doomed[self._troubles.below(self._lost_at_most() + 1) :]
         self._heap = [event for event in self._heap if event.kind not in ("start", "crash")]
         heapq.heapify(self._heap)
         for host in self.hosts:
@@ -465,17 +498,22 @@ class World(Course):
                 self.put(self.now, "crash", host.number)
             elif not host.runs:
                 self.put(self.now, "start", host.number)
+        wrong = [number for number in self._wrong if self._apart[number] and self.hosts[number] not in doomed]
+        for number in wrong[self._lost_at_most() - len(doomed) :]:  # who is wrong is as good as lost
+            self._set_apart(number, 0)
 
     def _progress(self) -> None:
         """I13: every client is answered twice more, all that live end with one ledger, and their reads are answered."""
         goals = [client.done + 2 if client.endless else 0 for client in self.clients]
         end = self.now + self.nature.liveness_ms
+        reached = min(self._right_clocks())
         while any(client.done < goal for client, goal in zip(self.clients, goals, strict=True)):
             must(self.now < end, "I13", f"no progress in {self.nature.liveness_ms} ms without faults")
             self.happen_until(self.now + 100)
         while len(dict.fromkeys(ledger.height for ledger in self._members_ledgers())) > 1:
             must(self.now < end, "I13", "ledgers stay apart without faults")
             self.happen_until(self.now + 10)
+        self.checkers.went_on(self._members_ledgers()[0], reached - TIME_LATE_MS)
         waiting = list(self._reads_of_members())
         while any(read in self._reads for read in waiting):
             must(self.now < end, "I13", "a read waits for ever without faults")

@@ -23,7 +23,7 @@ from tests.consensus.raft.bench import (
 from wattquorum.consensus.raft.engine import Role
 from wattquorum.consensus.raft.messages import Append, AskRead, AskVote, Campaign, Chunked, GiveRead, GiveVote, Stored
 from wattquorum.consensus.raft.records import Ballot
-from wattquorum.consensus.raft.settings import Settings
+from wattquorum.consensus.raft.settings import AT_LEAST_ONE, Settings
 from wattquorum.foundation.refusals import Refused
 
 THREE, FIVE = of(1, 1, 1), of(1, 1, 1, 1, 1)
@@ -212,7 +212,7 @@ def test_whoever_asks_is_answered_also_when_no_configuration_here_knows_it() -> 
     bench.hear(E, ask(1))
     assert [vote.granted for vote in bench.said(GiveVote, to=E)] == [True, True]
     bench.follow(E, 2, nothing(2))
-    assert bench.said(Stored, to=E) == [Stored(2, 1, True, 1, 0, 0)]
+    assert bench.said(Stored, to=E) == [Stored(2, 1, True, 1, 0, 0, bench.now)]
 
 
 # 5.4.1: the election restriction
@@ -352,7 +352,7 @@ def test_the_powerless_are_not_asked() -> None:
     assert set(bench.receivers(AskVote)) == {B, D}
 
 
-def test_times_under_which_no_leader_could_stay_are_refused() -> None:
+def test_times_under_which_no_leader_could_stay_and_bounds_that_let_nothing_through_are_refused() -> None:
     for wrong in (
         {"heartbeat_ms": 501},
         {"heartbeat_ms": 0},
@@ -361,6 +361,9 @@ def test_times_under_which_no_leader_could_stay_are_refused() -> None:
         {"slot_min_ms": 50, "slot_max_ms": 49},
         {"lease_ms": 501},
         {"lease_ms": -1},
+        *({name: 0} for name in AT_LEAST_ONE),
+        {"trailing_max": -1},
+        {"cooldown_ms": -1},
     ):
         with pytest.raises(Refused) as caught:
             Settings(**wrong)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.consensus.raft.bench import A, B, Bench, C, D, E, nothing, of, payload, records_with, voters
+from tests.consensus.raft.bench import A, B, Bench, C, D, E, ask, nothing, of, payload, records_with, voters
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.raft.engine import Role
 from wattquorum.consensus.raft.entries import Kind, configuration_entry
@@ -310,6 +310,33 @@ def test_it_orders_nothing_under_a_configuration_in_which_it_has_no_vote() -> No
     assert bench.engine.drain().wanted is None
     bench.propose(b"x")
     assert bench.engine.log.last == 3
+
+
+def test_6_who_was_dismissed_votes_at_once_however_shortly_it_led() -> None:
+    """What kept it from voting was that it led; the leader before it asked for its election, and is as good as gone."""
+    bench = Bench(THREE)
+    bench.follow(B, 1, nothing(1))
+    bench.hear(B, Campaign(1))
+    bench.hear(B, GiveVote(2, 2, False, True))
+    bench.store(B, C)
+    bench.know(of(0, 1, 1, version=1))
+    bench.store(B, C)
+    bench.store(B, C)
+    assert (bench.now, bench.role) == (0, Role.FOLLOWER)
+    bench.hear(C, ask(3, bench.engine.log.last, 2, pre=True))
+    assert [vote.granted for vote in bench.said(GiveVote, to=C)] == [True]
+
+
+def test_computed_configurations_are_let_go_of_when_a_later_one_is_in_force() -> None:
+    bench = Bench(THREE)
+    bench.reign()
+    for version in range(1, 4):
+        heard(bench)
+        bench.know(of(1, 1, 1 + version, version=version))
+        for _ in range(2):
+            bench.store(B, C)
+    assert bench.engine.configuration.version == 3
+    assert list(bench.engine._known) == [3]
 
 
 def test_6_who_was_dismissed_never_stands_again() -> None:

@@ -310,3 +310,17 @@ def test_7_a_snapshot_from_the_leader_takes_no_vote_back() -> None:
     restarted.wait(restarted.settings.election_ms)
     restarted.hear(B, ask(7, 9, 7))
     assert restarted.said(GiveVote) == [GiveVote(7, 7, False, False)]
+
+
+def test_7_a_snapshot_that_is_too_large_is_not_even_begun_and_told_of_until_it_is_needed_no_more() -> None:
+    bench = Bench(THREE, settings=Settings(snapshot_bytes_max=len(STATE) - 1))
+    assert bench.engine.oversized == 0
+    install(bench)
+    assert (bench.restores, bench.said(Chunked), bench.said(Stored)) == ([], [], [])
+    assert bench.engine.log.last == 0
+    assert bench.engine.oversized == len(STATE)
+    bench.follow(B, 1, payload(1))
+    assert bench.engine.oversized == 0
+    bench = Bench(THREE, settings=Settings(snapshot_bytes_max=len(STATE)))
+    install(bench)
+    assert [each.state for each in bench.restores] == [STATE]

@@ -86,6 +86,7 @@ class Raft:
         "_now",
         "_outbox",
         "_pending",
+        "_quorum_ms",
         "_reads",
         "_ready",
         "_restore",
@@ -94,6 +95,7 @@ class Raft:
         "_slots",
         "_unanswered",
         "_votes",
+        "oversized",
     )
 
     leadership_of = Leadership
@@ -141,6 +143,7 @@ class Raft:
         self._failures = 0
         self._campaign_ms = 0
         self._incoming: tuple[Chunk, bytearray] | None = None
+        self.oversized = 0  # bytes of the snapshot that it would need and may not take; 0: there is none
         self._evidence: dict[int, tuple[bytes, ...]] = {}
         self._demanded = False
         self._reads: deque[int] = deque()  # asked here, not asked of a leader yet
@@ -150,6 +153,7 @@ class Raft:
         self._life = Chance(seed).stream(f"life from {position} at {self._now}").bits() >> 1
         self._ready: deque[tuple[int, int]] = deque()  # (index to be applied first, read)
         self._known: dict[int, Configuration] = {}  # what the driver computed, by version
+        self._quorum_ms: int | None = None  # what a leader told last of a quorum's clocks
         self._heaviest: tuple[bytes, int] = (NOBODY, 0)  # and for how many installed configurations
         self._wait_for_campaign()
 
@@ -184,6 +188,14 @@ class Raft:
     def takes(self) -> bool:
         """Whether it leads, and neither hands over nor leaves."""
         return self._leadership is not None and self._leadership.takes
+
+    @property
+    def quorum_ms(self) -> int | None:
+        """What a quorum's clocks have reached, as far as is known here: a leader compares them, others are told by it.
+
+        A new leader begins with 0, so that its own clock alone moves nothing. None: nobody told it since it started.
+        """
+        return self._leadership.quorum_ms if self._leadership is not None else self._quorum_ms
 
     @property
     def log(self) -> Log:
@@ -401,6 +413,7 @@ class Raft:
             self._heard_ms = self._now - self._settings.election_ms  # it may vote for another at once
         if self._leadership is not None:
             self._reads.extend(self._leadership.unconfirmed(self._me))
+            self._quorum_ms = self._leadership.quorum_ms or self._quorum_ms
             self._leadership = None
         self._role, self._votes = Role.FOLLOWER, {}
         if rose or leader != self._leader:  # the same one may lead again, and knows nothing of the term before
@@ -539,6 +552,7 @@ class Raft:
             self._slots.told(message.slot_ms)
         if self._is_stale(sender, message.term):
             return
+        self._quorum_ms = message.quorum_ms or self._quorum_ms
         index, entries = message.index, message.entries
         if index < self._log.first - 1:  # what a snapshot covers is committed, and the same everywhere
             entries, index = entries[self._log.first - 1 - index :], self._log.first - 1
@@ -548,7 +562,7 @@ class Raft:
         elif self._log.term_at(index) != message.previous:
             hint = self._log.hint(index, message.previous)
             term = self._log.term_at(hint) or 0
-            self._outbox.promise(sender, Stored(self.term, message.round, False, index, hint, term))
+            self._outbox.promise(sender, Stored(self.term, message.round, False, index, hint, term, self._clock_ms))
             return
         conflict = self._log.conflict(index + 1, entries)
         if conflict is not None:
@@ -563,12 +577,17 @@ class Raft:
         last = index + len(entries)
         self._commit = max(self._commit, min(message.committed, last))
         self._pass_over()
+        self.oversized = 0  # whoever is sent entries needs no snapshot
         self._store(sender, message.round, last)
         if self._unanswered and self._now - self._asked_ms >= self._settings.election_ms:
             self._ask_leader(list(self._unanswered))  # what was asked, or the answer, may have been lost
 
     def _store(self, leader: bytes, round_: int, index: int) -> None:
-        self._outbox.promise(leader, Stored(self.term, round_, True, index, 0, 0))
+        self._outbox.promise(leader, Stored(self.term, round_, True, index, 0, 0, self._clock_ms))
+
+    @property
+    def _clock_ms(self) -> int:
+        return max(0, self._now)
 
     def _chunk(self, sender: bytes, message: Chunk) -> None:
         """A part of a snapshot. When it is whole it replaces the log; a log that has its last entry needs none (7)."""
@@ -578,6 +597,7 @@ class Raft:
             self._commit = max(self._commit, message.index)
             self._pass_over()
         if message.size > self._settings.snapshot_bytes_max:
+            self.oversized = message.size  # it cannot catch up before somebody lets it take more
             return
         if message.index <= self._commit:
             self._incoming = None
@@ -591,7 +611,7 @@ class Raft:
         if len(data) < first.size:
             self._outbox.promise(sender, Chunked(self.term, message.round, message.index, len(data)))
             return
-        self._incoming = None
+        self._incoming, self.oversized = None, 0
         self._base = Base(self._ballot, first.index, first.last_term, first.configuration, bytes(data), ())
         self._log = Log(first.index, first.last_term, first.configuration)
         self._outbox.keep_base(self._base)
@@ -624,7 +644,7 @@ class Raft:
         while True:
             index = leadership.committable()
             if index > self._commit:
-                self._evidence[index] = leadership.commit(index)
+                self._evidence[index] = leadership.commit(index, self._now)
                 self._commit = index
                 self._pass_over()
             if leadership.dismissed:

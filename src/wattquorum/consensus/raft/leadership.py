@@ -69,6 +69,7 @@ class Leadership:
         "began",
         "handover",
         "progress",
+        "quorum_ms",
     )
 
     def __init__(
@@ -91,6 +92,7 @@ class Leadership:
         self._asking: dict[tuple[bytes, int, int], None] = {}  # (who asked, its life, read) of these
         self._cooled_ms = now  # no transfer of its own accord before this
         self.handover: Handover | None = None
+        self.quorum_ms = 0  # what a quorum's clocks have reached for sure; 0: none has said
         self.progress: dict[bytes, Progress] = {}
         self.began = log.last + 1
         self._follow_configuration()
@@ -138,12 +140,17 @@ class Leadership:
         assert previous is not None
         entries = self._log.entries(progress.next, self._settings.append_bytes_max)
         at = progress.next - 1
-        self._outbox.request(
-            peer, Append(self._term, self._round, at, previous, self._commit, entries, self._slots.measured_ms)
-        )
+        self._request_append(peer, at, previous, entries)
         if entries or progress.pace is Pace.PROBE:
             size = sum(len(entry.payload) for entry in entries)
             progress.sent(at + len(entries), max(1, size // self._settings.append_bytes_max))
+
+    def _request_append(self, peer: bytes, at: int, previous: int, entries: tuple[Entry, ...] = ()) -> None:
+        """Entries after the one at an index, whose term is `previous`; without entries a heartbeat."""
+        slot_ms, quorum_ms = self._slots.measured_ms, self.quorum_ms
+        self._outbox.request(
+            peer, Append(self._term, self._round, at, previous, self._commit, entries, slot_ms, quorum_ms)
+        )
 
     def _send_chunk(self, peer: bytes, progress: Progress, base: Base, size: int) -> None:
         data = base.state[progress.offset : progress.offset + size]
@@ -173,6 +180,7 @@ class Leadership:
             self._rounds.popleft()
         self._heartbeat_ms, self._hurried = now + self._settings.heartbeat_ms, False
         self._slots.measure()
+        self._compare_clocks(now)
         for peer, progress in self.progress.items():
             previous = self._log.term_at(progress.next - 1)
             if progress.snapshot is not None:
@@ -180,10 +188,7 @@ class Leadership:
             elif previous is None:
                 self._send(peer, progress, base)
             else:
-                at = progress.next - 1
-                self._outbox.request(
-                    peer, Append(self._term, self._round, at, previous, self._commit, (), self._slots.measured_ms)
-                )
+                self._request_append(peer, progress.next - 1, previous)
 
     def is_due(self, now: int) -> bool:
         """Whether a round is due, because of the time or because a read waits for one."""
@@ -210,6 +215,8 @@ class Leadership:
         progress = self.heard(peer, message.round, now)
         if progress is None or message.index > self._log.last:
             return  # nobody has more of this term than its leader
+        if message.round == progress.answered:  # an older answer may be of a clock that has been set right since
+            progress.clock_ms = message.clock_ms
         if not message.fits:
             progress.misfit(message.index, self._log.hint(message.hint, message.hint_term))
         else:
@@ -234,13 +241,14 @@ class Leadership:
             return index
         return self._commit
 
-    def commit(self, index: int) -> tuple[bytes, ...]:
+    def commit(self, index: int, now: int) -> tuple[bytes, ...]:
         """Takes note that everything up to `index` is committed; who completed the quorum for it, in order (A-12).
 
         These are the first voters to answer that together with the leader decide, the last of whom is needed. Nobody
         where they do not: below a configuration that has just become effective its predecessor may not have decided.
         """
         self._commit = index
+        self._compare_clocks(now)
         configuration = self._log.configuration_at(index)
         arrivals = []
         for peer, progress in self.progress.items():
@@ -251,6 +259,16 @@ class Leadership:
         order = [peer for _, peer in sorted(arrivals)]
         needed = bisect_left(range(len(order) + 1), True, key=lambda n: decides(configuration, [self._me, *order[:n]]))
         return tuple(order[:needed]) if needed <= len(order) else ()
+
+    def _compare_clocks(self, now: int) -> None:
+        """Finds the latest time that a quorum's clocks have reached, this replica's own among them (L-26).
+
+        It is what `committed_index` asks of logs, asked of clocks: whatever a minority's show, ahead or behind, it lies
+        among those of the others. Clocks have gone on since they were told, so it is rather too early than too late.
+        """
+        clocks = {peer: progress.clock_ms for peer, progress in self.progress.items()}
+        clocks[self._me] = now
+        self.quorum_ms = committed_index(self._log.configuration, clocks)
 
     # A quorum's word ------------------------------------------------------------------------------------------------
 
@@ -359,10 +377,7 @@ class Leadership:
         for peer in self.progress:
             previous = self._log.term_at(self.progress[peer].match)
             if previous is not None:
-                at = self.progress[peer].match
-                self._outbox.request(
-                    peer, Append(self._term, self._round, at, previous, self._commit, (), self._slots.measured_ms)
-                )
+                self._request_append(peer, self.progress[peer].match, previous)
         for peer in ranked(self._log.configuration):
             progress = self.progress.get(peer)
             if progress is not None and progress.match == self._log.last:

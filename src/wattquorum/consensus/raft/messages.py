@@ -44,6 +44,7 @@ class Append(Record, frozen=True, tag=3):
     committed: Unsigned
     entries: tuple[Entry, ...]
     slot_ms: Unsigned = 0  # by how much ranks wait, as the leader measured it; 0: it has not
+    quorum_ms: Unsigned = 0  # what a quorum's clocks have reached, as far as the leader knows; 0: it does not
 
 
 class Stored(Record, frozen=True, tag=4):
@@ -58,6 +59,7 @@ class Stored(Record, frozen=True, tag=4):
     index: Unsigned
     hint: Unsigned
     hint_term: Unsigned
+    clock_ms: Unsigned = 0  # what the sender's clock shows
 
 
 class Chunk(Record, frozen=True, tag=5):

@@ -32,6 +32,7 @@ class Progress:
         "_paused",
         "answered",
         "answered_ms",
+        "clock_ms",
         "match",
         "next",
         "offset",
@@ -45,6 +46,7 @@ class Progress:
         self.next = next_index
         self.answered = 0  # the last round that it answered
         self.answered_ms = answered_ms  # when that round began; no word of it is newer than this
+        self.clock_ms = 0  # what its clock showed in the last round that it answered; 0: it did not say
         self.snapshot: Base | None = None  # what it is sent, unchanged until it has it
         self.offset = 0  # from where it wants more of the snapshot
         self._paused = False  # while it probes or gets a snapshot: a frame is out

@@ -7,8 +7,19 @@ when something happens and never what is allowed to. Sizes bound what one slow o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from wattquorum.foundation.refusals import Refused
+
+AT_LEAST_ONE: Final = (
+    "append_bytes_max",
+    "inflight_max",
+    "proposals_max",
+    "chunk_bytes",
+    "snapshot_bytes_max",
+    "reads_max",
+    "heaviest_for",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,14 @@ class Settings:
     cooldown_ms: int = 10_000  # after a transfer that failed, before the next is tried
 
     def __post_init__(self) -> None:
-        """Refused("out_of_range") for times under which no leader could stay or no lease would be safe."""
+        """Refused("out_of_range") for times under which no leader could stay or no lease would be safe, and for bounds
+        that would let nothing through."""
+        for name in AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise Refused("out_of_range", name, getattr(self, name), "Choose 1 or more.")
+        for name in ("trailing_max", "heaviest_margin_ppm", "cooldown_ms"):
+            if getattr(self, name) < 0:
+                raise Refused("out_of_range", name, getattr(self, name), "Choose 0 or more.")
         if not 0 < self.heartbeat_ms * 2 <= self.election_ms:
             raise Refused("out_of_range", "heartbeat_ms", self.heartbeat_ms, "Choose at most half of election_ms.")
         if self.slot_ms < 1:

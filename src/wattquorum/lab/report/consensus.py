@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 
 from wattquorum.foundation.quantities import VotingPower
+from wattquorum.lab.report.live import live
 from wattquorum.lab.report.markup import Section, behind, chart, paragraph, table
 from wattquorum.lab.report.week import Week
 from wattquorum.records import measured_tables as m
@@ -51,6 +52,8 @@ def consensus(week: Week) -> Section:
     title = "How the replicas agreed"
     if not week.count(m.replicas_measured):
         return Section("consensus", "Consensus", "Who ordered the blocks", "", paragraph(_alone(week)), {})
+    if week.count(m.nodes_measured):
+        return live(week, _trial(week))
     found = _found(week)
     rows = max(220, 110 + 19 * len(found.replicas))
     body = (

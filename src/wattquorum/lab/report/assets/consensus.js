@@ -112,7 +112,26 @@ function drawConsensusReplies() {
   });
 }
 
-if (consensus) {
+// What the client of a live cluster waited for each block; the first, for which nodes start, is told in words.
+function drawLiveTime() {
+  const { names } = consensus, answers = consensus.answers.slice(1);
+  const leaders = [...new Set(answers.map((answer) => answer[1]))];
+  draw("live-time", leaders.map((leader, place) => {
+    const own = answers.filter((answer) => answer[1] === leader);
+    return {
+      type: "scatter", mode: "markers", name: `${names[leader]} leads`, x: own.map((answer) => answer[0]), y: own.map((answer) => answer[2] / 1000),
+      marker: { color: colour(`c${[1, 3, 4, 6, 7, 2, 5, 8][place % 8]}`), size: 6, opacity: 0.8 },
+      customdata: own.map(([height, , took, count, bytes, at]) => `<b>block ${height}</b>, ${at}<br>proposed by ${names[leader]}<br>${count} transactions, ${bytes} bytes<br>waited ${(took / 1000).toFixed(1)} ms`),
+      hovertemplate: "%{customdata}<extra></extra>",
+    };
+  }), {
+    shapes: consensus.changes.map((height) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: height - 0.5, x1: height - 0.5, line: { width: 1, dash: "dot", color: colour("plain") } })),
+    yaxis: axis("waited for a block [ms]", { type: "log" }), xaxis: axis("block", { showgrid: false }), margin: { l: 60, r: 12, t: 8, b: 44 }, legend: rowLegend(),
+  });
+}
+
+if (consensus?.answers) drawing(["live-time"], [], drawLiveTime);
+if (consensus?.rounds) {
   drawing(["consensus-time"], [], drawConsensusTime);
   drawing(["consensus-size"], [], drawConsensusSize);
   if (byId("consensus-power")) drawing(["consensus-power"], [], drawConsensusPower);  // equal powers need no picture
