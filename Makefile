@@ -4,7 +4,7 @@ PYTHON ?= python3
 ARGS ?=
 SEEDS ?= 2000
 BIN := .venv/bin
-CHECKED := src tests scripts $(wildcard benchmarks)
+CHECKED := src tests scripts torture $(wildcard benchmarks)
 
 .PHONY: help run test soak torture bench bench-peers mutants lint clean venv
 
@@ -12,7 +12,7 @@ help:
 	@echo "make run     trade the demo week on five nodes and write out/week  (ARGS='--days 2 --seed 7' is passed on)"
 	@echo "make test    lint, then every test, with branch coverage  (ARGS='-k apportion' is passed on)"
 	@echo "make soak    worlds in which everything fails, 2000 of them  (SEEDS=100000 for more)"
-	@echo "make torture kill, stop and cut off real nodes for a minute  (ARGS='--seconds 3600' for more)"
+	@echo "make torture kill, stop, fill and cut off real nodes for a minute  (ARGS='--kills 500 --drops' for more)"
 	@echo "make bench   measure throughput, settlement, audit, memory, power flow  (ARGS is passed on)"
 	@echo "make bench-peers  nodes beside etcd and PySyncObj, half an hour  (ARGS=--setup says what is needed)"
 	@echo "make mutants  break each rule of the protocol in turn and look what notices; up to 20 minutes"
@@ -31,6 +31,9 @@ test: lint
 
 soak: venv
 	@$(BIN)/wattquorum chaos --seeds 0:$(SEEDS)
+
+torture: venv
+	@$(BIN)/python -m torture.run $(ARGS)
 
 bench: venv
 	@$(BIN)/python -m benchmarks $(ARGS)

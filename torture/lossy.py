@@ -465,7 +465,7 @@ def _drop_names(folder: Path, changes: list[Name], graves: Path, chance: random.
             names[change.new] = change.inode
     folders = {change.inode for change in changes if change.is_folder}
     for name, inode in there.items():
-        if inode not in folders and not (graves / str(inode)).exists():
+        if not (folder / name).is_dir() and not (graves / str(inode)).exists():
             os.link(folder / name, graves / str(inode))
     for name, inode in there.items():
         if names.get(name) != inode:

@@ -132,6 +132,32 @@ def test_after_everybody_stopped_the_chain_is_audited_and_everybodys_is_the_same
     assert len(tips) <= 2
 
 
+def test_who_took_over_a_state_does_not_refuse_what_is_in_blocks_that_it_has_not_seen(tmp_path: Path) -> None:
+    village = Village(tmp_path, parameters={"epoch_ms": 1_000})
+    village.settings = Settings(election_ms=200, slot_ms=40, heartbeat_ms=40, trailing_max=0, chunk_bytes=1_000)
+    village.tick_ms = 0  # no block but those of transactions: the state that is taken over is the last that there is
+
+    async def story() -> None:
+        async with village.running(0, 1) as nodes:
+            leader = await village.leader()
+            data = village.deposit()
+            told = await nodes[leader].submit(data)
+            while (tip := nodes[leader].ledger.tip) is None or not tip.state_root:
+                await asyncio.sleep(0.1)
+                await nodes[leader].submit(village.deposit())
+            await village.start(2)
+            await until(lambda: nodes[2].ledger.height == nodes[leader].ledger.height)
+            assert nodes[2].archive.height < told.height
+            with pytest.raises(Refused) as caught:
+                await nodes[2].submit(data)
+            assert caught.value.code == "undecided"
+            await nodes[leader].submit(village.deposit())
+            await until(lambda: nodes[2].receipt(bytes(told.receipt.transaction)) is not None)
+            assert await nodes[2].submit(data) == told
+
+    run(story())
+
+
 def test_who_was_away_for_long_takes_over_a_state_and_fetches_the_blocks_it_missed(tmp_path: Path) -> None:
     village = Village(tmp_path, parameters={"epoch_ms": 1_000})
     village.settings = Settings(election_ms=200, slot_ms=40, heartbeat_ms=40, trailing_max=2, chunk_bytes=1_000)

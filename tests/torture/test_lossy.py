@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from torture.clients import Party
+from torture.community import HOST, RAFT
 from torture.lossy import Journal, drop
-from torture.run import HOST, RAFT, Party
 from wattquorum import Client
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.genesis import chain_id_of

@@ -22,6 +22,7 @@ from litestar.types import Message, Scope
 from wattquorum import __version__
 from wattquorum.api import chain, reading
 from wattquorum.api.handing_in import batch, submit
+from wattquorum.api.members import members
 from wattquorum.api.metrics import exposition
 from wattquorum.api.refusing import failed, refusal, unreadable
 from wattquorum.api.shapes import StatusShape, status_shape
@@ -86,7 +87,7 @@ async def named(message: Message, scope: Scope) -> None:
 
 def application(node: Node) -> Litestar:
     """The interface of a node."""
-    handlers = [submit, batch, step, *chain.HANDLERS, *reading.HANDLERS, status, metrics, live, ready]
+    handlers = [submit, batch, step, *chain.HANDLERS, *reading.HANDLERS, members, status, metrics, live, ready]
     openapi = OpenAPIConfig(title="WattQuorum node", version=__version__)
     return Litestar(
         handlers,

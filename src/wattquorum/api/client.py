@@ -36,6 +36,7 @@ from wattquorum.api.asking import (
     Told,
 )
 from wattquorum.api.chain import IDLE_S, BlockShape, HeaderShape
+from wattquorum.api.members import MembersShape
 from wattquorum.api.reading import (
     NO_KEY,
     PAGE_MAX,
@@ -188,6 +189,10 @@ class Client:
     def status(self) -> StatusShape:
         """How it stands with the node that answers."""
         return self._read("/v1/status", StatusShape)
+
+    def members(self, *, stale: bool = False) -> MembersShape:
+        """Members, replicas and open proposals."""
+        return self._read("/v1/members", MembersShape, stale=stale)
 
     def blocks(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
         """Blocks from a height on, or from the next, as they are decided: height and bytes. Goes on for ever.

@@ -12,10 +12,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from wattquorum import __version__
 from wattquorum.api.interface import Interface, tls_of
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.control import HANDLERS, Control
+from wattquorum.node.journal import Journal
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.renewal import LOOK_S, Renewal
 from wattquorum.node.transport import Place
@@ -37,14 +39,17 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
     if node.wal.torn is not None:
         say("torn_tail_cut", file=node.wal.torn.segment, byte=node.wal.torn.offset, reason=node.wal.torn.reason)
     interface = Interface(node, api, tls)
+    journal = Journal(node, say)
     watching: list[asyncio.Task[Any]] = [
         loop.create_task(_tell_halt(node, say)),
         loop.create_task(_keep_renewed(node, say)),
+        loop.create_task(journal.keep()),
     ]
     try:
         await interface.start()
         say(
             "started",
+            version=__version__,
             replica=node.address.hex(),
             listen=f"{host}:{port}",
             api=f"{api[0]}:{api[1]}",
@@ -64,7 +69,8 @@ async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> N
         await node.stop()
         await asyncio.gather(*watching, return_exceptions=True)
         await interface.stop()
-        say("stopped", replica=node.address.hex(), height=node.ledger.height)
+        journal.repeat()
+        say("stopped", version=__version__, replica=node.address.hex(), height=node.ledger.height)
 
 
 async def _tell_halt(node: Node, say: Say) -> None:

@@ -14,7 +14,21 @@ import typer
 from rich.console import Console
 
 from wattquorum import __version__
-from wattquorum.cli import bills, certificates, chains, chaos, communities, keys, nodes, standing, wal, weeks
+from wattquorum.cli import (
+    backups,
+    bills,
+    certificates,
+    chains,
+    chaos,
+    communities,
+    keys,
+    leader,
+    members,
+    nodes,
+    standing,
+    wal,
+    weeks,
+)
 from wattquorum.cli.files import is_of_database
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
@@ -27,12 +41,14 @@ DISK: Final = 3
 INTERRUPTED: Final = 130
 DISK_CODES: Final = ("disk_full", "disk_failed")
 WRONG_CODES: Final = (
+    "backup_altered",
     "chain_altered",
     "chain_truncated",
     "commitment_wrong",
     "conservation_broken",
     "end_unexpected",
     "file_unknown",
+    "log_missing",
     "proof_wrong",
     "rows_missing",
     "snapshot_wrong",
@@ -63,6 +79,10 @@ app.add_typer(communities.app, name="community")
 app.command("invite")(communities.invite)
 app.command("join")(communities.join)
 app.command("keys")(keys.keys)
+app.add_typer(members.commands, name="members")
+app.add_typer(leader.commands, name="leader")
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 app.command("up")(nodes.up)
 app.command("status")(nodes.status)
 app.add_typer(nodes.node_commands, name="node")

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from wattquorum.cli.logs import Form, writer
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.parameters import Voting
 
@@ -27,6 +28,7 @@ REFRESH_S: Final = 1.0
 STOP_S: Final = 15.0
 START_S: Final = 20.0
 SHORT: Final = 8
+DEFAULT_FOLDER: Final = Path("out/community")
 
 
 class Engine(StrEnum):
@@ -49,11 +51,15 @@ def _only() -> None:
 @node_commands.command("run")
 def node_run(
     config: Annotated[Path, typer.Option(help="The node's node.toml; its keys, certificates and data are beside it.")],
+    log: Annotated[Form, typer.Option(help="How events are written: json for programs, text for people.")] = Form.JSON,
 ) -> None:
     """Run one node until it is ended by SIGTERM or Ctrl-C.
 
-    It writes one JSON object in a line for each event to its standard output. When it is ended it hands leadership
-    to another node and writes what it has; nothing that a client was told is lost, however it ends.
+    It writes a line for each event to its standard output; docs/operations.md lists them. When it is ended it hands
+    leadership to another node and writes what it has; nothing that a client was told is lost, however it ends.
+
+    Exit status 0: it was ended. 1: its log or chain is damaged, or it lost its log; it must not be started again as it
+    is. 2: its files or options are refused. 3: no room, or the disk fails.
     """
     from wattquorum.api.service import run
     from wattquorum.node.config import load
@@ -61,12 +67,7 @@ def node_run(
 
     loaded, api = load(config)
     with threads() as verify:
-        run(loaded, api, verify, _say)
-
-
-def _say(event: str, **circumstances: object) -> None:
-    sys.stdout.write(json.dumps({"at": round(time.time(), 3), "event": event, **circumstances}) + "\n")
-    sys.stdout.flush()
+        run(loaded, api, verify, writer(log))
 
 
 def up(
@@ -74,7 +75,7 @@ def up(
     engine: Annotated[
         Engine, typer.Option(help="weighted-raft: standing carries votes; raft: all votes are equal.")
     ] = Engine.WEIGHTED_RAFT,
-    folder: Annotated[Path, typer.Option(help="Where the community is, or will be.")] = Path("out/community"),
+    folder: Annotated[Path, typer.Option(help="Where the community is, or will be.")] = DEFAULT_FOLDER,
     port: Annotated[int, typer.Option(min=1, max=65_000, help="The first of the ports on 127.0.0.1.")] = FIRST_PORT,
     seconds: Annotated[float | None, typer.Option(help="End by itself after so long.", show_default=False)] = None,
 ) -> None:
@@ -136,6 +137,11 @@ def _api(node: Path) -> str:
     return "http://" + written(parsed((node / "node.toml").read_text(encoding="utf-8")).api)
 
 
+def apis_of_default() -> list[str]:
+    """The interfaces of the nodes of out/community."""
+    return [_api(node) for node in sorted(DEFAULT_FOLDER.glob("node-*"))]
+
+
 def _asked(api: str) -> dict[str, Any] | None:
     import httpx
 
@@ -153,7 +159,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Everything that the nodes tell, as JSON.")] = False,
 ) -> None:
     """Show how it stands with nodes: who leads, who votes with how much power, who is connected, what is wrong."""
-    apis = nodes or [_api(node) for node in sorted(Path("out/community").glob("node-*"))]
+    apis = nodes or apis_of_default()
     if not apis:
         raise Refused("file_unreadable", "nodes", "none", "Name a node's interface, such as http://127.0.0.1:7103.")
     found = [_asked(api) for api in apis]

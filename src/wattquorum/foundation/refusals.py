@@ -189,7 +189,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "already_pending": ("is pending already", "Nothing is left to do; wait for its receipt."),
     "clock_declared": ("comes without the time that it is meant for", "Send it in a step, with the demo's time."),
     "configuration_invalid": ("is not a configuration that can decide", "Name distinct voters with power above zero."),
-    "diverged": ("differs from what the others have", "Stop this replica and restore it from another copy."),
+    "diverged": ("differs from what the others have", "Keep this replica's folder, and let a new one take its seat."),
     "input_unexpected": ("is nothing that the engine asked for", "Answer only what the engine handed out."),
     "not_ordering": ("orders nothing now", "Send it to the replica that leads."),
     "orders_alone": ("needs other replicas, and this one orders alone", "Start an engine that has several voters."),
@@ -218,6 +218,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Look the addresses up: wattquorum community list.",
     ),
     # chain folders
+    "backup_altered": ("is not what the backup's manifest says", "Use another backup, or another copy of this one."),
     "chain_altered": ("does not match what the chain commits to", "Restore the chain from another copy."),
     "chain_in_use": ("is in use by another process", "End the other process first."),
     "chain_unclosed": ("is missing: the chain has no signed end", "Close the chain first, then prove."),
@@ -237,6 +238,11 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "node_failed": ("found a defect in itself", "Report it with the log; start the node again meanwhile."),
     "node_halted": ("takes part no more", "See why in its status; ask another node meanwhile."),
     "node_stopped": ("was stopped", "Ask another node, or this one when it runs again."),
+    "log_missing": (
+        "has no record, though there are blocks",
+        "Do not run this replica again: it forgot what it promised. See docs/operations.md, backup and recovery.",
+    ),
+    "seat_taken": ("has had a seat on this chain", "Join with a ledger key of its own."),
     "wal_damaged": (
         "does not hold the records that were written",
         "Do not go on from this log: the replica would forget what it promised. Give its seat to a new one.",

@@ -151,14 +151,14 @@ class Archive:
                 size += len(data)
                 if position.height > wanted.last or (found and size > ANSWER_BYTES_MAX):
                     break
-                rows = tuple(rows for root in _roots(data) if (rows := self._folder.rows(root)) is not None)
-                found.append(Stored(data, rows))
+                found.append(Stored(data, rows_of(self._folder, data)))
         return encode(found)
 
     def fill(self, answer: bytes) -> list[Block]:
         """Puts in what was missing, as far as it follows on what is there, and tells which blocks these are.
 
         Refused("chain_altered") for blocks that do not follow, or for what cannot be read; nothing is put in then.
+        Refused("diverged") where they lead to what was decided, and do not begin with what the folder has.
         """
         if self._is_writing():
             return []
@@ -169,14 +169,19 @@ class Archive:
         batch = [each for each in batch if missing.first <= each.block.header.height <= missing.last]
         if not batch:
             return []
-        previous, height = self._folder.tip_hash, self._height
+        previous, height = batch[0].block.header.previous, self._height
         for each in batch:
             header, height = each.block.header, height + 1
             if (header.height, header.previous) != (height, previous):
                 raise Refused("chain_altered", "blocks", header.height, "Another peer has to be asked.")
             previous = header_hash(header)
-        if height == missing.last and self._pending[0].block.header.previous != previous:
+        proven = height == missing.last and self._pending[0].block.header.previous == previous
+        if height == missing.last and not proven:
             raise Refused("chain_altered", "blocks", height, "Another peer has to be asked.")
+        if batch[0].block.header.previous != self._folder.tip_hash:
+            if proven:
+                raise Refused("diverged", "block", self._height, "The chain folder has another block at this height.")
+            raise Refused("chain_altered", "blocks", missing.first, "Another peer has to be asked.")
         self._writing = self._pool.submit(self._folder.append, batch)
         return [each.block for each in batch]
 
@@ -187,6 +192,11 @@ class Archive:
         finally:
             self._pool.shutdown()
             self._folder.close(key)
+
+
+def rows_of(folder: ChainFolder, data: bytes) -> tuple[bytes, ...]:
+    """The rows beside an encoded block, as far as the folder still has them."""
+    return tuple(rows for root in _roots(data) if (rows := folder.rows(root)) is not None)
 
 
 def _roots(data: bytes) -> Sequence[bytes]:

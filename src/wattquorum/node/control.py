@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from wattquorum.foundation.identities import ADDRESS_BYTES
 from wattquorum.foundation.refusals import CODES, Refused
+from wattquorum.node.backup import backup
 from wattquorum.node.disk import refusal
 from wattquorum.node.node import Node
 
@@ -62,7 +63,7 @@ async def status(node: Node, _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-HANDLERS: Final[Mapping[str, Handler]] = {"status": status, "transfer": transfer}
+HANDLERS: Final[Mapping[str, Handler]] = {"backup": backup, "status": status, "transfer": transfer}
 
 
 class Control:

@@ -94,6 +94,9 @@ class Node:
                 remedy = "A chain that is no demo takes the time of those who run it."
                 raise Refused("demo_only", "clock", "declared", remedy)
             self.wal = Wal(config.folder / "wal", chain.chain_id, segment_bytes=config.segment_bytes)
+            if chain.height and not self.wal.written:
+                self.wal.close()
+                raise Refused("log_missing", "wal", f"{chain.height} blocks in {folder}")
         except BaseException:
             chain.close()
             raise
@@ -398,7 +401,9 @@ class Node:
             if message[:1] != REPLICA:
                 try:
                     self._on_blocks(sender, message)
-                except Refused:
+                except Refused as refused:
+                    if refused.code == "diverged":
+                        self.runtime.halt(refused)
                     continue  # nothing that a correct node sends, or nothing that fits: it is asked for again
 
     def _on_blocks(self, sender: bytes, frame: bytes) -> None:

@@ -133,9 +133,9 @@ class Runtime:
                 for frame in frames:
                     self._driven.receive(sender, frame, now)
             except Refused as refused:
-                self._halt(refused)
+                self.halt(refused)
             except Exception as fault:
-                self._halt(Refused("node_failed", "node", f"{type(fault).__name__}: {fault}"))
+                self.halt(Refused("node_failed", "node", f"{type(fault).__name__}: {fault}"))
                 raise
             self.wake()
 
@@ -153,9 +153,9 @@ class Runtime:
         try:
             self._work()
         except Refused as refused:
-            self._halt(refused)
+            self.halt(refused)
         except Exception as fault:  # a defect: whatever state this left, nothing more is said from it
-            self._halt(Refused("node_failed", "node", f"{type(fault).__name__}: {fault}"))
+            self.halt(Refused("node_failed", "node", f"{type(fault).__name__}: {fault}"))
             raise
 
     def _work(self) -> None:
@@ -232,7 +232,7 @@ class Runtime:
         if isinstance(fault, Refused) and fault.code == "disk_full":
             self._without_room(fault)
         elif isinstance(fault, Refused):
-            self._halt(fault)
+            self.halt(fault)
         elif fault is not None:
             raise fault
         else:
@@ -271,7 +271,7 @@ class Runtime:
         self._timer = self._deadline = None
         self.wake()
 
-    def _halt(self, refused: Refused) -> None:
+    def halt(self, refused: Refused) -> None:
         """Takes part no more: what this replica would say cannot be relied on."""
         if self.halted is None:
             self.halted = refused

@@ -40,7 +40,7 @@ def recovered(
         for data in rest:
             block = decode_block(data)
             stored.append((block.header, data))
-            yield _ordered(block, rows)
+            yield ordered_again(block, rows)
 
     for executed in replayed(ledger, ordered(), verify):
         header, data = stored.popleft()
@@ -65,7 +65,7 @@ def _restored(genesis_bytes: bytes, snapshot: bytes, at: bytes, rows: Rows) -> L
     return ledger
 
 
-def _ordered(block: Block, rows: Rows) -> Ordered:
+def ordered_again(block: Block, rows: Rows) -> Ordered:
     """The entry that a block was made from, but for attachments that nothing in it looked at."""
     attachments: dict[bytes, bytes] = {}
     for data, receipt in zip(block.transactions, block.receipts, strict=True):

@@ -285,7 +285,7 @@ class Replica:
         self._tell_powers(now)
         self._engine.applied(committed.index, header.state_digest, now)
         if header.state_root:
-            self._engine.snapshot(committed.index, self._copy(), now)
+            self._engine.snapshot(committed.index, copy_of(self.ledger), now)
         return executed
 
     def _tell_powers(self, now: Millis) -> None:
@@ -293,10 +293,6 @@ class Replica:
         if newest.version > self._told:
             self._told = newest.version
             self._engine.reconfigure(newest, now)
-
-    def _copy(self) -> bytes:
-        rows = tuple(encode_rows(self.ledger.shelf.get(root)) for root in snapshots.rows_needed(self.ledger))
-        return encode(StateCopy(snapshots.take(self.ledger), rows))
 
     def _restore(self, restore: Restore, now: Millis) -> None:
         """Goes on from another replica's state. Refused when it does not prove itself."""
@@ -373,6 +369,12 @@ class Replica:
         if batch:
             data = encode([Forwarded(pending.received.data, pending.attachment) for pending in batch])
             yield Message(leader, _framed(Kind.TRANSACTIONS, data), 0)
+
+
+def copy_of(ledger: Ledger) -> bytes:
+    """A ledger's state after an epoch's last block, as another replica goes on from it."""
+    rows = tuple(encode_rows(ledger.shelf.get(root)) for root in snapshots.rows_needed(ledger))
+    return encode(StateCopy(snapshots.take(ledger), rows))
 
 
 def founding_configuration(ledger: Ledger) -> Configuration:
