@@ -6,7 +6,7 @@ SEEDS ?= 2000
 BIN := .venv/bin
 CHECKED := src tests scripts torture $(wildcard benchmarks)
 
-.PHONY: help run test soak torture bench mutants lint clean venv
+.PHONY: help run test soak torture bench bench-peers mutants lint clean venv
 
 help:
 	@echo "make run     trade the demo week on five nodes and write out/week  (ARGS='--days 2 --seed 7' is passed on)"
@@ -14,6 +14,7 @@ help:
 	@echo "make soak    worlds in which everything fails, 2000 of them  (SEEDS=100000 for more)"
 	@echo "make torture kill, stop, fill and cut off real nodes for a minute  (ARGS='--kills 500 --drops' for more)"
 	@echo "make bench   measure throughput, settlement, audit, memory, power flow  (ARGS is passed on)"
+	@echo "make bench-peers  nodes beside etcd and PySyncObj, half an hour  (ARGS=--setup says what is needed)"
 	@echo "make mutants  break each rule of the protocol in turn and look what notices; up to 20 minutes"
 	@echo "make lint    ruff, mypy, the layers and the exact floors"
 	@echo "make clean   remove .venv, out and every cache"
@@ -36,6 +37,9 @@ torture: venv
 
 bench: venv
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: venv
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 mutants: venv
 	@$(BIN)/python scripts/mutants.py $(ARGS)

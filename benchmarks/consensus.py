@@ -128,12 +128,13 @@ def _placed(away_ms: Sequence[int]) -> tuple[Callable[[int, int], int], int]:
     return lambda one, other: away_ms[one] + away_ms[other], 2 * max(away_ms)
 
 
-def _count_decides(configuration: Configuration, replicas: Collection[bytes]) -> bool:
+def count_decides(configuration: Configuration, replicas: Collection[bytes]) -> bool:
+    """By heads."""
     return 2 * sum(voter.replica in replicas for voter in configuration.new) > len(configuration.new)
 
 
-def _count_committed(configuration: Configuration, stored: Mapping[bytes, int], floor: int = 0) -> int:
-    """With the same way out as the weighted one has: most answers raise nothing."""
+def count_committed(configuration: Configuration, stored: Mapping[bytes, int], floor: int = 0) -> int:
+    """By heads, with the same way out as the weighted one has: most answers raise nothing."""
     known = [index for voter in configuration.new if (index := stored.get(voter.replica, 0)) > floor]
     needed = len(configuration.new) // 2 + 1
     if len(known) < needed:
@@ -175,8 +176,8 @@ def _price() -> Line:
 
     def counting() -> None:
         with (
-            patch.object(leadership, "decides", _count_decides),
-            patch.object(leadership, "committed_index", _count_committed),
+            patch.object(leadership, "decides", count_decides),
+            patch.object(leadership, "committed_index", count_committed),
         ):
             Cluster([1] * 9, *_alike(DELAY_MS)).commit(BATCHES, BATCH, 1)
 

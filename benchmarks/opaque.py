@@ -1,36 +1,38 @@
 """Opaque entries on real nodes: what consensus, log and connections cost without a ledger above them.
 
 A process is one node of a community: the engine, the write-ahead log, the transport and the runtime that ship, and a
-machine above them that does nothing with an entry but tell that it is decided. Clients speak a plain protocol: four
-bytes of length and the entry; the answer is one byte, 1 for decided and 0 for "not here". `measure` starts three such
-processes, finds the leader, and lets clients in another process write in closed loops.
+machine above them that does nothing with an entry but tell that it is decided. Clients speak as `loops` says.
 
-    python -m benchmarks.opaque --clients 1 64 1024 --seconds 5
+    python -m benchmarks.opaque --node FILE       one node; `Processes` starts three
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import gc
 import os
 import signal
-import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
+from unittest.mock import patch
 
+from benchmarks.consensus import count_committed, count_decides
+from benchmarks.loops import DONE, ELSEWHERE, ENTRY_BYTES, LENGTH, run_loop
+from benchmarks.ports import free_row
+from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable, Message
+from wattquorum.consensus.raft import leadership
 from wattquorum.consensus.raft.engine import Raft, Role
-from wattquorum.foundation.identities import address_of
+from wattquorum.foundation.codec import Decoder, encode
+from wattquorum.foundation.identities import address_of, tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.parameters import Voting
@@ -42,29 +44,33 @@ from wattquorum.node.transport import Place, Transport
 from wattquorum.node.wal import Wal
 from wattquorum.replica.replica import Work, founding_configuration
 
-run_loop: Final[Callable[[Coroutine[Any, Any, Any]], Any]] = (
-    import_module("uvloop") if find_spec("uvloop") else asyncio
-).run
-ENTRY_BYTES: Final = 128
+BATCHES_MAX: Final = 2  # proposed and not decided: what comes meanwhile goes into one more, which costs as much as one
+RAFT: Final = {"election_ms": 300, "heartbeat_ms": 50, "slot_ms": 20}
+POWERS: Final = b"powers "  # an entry that asks for others
+LOG: Final = "opaque.log"  # a line for every term
 SNAPSHOT_EVERY: Final = 100_000  # entries, after which the log is let go of
-_LENGTH: Final = struct.Struct(">I")
-DONE, ELSEWHERE = b"\1", b"\0"
-Answer = Callable[[bool], None]
+_configurations: Final = Decoder[Configuration](Configuration, "configuration")
+Answer = Callable[[int, bool], None]
 
 
 class Opaque:
     """A machine over an engine whose entries mean nothing."""
 
-    def __init__(self, engine: Raft) -> None:
+    def __init__(self, engine: Raft, founding: Configuration) -> None:
         self.engine = engine
-        self._waiting: list[tuple[bytes, Answer]] = []
-        self._proposed: deque[tuple[int, Answer]] = deque()  # by index, rising
+        self._waiting: list[bytes] = []
+        self._askers: list[tuple[int, Answer]] = []  # how many of these are whose
+        self._proposed: deque[tuple[int, int, Answer]] = deque()  # (last index, how many, whose), rising
+        self._batches: deque[int] = deque()  # the last index of each
+        self._configuration = encode(founding)  # the last that entries asked for
+        self.answering: list[Callable[[], None]] = []  # who has answers that did not leave yet
         self._term = 0
         self._snapshot = 0
 
-    def submit(self, payload: bytes, answer: Answer) -> None:
-        """An entry, to be answered when it is decided or can not be here."""
-        self._waiting.append((payload, answer))
+    def submit(self, payloads: list[bytes], answer: Answer) -> None:
+        """Entries, to be answered in their order when they are decided or can not be here."""
+        self._waiting += payloads
+        self._askers.append((len(payloads), answer))
 
     def receive(self, sender: bytes, frame: bytes, now: Millis) -> None:
         self.engine.receive(sender, frame, now)
@@ -79,17 +85,12 @@ class Opaque:
         """Proposes all that waits as one batch, and answers for what was decided."""
         engine = self.engine
         if (engine.term, engine.role) != (self._term, Role.LEADER):
-            self._term = engine.term
+            if self._term != engine.term:
+                self._term = engine.term
+                print("term", self._term, flush=True)
             self._fail(self._proposed)
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            if engine.takes:
-                first = engine.log.last + 1
-                engine.propose([payload for payload, _ in waiting], now)
-                self._proposed.extend((first + number, answer) for number, (_, answer) in enumerate(waiting))
-            else:
-                for _, answer in waiting:
-                    answer(False)
+            self._batches.clear()
+        self._propose(now)
         records: list[Durable] = []
         messages: list[Message] = []
         while True:
@@ -97,21 +98,70 @@ class Opaque:
             records += output.records
             messages += output.messages
             if output.restore is not None:
+                if _configurations.decode(output.restore.state).version:
+                    self._reconfigure(output.restore.state, now)
                 engine.applied(output.restore.index, b"", now)
-            if not output.committed:
+            if output.committed:
+                for each in output.committed:
+                    if len(each.payload) != ENTRY_BYTES and each.payload.startswith(POWERS):
+                        self._change_powers(each.index, each.payload.removeprefix(POWERS), now)
+                self._decided(output.committed[-1].index, now)
+                self._propose(now)
+            else:
                 break
-            last = output.committed[-1].index
-            while self._proposed and self._proposed[0][0] <= last:
-                self._proposed.popleft()[1](True)
-            engine.applied(last, b"", now)
-            if last - self._snapshot >= SNAPSHOT_EVERY:
-                self._snapshot = last
-                engine.snapshot(last, b"", now)
+        answering, self.answering = self.answering, []
+        for flush in answering:
+            flush()
         return Work(tuple(records), tuple(messages), (), (), (), output.deadline)
 
-    def _fail(self, proposed: deque[tuple[int, Answer]]) -> None:
+    def _propose(self, now: Millis) -> None:
+        """All that waits as one batch, where another may be under way; no answer overtakes an earlier one's."""
+        engine = self.engine
+        if not self._waiting or len(self._batches) >= BATCHES_MAX:
+            return
+        if engine.takes:
+            last = engine.log.last
+            engine.propose(self._waiting, now)
+            for count, answer in self._askers:
+                last += count
+                self._proposed.append((last, count, answer))
+            self._batches.append(last)
+        elif engine.role is not Role.LEADER:
+            for count, answer in self._askers:
+                answer(count, False)
+        else:
+            return  # it hands over: they are answered when it has
+        self._waiting, self._askers = [], []
+
+    def _decided(self, last: int, now: Millis) -> None:
+        """Everything up to an index is: whoever waits for it is answered."""
+        batches, proposed = self._batches, self._proposed
+        while batches and batches[0] <= last:
+            batches.popleft()
+        while proposed and proposed[0][0] <= last:
+            _, count, answer = proposed.popleft()
+            answer(count, True)
+        self.engine.applied(last, b"", now)
+        if last - self._snapshot >= SNAPSHOT_EVERY:
+            self._snapshot = last
+            self.engine.snapshot(last, self._configuration, now)
+
+    def _change_powers(self, index: int, powers: bytes, now: Millis) -> None:
+        """An entry asks for other powers, which every replica computes from it alike: millionths, by address."""
+        last = _configurations.decode(self._configuration)
+        replicas = sorted(voter.replica for voter in last.new)
+        voters = tuple(map(Voter, replicas, (int(each) for each in powers.split())))
+        basis = tagged_hash("benchmark", index.to_bytes(8, "big"))
+        self._reconfigure(encode(Configuration(last.version + 1, None, voters, (), index, basis)), now)
+
+    def _reconfigure(self, configuration: bytes, now: Millis) -> None:
+        self._configuration = configuration
+        self.engine.reconfigure(_configurations.decode(configuration), now)
+
+    def _fail(self, proposed: deque[tuple[int, int, Answer]]) -> None:
         while proposed:
-            proposed.popleft()[1](False)
+            _, count, answer = proposed.popleft()
+            answer(count, False)
 
 
 class _Client(asyncio.Protocol):
@@ -119,7 +169,7 @@ class _Client(asyncio.Protocol):
 
     def __init__(self, opaque: Opaque, wake: Callable[[], None]) -> None:
         self._opaque, self._wake = opaque, wake
-        self._buffer = bytearray()
+        self._rest = b""
         self._transport: asyncio.Transport | None = None
         self._answers: list[bytes] = []
 
@@ -127,22 +177,26 @@ class _Client(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        buffer, at = self._buffer, 0
-        buffer += data
-        while len(buffer) - at >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(buffer, at)
-            end = at + _LENGTH.size + length
-            if end > len(buffer):
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        at, size, found = 0, len(data), []
+        while size - at >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(data, at)
+            end = at + LENGTH.size + length
+            if end > size:
                 break
-            self._opaque.submit(bytes(buffer[at + _LENGTH.size : end]), self._answer)
+            found.append(data[at + LENGTH.size : end])
             at = end
-        del buffer[:at]
-        self._wake()
+        if at < size:
+            self._rest = data[at:]
+        if found:
+            self._opaque.submit(found, self._answer)
+            self._wake()
 
-    def _answer(self, done: bool) -> None:
+    def _answer(self, count: int, done: bool) -> None:
         if not self._answers:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._answers.append(DONE if done else ELSEWHERE)
+            self._opaque.answering.append(self._flush)
+        self._answers.append((DONE if done else ELSEWHERE) * count)
 
     def _flush(self) -> None:
         answers, self._answers = self._answers, []
@@ -157,15 +211,24 @@ async def node(config_path: Path) -> None:
     me = address_of(ledger.chain_id, config.key.public)
     settings = replace(config.settings, proposals_max=1 << 30, inflight_max=256)
     wal, clock = Wal(config.folder / "wal", ledger.chain_id), SteadyClock()
+    founding = founding_configuration(ledger)
     seed = int.from_bytes(os.urandom(8), "big")
-    engine = Raft(me, founding_configuration(ledger), wal.records(), seed, clock.read(), settings=settings)
-    opaque = Opaque(engine)
+    engine = Raft(me, founding, wal.records(), seed, clock.read(), settings=settings)
+    opaque = Opaque(engine, founding)
 
     def on_messages(sender: bytes, messages: Sequence[bytes]) -> None:
         runtime.receive(sender, messages)
 
     transport = Transport(me, ledger.chain_id, config.contexts, config.listen, config.peers, on_messages)
-    runtime = Runtime(opaque, wal, clock, transport.send, lambda _: None, lambda refused: print(refused, flush=True))
+    runtime = Runtime(
+        opaque,
+        wal,
+        clock,
+        transport.send,
+        lambda _: None,
+        lambda refused: print(refused, flush=True),
+        flush=transport.flush,
+    )
     await transport.start()
     runtime.start()
     loop = asyncio.get_running_loop()
@@ -178,46 +241,13 @@ async def node(config_path: Path) -> None:
     wal.close()
 
 
-# The load ---------------------------------------------------------------------------------------------------------
+# The cluster ------------------------------------------------------------------------------------------------------
 
 
-class Load(NamedTuple):
-    """What so many clients saw."""
-
-    clients: int
-    rate: float  # decided a second
-    p50_ms: float
-    p99_ms: float
-
-
-async def load_at(place: Place, clients: int, seconds: float) -> Load:
-    """Closed loops: each client sends its next entry when the last one is answered."""
-    times: list[float] = []
-    end = time.perf_counter() + seconds + 0.5
-    begin = end - seconds
-    payload = _LENGTH.pack(ENTRY_BYTES) + os.urandom(ENTRY_BYTES)
-
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection(*place)
-        while (sent := time.perf_counter()) < end:
-            writer.write(payload)
-            if await reader.readexactly(1) != DONE:
-                raise ConnectionError("it does not lead")
-            if sent >= begin:
-                times.append(time.perf_counter() - sent)
-        writer.close()
-
-    await asyncio.gather(*(client() for _ in range(clients)))
-    times.sort()
-    return Load(
-        clients, len(times) / seconds, 1_000 * times[len(times) // 2], 1_000 * times[(len(times) * 99 - 1) // 100]
-    )
-
-
-async def _leads(place: Place) -> bool:
+async def _decides(place: Place, entry: bytes) -> bool:
     try:
         reader, writer = await asyncio.open_connection(*place)
-        writer.write(_LENGTH.pack(1) + b"?")
+        writer.write(LENGTH.pack(len(entry)) + entry)
         answer = await asyncio.wait_for(reader.readexactly(1), 2)
         writer.close()
     except (OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -228,31 +258,40 @@ async def _leads(place: Place) -> bool:
 class Processes:
     """Three nodes in a folder."""
 
-    def __init__(self, folder: Path, first_port: int) -> None:
-        raft = {"election_ms": 300, "heartbeat_ms": 50, "slot_ms": 20}
-        self.founded = found(folder, "opaque", 3, Voting.EQUAL, "127.0.0.1", first_port, raft)
+    def __init__(self, folder: Path, words: Sequence[str] = ()) -> None:
+        """`words` are given to each node's command."""
+        self._words = words
+        self.founded = found(folder, "opaque", 3, Voting.EQUAL, "127.0.0.1", free_row(6), RAFT)
+        configs = [load(node / CONFIG)[0] for node in self.founded.nodes]
+        chain_id = Ledger(configs[0].genesis).chain_id
+        self.addresses = [address_of(chain_id, config.key.public) for config in configs]
         self.processes = [self._start(node_folder) for node_folder in self.founded.nodes]
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "benchmarks.opaque", "--node", str(folder / CONFIG)]
-        return subprocess.Popen(command)
+        command = [sys.executable, "-m", "benchmarks.opaque", "--node", str(folder / CONFIG), *self._words]
+        with (folder / LOG).open("ab") as log:
+            return subprocess.Popen(command, stdout=log)
 
     def leader(self) -> int:
         """Which one leads, once one does."""
-        for _ in range(400):
-            for number, api in enumerate(self.founded.apis):
-                if asyncio.run(_leads(api)):
+        for _ in range(1_000):
+            for number in range(len(self.processes)):
+                if self.ask(number, b"?"):
                     return number
             time.sleep(0.02)
         raise TimeoutError("nobody leads")
 
-    def kill(self, number: int) -> None:
-        """As by a power failure."""
-        self.processes[number].kill()
-        self.processes[number].wait()
+    def ask(self, number: int, entry: bytes) -> bool:
+        """Whether one node says that an entry was decided."""
+        return asyncio.run(_decides(self.founded.apis[number], entry))
+
+    def terms(self) -> int:
+        """The highest term that any of them was in."""
+        said = [line.split() for node in self.founded.nodes for line in (node / LOG).read_text().splitlines()]
+        return max(int(words[1]) for words in said if words[0] == "term")
 
     def restart(self, number: int) -> None:
-        """Starts one again."""
+        """Starts one again that has ended."""
         self.processes[number] = self._start(self.founded.nodes[number])
 
     def stop(self) -> None:
@@ -267,47 +306,19 @@ class Processes:
                 process.wait()
 
 
-def measure(clients: Sequence[int], seconds: float, kills: int, port: int = 21_000) -> dict[str, object]:
-    """Loads, and how long nobody could write after the leader was killed."""
-    with tempfile.TemporaryDirectory() as folder:
-        nodes = Processes(Path(folder) / "community", port)
-        try:
-            leader = nodes.leader()
-            loads = []
-            for count in clients:
-                command = [sys.executable, "-m", "benchmarks.opaque", "--load", str(count), "--seconds", str(seconds)]
-                command += ["--at", str(nodes.founded.apis[leader][1])]
-                loads.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
-            failovers = []
-            for _ in range(kills):
-                nodes.kill(leader)
-                began, before = time.perf_counter(), leader
-                leader = nodes.leader()
-                failovers.append(round(1_000 * (time.perf_counter() - began)))
-                nodes.restart(before)
-                time.sleep(1.5)
-            return {"loads": loads, "failover_ms": failovers}
-        finally:
-            nodes.stop()
-
-
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--node", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--load", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--at", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--clients", type=int, nargs="*", default=[1, 64, 1024])
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--node", type=Path, required=True, metavar="FILE", help="a node's node.toml")
+    parser.add_argument("--counting", action="store_true", help="quorums count heads, in place of powers")
     asked = parser.parse_args()
-    if asked.node is not None:
+    gc.collect()
+    gc.freeze()  # what was imported stays, and need not be walked through
+    with ExitStack() as patched:
+        if asked.counting:
+            patched.enter_context(patch.object(leadership, "decides", count_decides))
+            patched.enter_context(patch.object(leadership, "committed_index", count_committed))
         run_loop(node(asked.node))
-    elif asked.load is not None:
-        load = run_loop(load_at(("127.0.0.1", asked.at), asked.load, asked.seconds))
-        print(json.dumps(load._asdict()))
-    else:
-        print(json.dumps(measure(asked.clients, asked.seconds, asked.kills), indent=2))
 
 
 if __name__ == "__main__":

@@ -132,7 +132,14 @@ class Node:
             self._on_messages,
         )
         self.runtime = Runtime(
-            self.replica, self.wal, self.clock, self._send, self._on_work, self._on_halt, self.archive.flush
+            self.replica,
+            self.wal,
+            self.clock,
+            self._send,
+            self._on_work,
+            self._on_halt,
+            self.archive.flush,
+            self.transport.flush,
         )
         self.started_s = time.monotonic()
         self._read = 0

@@ -4,6 +4,8 @@ What happened meanwhile is handed to the replica, and then, once in a turn of th
 written as one batch, messages that wait for nothing are sent, what is committed is told. One sync is under way at a
 time and covers all that was written before it began; messages and acknowledgements that wait for the disk go out when
 it ends. So whatever comes while the disk works shares the next sync, and nothing is said that a crash could unsay.
+What waits for nothing leaves before anything is written: so the disks of a leader and of its followers work at the
+same time.
 
 While the disk is full nothing new is durable, so nothing is acknowledged; what was written meanwhile is kept, and
 tried again. A replica that finds itself diverged, or whose disk has failed, stops taking part and says why.
@@ -57,6 +59,7 @@ class Runtime:
         "_disk",
         "_driven",
         "_durable",
+        "_flush",
         "_held",
         "_loop",
         "_on_halt",
@@ -84,13 +87,16 @@ class Runtime:
         on_work: Callable[[Work], None],
         on_halt: Callable[[Refused], None],
         before_origin: Callable[[], None] = lambda: None,
+        flush: Callable[[], None] = lambda: None,
     ) -> None:
-        """`send` takes a frame for a peer; `on_work` is told what is finished, dropped and may be read.
+        """`send` takes a frame for a peer, and `flush` lets what was sent leave; `on_work` is told what is finished,
+        dropped and may be read.
 
         `before_origin` is called before a record is written that makes earlier ones superfluous.
         """
         self._driven, self._wal, self.clock = driven, wal, clock
-        self._send, self._on_work, self._on_halt, self._before_origin = send, on_work, on_halt, before_origin
+        self._send, self._flush = send, flush
+        self._on_work, self._on_halt, self._before_origin = on_work, on_halt, before_origin
         self._loop: asyncio.AbstractEventLoop | None = None
         self._disk = ThreadPoolExecutor(1, "disk")
         self._scheduled = False
@@ -158,7 +164,6 @@ class Runtime:
         while True:
             work = self._driven.drain(now)
             self._unwritten += work.records
-            self._write()
             self._held += work.messages
             self._send_ready()
             if work.finished or work.dropped or work.reads:
@@ -193,9 +198,11 @@ class Runtime:
         self.wake()
 
     def _begin_sync(self, now: Millis) -> bool:
-        """Syncs what is not durable: at once where the disk is quick, and tells so; else in a thread."""
+        """Writes what is to be kept, and syncs it: at once where the disk is quick, and tells so; else in a thread."""
+        self._write()
         if self._sync is not None or self.full or self._wal.written <= self._durable:
             return False
+        assert self._loop is not None
         if self._average_ns <= QUICK_NS:
             try:
                 position = self._timed_sync()
@@ -204,7 +211,6 @@ class Runtime:
                 return False
             self._synced(position, now)
             return True
-        assert self._loop is not None
         self._sync = asyncio.ensure_future(self._loop.run_in_executor(self._disk, self._timed_sync), loop=self._loop)
         self._sync.add_done_callback(self._sync_ended)
         return False
@@ -246,6 +252,8 @@ class Runtime:
                 self._send(message.to, message.data)
             else:
                 waiting.append(message)
+        if len(waiting) < len(self._held):
+            self._flush()
         self._held = waiting
 
     def _arm(self, deadline: int | None, now: Millis) -> None:

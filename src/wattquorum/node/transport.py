@@ -301,6 +301,10 @@ class Transport:
         if not peer.waits:
             self._wake(peer)
 
+    def flush(self) -> None:
+        """Writes what was sent in this turn of the event loop now: for who is going to take a while in it."""
+        self._flush()
+
     def update_peers(self, peers: Mapping[bytes, Place]) -> None:
         """These are the peers from now on: new ones are connected to, others are left, those that moved are found."""
         for address, peer in list(self._peers.items()):

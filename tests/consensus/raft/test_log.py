@@ -124,12 +124,12 @@ def test_the_later_term_is_ahead_and_in_one_term_the_longer_log(own: list[int], 
 def test_entries_fill_a_frame_but_one_always_fits() -> None:
     log = Log(0, 0, FOUNDING)
     log.append([payload(1, b"xxx"), payload(1, b"yyy"), payload(1, b"z")])
-    assert len(log.entries(1, 7)) == 3
-    assert len(log.entries(1, 6)) == 2
-    assert len(log.entries(1, 5)) == 1
-    assert len(log.entries(1, 0)) == 1
-    assert len(log.entries(2, 3)) == 1
-    assert log.entries(4, 100) == ()
+    assert len(log.fitting(1, 7)[0]) == 3
+    assert len(log.fitting(1, 6)[0]) == 2
+    assert len(log.fitting(1, 5)[0]) == 1
+    assert len(log.fitting(1, 0)[0]) == 1
+    assert len(log.fitting(2, 3)[0]) == 1
+    assert log.fitting(4, 100)[0] == ()
 
 
 def test_cutting_off_rolls_configurations_back_one_by_one() -> None:

@@ -87,6 +87,7 @@ class Raft:
         "_outbox",
         "_pending",
         "_quorum_ms",
+        "_ranked",
         "_reads",
         "_ready",
         "_restore",
@@ -153,6 +154,7 @@ class Raft:
         self._life = Chance(seed).stream(f"life from {position} at {self._now}").bits() >> 1
         self._ready: deque[tuple[int, int]] = deque()  # (index to be applied first, read)
         self._known: dict[int, Configuration] = {}  # what the driver computed, by version
+        self._ranked: tuple[Configuration, bytes, list[bytes]] = founding, NOBODY, ranked(founding)
         self._quorum_ms: int | None = None  # what a leader told last of a quorum's clocks
         self._heaviest: tuple[bytes, int] = (NOBODY, 0)  # and for how many installed configurations
         self._wait_for_campaign()
@@ -240,7 +242,8 @@ class Raft:
         """Appends the payloads if this replica leads and neither hands over nor leaves; otherwise they are lost."""
         self._now = int(now)
         if self._leadership is not None and self.takes and payloads:
-            self._leadership.append([Entry(self.term, Kind.PAYLOAD, payload) for payload in payloads])
+            term, kind = self.term, Kind.PAYLOAD
+            self._leadership.append([Entry(term, kind, payload) for payload in payloads])
             self._demanded = False
 
     def persisted(self, position: int, now: Millis, /) -> None:
@@ -369,14 +372,19 @@ class Raft:
 
     def _decided(self) -> tuple[Committed, ...]:
         """The payloads that were committed since, each with the evidence that the leader has."""
-        found = []
-        for index in range(self._handed + 1, self._commit + 1):
-            entry = self._log.entry(index)
-            if entry.kind is Kind.PAYLOAD:
-                found.append(Committed(index, entry.term, entry.payload, self._evidence.pop(index, ())))
+        if self._handed == self._commit:
+            return ()
+        first, kind, evidence = self._handed + 1, Kind.PAYLOAD, self._evidence
+        found = tuple(
+            [
+                Committed(index, entry.term, entry.payload, evidence.get(index, ()))
+                for index, entry in enumerate(self._log.entries(first, self._commit + 1), first)
+                if entry.kind is kind
+            ]
+        )
         self._handed = self._commit
-        self._evidence.clear()
-        return tuple(found)
+        evidence.clear()
+        return found
 
     def _wants(self) -> Wanted | None:
         leadership = self._leadership
@@ -389,6 +397,8 @@ class Raft:
         return Wanted(self._log.last + 1, self.term)
 
     def _answerable(self) -> tuple[int, ...]:
+        if not self._ready:
+            return ()
         found, later = [], deque[tuple[int, int]]()
         for index, read in self._ready:
             if index <= self._applied:
@@ -438,7 +448,11 @@ class Raft:
         stands alone. After a round that elected nobody anywhere over all slots, and over more of them the more failed.
         """
         settings = self._settings
-        voters = [replica for replica in ranked(self.configuration) if replica != self._leader]
+        configuration = self.configuration
+        if configuration is not self._ranked[0] or self._leader != self._ranked[1]:  # it draws for every frame
+            others = [replica for replica in ranked(configuration) if replica != self._leader]
+            self._ranked = configuration, self._leader, others
+        voters = self._ranked[2]
         if self._failures:
             slots = len(voters) * min(1 << (self._failures - 1), BACKOFF_MAX)
             wait = self._chance.below(max(slots, 1) * self._slots.length_ms)

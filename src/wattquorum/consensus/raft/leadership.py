@@ -17,7 +17,7 @@ from wattquorum.consensus.configuration import Configuration, may_lead, ranked
 from wattquorum.consensus.quorum import committed_index, decides
 from wattquorum.consensus.raft.entries import Entry, Kind, configuration_entry
 from wattquorum.consensus.raft.log import Log
-from wattquorum.consensus.raft.messages import Append, Campaign, Chunk, Chunked, GiveRead, Stored
+from wattquorum.consensus.raft.messages import Append, Campaign, Chunk, Chunked, GiveRead, Stored, to_frame
 from wattquorum.consensus.raft.outbox import Outbox
 from wattquorum.consensus.raft.progress import Pace, Progress
 from wattquorum.consensus.raft.records import Base
@@ -43,6 +43,14 @@ class Handover(NamedTuple):
     until_ms: int
 
 
+class Filled(NamedTuple):
+    """An append as it goes to every follower that wants the same entries."""
+
+    frame: bytes
+    last: int  # index in it
+    counts: int  # as so many frames
+
+
 class Leadership:
     """One term's leader. `now` is given to whatever depends on it."""
 
@@ -54,9 +62,11 @@ class Leadership:
         "_commit",
         "_cooled_ms",
         "_durable",
+        "_followed",
         "_heartbeat_ms",
         "_hurried",
         "_leased",
+        "_leaving",
         "_log",
         "_me",
         "_outbox",
@@ -87,6 +97,8 @@ class Leadership:
         self._round = 0
         self._rounds: deque[tuple[int, int]] = deque()  # (round, when it began) of the last election timeout
         self._arrivals = 0
+        self._leaving = False
+        self._followed = log.configuration, now  # a quorum is known to have followed it until then, under this one
         self._stored: dict[bytes, int] = {}
         self._asked: deque[Asked] = deque()
         self._asking: dict[tuple[bytes, int, int], None] = {}  # (who asked, its life, read) of these
@@ -103,13 +115,15 @@ class Leadership:
     def append(self, entries: Sequence[Entry]) -> None:
         """Adds entries of this term to the log; they go to the followers with the next `feed`."""
         self._outbox.keep_entries(self._log.last + 1)
+        before = self._log.configuration
         self._log.append(entries)
-        if any(entry.kind is Kind.CONFIGURATION for entry in entries):
+        if self._log.configuration is not before:
             self._follow_configuration()
 
     def _follow_configuration(self) -> None:
         """Whom it feeds follows from the effective configuration; who left it is dropped with all that is known."""
         configuration = self._log.configuration
+        self._leaving = configuration.old is None and not may_lead(configuration, self._me)
         voters = [voter.replica for half in (configuration.old or (), configuration.new) for voter in half]
         peers = dict.fromkeys([*voters, *configuration.learners])
         peers.pop(self._me, None)
@@ -120,14 +134,19 @@ class Leadership:
 
     def feed(self, base: Base | None) -> None:
         """Sends every follower what it may be sent; `base` is this replica's newest snapshot."""
+        last = self._log.last
+        frames: dict[int, Filled] = {}
         for peer, progress in self.progress.items():
-            while progress.next <= self._log.last or progress.pace is Pace.SNAPSHOT:
+            while progress.next <= last or progress.pace is Pace.SNAPSHOT:
                 if not progress.may_send(self._settings.inflight_max):
                     break
-                self._send(peer, progress, base)
+                self._send(peer, progress, base, frames)
 
-    def _send(self, peer: bytes, progress: Progress, base: Base | None) -> None:
-        """One frame: the entries that come next, none where there are none; a chunk where they are gone."""
+    def _send(self, peer: bytes, progress: Progress, base: Base | None, frames: dict[int, Filled]) -> None:
+        """One frame: the entries that come next, none where there are none; a chunk where they are gone.
+
+        Followers that are equally far are sent the same bytes; `frames` has those that were made for this turn.
+        """
         previous = self._log.term_at(progress.next - 1) if progress.pace is not Pace.SNAPSHOT else None
         if previous is None and progress.snapshot is None:
             if base is None:
@@ -138,19 +157,21 @@ class Leadership:
             progress.sent_chunk(self._round)
             return
         assert previous is not None
-        entries = self._log.entries(progress.next, self._settings.append_bytes_max)
         at = progress.next - 1
-        self._request_append(peer, at, previous, entries)
-        if entries or progress.pace is Pace.PROBE:
-            size = sum(len(entry.payload) for entry in entries)
-            progress.sent(at + len(entries), max(1, size // self._settings.append_bytes_max))
+        filled = frames.get(at)
+        if filled is None:
+            bytes_max = self._settings.append_bytes_max
+            entries, size = self._log.fitting(at + 1, bytes_max)
+            frame = to_frame(self._append_of(at, previous, entries))
+            filled = frames[at] = Filled(frame, at + len(entries), max(1, size // bytes_max))
+        self._outbox.request(peer, filled.frame)
+        if filled.last > at or progress.pace is Pace.PROBE:
+            progress.sent(filled.last, filled.counts)
 
-    def _request_append(self, peer: bytes, at: int, previous: int, entries: tuple[Entry, ...] = ()) -> None:
+    def _append_of(self, at: int, previous: int, entries: tuple[Entry, ...] = ()) -> Append:
         """Entries after the one at an index, whose term is `previous`; without entries a heartbeat."""
         slot_ms, quorum_ms = self._slots.measured_ms, self.quorum_ms
-        self._outbox.request(
-            peer, Append(self._term, self._round, at, previous, self._commit, entries, slot_ms, quorum_ms)
-        )
+        return Append(self._term, self._round, at, previous, self._commit, entries, slot_ms, quorum_ms)
 
     def _send_chunk(self, peer: bytes, progress: Progress, base: Base, size: int) -> None:
         data = base.state[progress.offset : progress.offset + size]
@@ -186,9 +207,9 @@ class Leadership:
             if progress.snapshot is not None:
                 self._send_chunk(peer, progress, progress.snapshot, 0)
             elif previous is None:
-                self._send(peer, progress, base)
+                self._send(peer, progress, base, {})
             else:
-                self._request_append(peer, progress.next - 1, previous)
+                self._outbox.request(peer, self._append_of(progress.next - 1, previous))
 
     def is_due(self, now: int) -> bool:
         """Whether a round is due, because of the time or because a read waits for one."""
@@ -285,7 +306,11 @@ class Leadership:
 
     def lost(self, now: int) -> bool:
         """Whether no quorum answered for an election timeout: it must not believe that it leads (check-quorum)."""
-        since = max(self._heard_since(self._log.configuration, now), self._began_ms)
+        configuration = self._log.configuration
+        if configuration is self._followed[0] and now - self._followed[1] <= self._settings.election_ms:
+            return False  # under one configuration what is known never becomes less
+        since = max(self._heard_since(configuration, now), self._began_ms)
+        self._followed = configuration, since
         return now - since > self._settings.election_ms
 
     def ask_read(self, read: int, by: bytes, life: int, now: int) -> None:
@@ -364,8 +389,7 @@ class Leadership:
     def leaving(self) -> bool:
         """Whether the effective configuration does without it, or without power of its: it orders nothing more, since
         it would have no vote in what it orders, and leads on until that configuration is committed."""
-        effective = self._log.configuration
-        return effective.old is None and not may_lead(effective, self._me)
+        return self._leaving
 
     @property
     def dismissed(self) -> bool:
@@ -377,7 +401,7 @@ class Leadership:
         for peer in self.progress:
             previous = self._log.term_at(self.progress[peer].match)
             if previous is not None:
-                self._request_append(peer, self.progress[peer].match, previous)
+                self._outbox.request(peer, self._append_of(self.progress[peer].match, previous))
         for peer in ranked(self._log.configuration):
             progress = self.progress.get(peer)
             if progress is not None and progress.match == self._log.last:

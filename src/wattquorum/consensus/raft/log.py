@@ -70,18 +70,19 @@ class Log:
         """The entry at an index from `first` to `last`."""
         return self._entries[index - self.first]
 
-    def entries(self, start: int, bytes_max: int | None = None) -> tuple[Entry, ...]:
-        """The entries from `start` on, as many as fit into `bytes_max` but at least one if there is any."""
-        begin = end = start - self.first
-        if bytes_max is None:
-            return tuple(self._entries[begin:])
-        size = 0
-        while end < len(self._entries):  # a frame costs what it holds, however much more there is to send
-            size += len(self._entries[end].payload)
-            if size > bytes_max and end > begin:
-                break
-            end += 1
-        return tuple(self._entries[begin:end])
+    def entries(self, start: int, end: int | None = None) -> tuple[Entry, ...]:
+        """The entries from `start` on, up to the one before `end` or all."""
+        return tuple(self._entries[start - self.first : None if end is None else end - self.first])
+
+    def fitting(self, start: int, bytes_max: int) -> tuple[tuple[Entry, ...], int]:
+        """The entries from `start` on, as many as fit into `bytes_max` but at least one if there is any; their size."""
+        begin, size, found = start - self.first, 0, self._entries
+        for end in range(begin, len(found)):  # a frame costs what it holds, however much more there is to send
+            more = size + len(found[end].payload)
+            if more > bytes_max and end > begin:
+                return tuple(found[begin:end]), size
+            size = more
+        return tuple(found[begin:]), size
 
     def is_behind(self, index: int, term: int) -> bool:
         """Whether a log that ends with this entry is at least as far as this one (the paper's 5.4.1)."""
@@ -89,10 +90,12 @@ class Log:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Adds entries at the end."""
+        index, configuration = self.last, Kind.CONFIGURATION
+        self._entries.extend(entries)
         for entry in entries:
-            self._entries.append(entry)
-            if entry.kind is Kind.CONFIGURATION:
-                self._configurations.append((self.last, configuration_of(entry)))
+            index += 1
+            if entry.kind is configuration:
+                self._configurations.append((index, configuration_of(entry)))
 
     def truncate(self, index: int) -> None:
         """Cuts off the entry at `index` and all above; their configurations are taken back."""
@@ -102,6 +105,8 @@ class Log:
 
     def conflict(self, index: int, entries: Sequence[Entry]) -> int | None:
         """The first index from `index` on at which these entries differ from the log's or go beyond it, if any."""
+        if index == self.last + 1:
+            return index if entries else None
         for at, entry in enumerate(entries, index):
             if self.term_at(at) != entry.term:
                 return at

@@ -123,11 +123,13 @@ def from_frame(frame: bytes) -> RaftMessage:
     message = _messages.decode(frame)
     if isinstance(message, Append):
         before = message.previous
+        configuration = Kind.CONFIGURATION
         for entry in message.entries:
-            if not before <= entry.term <= message.term:
-                raise Refused("out_of_range", "entry.term", entry.term, f"From {before} to {message.term}.")
-            before = entry.term
-            if entry.kind is Kind.CONFIGURATION:
+            if entry.term != before or before > message.term:
+                if not before <= entry.term <= message.term:
+                    raise Refused("out_of_range", "entry.term", entry.term, f"From {before} to {message.term}.")
+                before = entry.term
+            if entry.kind is configuration:
                 check(configuration_of(entry))
         _check_term(message.term, message.previous)
     elif isinstance(message, Chunk):

@@ -21,13 +21,13 @@ class Outbox:
 
     def __init__(self, position: int) -> None:
         self.position = position
-        self._messages: list[tuple[bytes, RaftMessage, bool]] = []
+        self._messages: list[tuple[bytes, RaftMessage | bytes, bool]] = []
         self._ballot: Ballot | None = None
         self._appended_from: int | None = None
         self._base: Base | None = None
 
-    def request(self, to: bytes, message: RaftMessage) -> None:
-        """To be sent at once."""
+    def request(self, to: bytes, message: RaftMessage | bytes) -> None:
+        """To be sent at once; as bytes where it is encoded already."""
         self._messages.append((to, message, False))
 
     def promise(self, to: bytes, message: RaftMessage) -> None:
@@ -59,7 +59,8 @@ class Outbox:
             records.append(Durable(self.position + len(records) + 1, data))
         self.position += len(records)
         messages = tuple(
-            Message(to, to_frame(message), self.position if waits else 0) for to, message, waits in self._messages
+            Message(to, message if type(message) is bytes else to_frame(message), self.position if waits else 0)
+            for to, message, waits in self._messages
         )
         self._messages, self._ballot, self._appended_from, self._base = [], None, None, None
         return tuple(records), messages
