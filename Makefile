@@ -53,5 +53,5 @@ lint: venv
 	@echo "lint: clean"
 
 clean:
-	@rm -rf .venv out build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv out build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis
 	@find src tests scripts benchmarks torture -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -187,7 +187,10 @@ def _table(
     apis: Sequence[str],
     started: Sequence[subprocess.Popen[bytes]] | None = None,
 ) -> Table:
-    table = Table("api", "replica", "role", "term", "height", "connected", "waiting", "what is wrong", box=None)
+    table = Table(box=None)
+    for heading in ("api", "replica", "role", "term", "height", "peers", "waiting"):
+        table.add_column(heading, no_wrap=True, overflow="fold")
+    table.add_column("what is wrong", overflow="fold")
     for number, (each, api) in enumerate(zip(found, apis, strict=True)):
         if each is None:
             state = "does not answer" if started is None or started[number].poll() is not None else "starting"
