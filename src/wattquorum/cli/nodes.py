@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -186,18 +186,20 @@ def _table(
     found: Sequence[dict[str, Any] | None],
     apis: Sequence[str],
     started: Sequence[subprocess.Popen[bytes]] | None = None,
-) -> Table:
+) -> Group:
+    """A line for each node, and below them what is wrong, where anything is."""
     table = Table(box=None)
     for heading in ("api", "replica", "role", "term", "height", "peers", "waiting"):
         table.add_column(heading, no_wrap=True, overflow="fold")
-    table.add_column("what is wrong", overflow="fold")
+    wrong = []
     for number, (each, api) in enumerate(zip(found, apis, strict=True)):
         if each is None:
-            state = "does not answer" if started is None or started[number].poll() is not None else "starting"
-            table.add_row(api, "", "", "", "", "", "", state)
+            starting = started is not None and started[number].poll() is None
+            table.add_row(api, "", "starting" if starting else "silent", "", "", "", "")
             continue
+        if each["halted"] or each["disk_full"]:
+            wrong.append(f" {api}: {each['halted'] or 'its disk is full'}")
         connected = sum(peer["connected"] for peer in each["peers"])
-        wrong = each["halted"] or ("its disk is full" if each["disk_full"] else "")
         table.add_row(
             api,
             each["replica"][:SHORT],
@@ -206,6 +208,5 @@ def _table(
             f"{each['height']:,}",
             f"{connected} of {len(each['peers'])}",
             f"{each['waiting']:,}",
-            wrong,
         )
-    return table
+    return Group(table, *wrong)
