@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.api.served import Served, served
+from tests.loops import apart
 from wattquorum import AsyncClient, Client
 from wattquorum.cli.app import app
 from wattquorum.foundation.identities import address_of
@@ -144,7 +145,7 @@ def test_the_same_in_a_loop(community: Served) -> None:
                 assert height == first.height
                 break
 
-    asyncio.run(story())
+    apart(lambda: asyncio.run(story()))
 
 
 def test_a_node_that_stops_is_left_for_another(tmp_path: Path) -> None:

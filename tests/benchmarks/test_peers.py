@@ -37,6 +37,7 @@ from benchmarks.peers.results import (
     targets,
     to_json,
 )
+from tests.loops import apart
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Message
 from wattquorum.consensus.raft.engine import Raft
@@ -188,7 +189,8 @@ class Answering(Served):
 def test_a_client_sends_its_next_entry_when_its_last_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "WARM_S", 0.0)
     widths: list[int] = []
-    load = asyncio.run(served(lambda: Answering(widths), lambda place: load_at(place, 7, 2, 0.3)))
+    story = served(lambda: Answering(widths), lambda place: load_at(place, 7, 2, 0.3))
+    load = apart(lambda: asyncio.run(story))
     assert max(widths) <= 4, "of 7 clients 4 and 3 share a connection"
     assert load.clients == 7
     assert load.failed == pytest.approx(sum(widths) / 3, abs=2)
@@ -207,7 +209,7 @@ def test_an_outage_lasts_from_the_kill_to_the_first_decided_entry() -> None:
 
     try:
         out = served(Deciding, lambda place: loops.outage_at([place], victim.pid))
-        assert asyncio.run(out) >= 2 * 1_000 * loops.PROBE_S * 0.9
+        assert apart(lambda: asyncio.run(out)) >= 2 * 1_000 * loops.PROBE_S * 0.9
         assert victim.wait(10) == -signal.SIGKILL
     finally:
         victim.kill()

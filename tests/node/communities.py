@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.loops import apart
 from wattquorum.node.community import (
     DAY_MS,
     Authority,
@@ -138,9 +139,12 @@ def running(main: Callable[[], Any], factory: Callable[[], asyncio.AbstractEvent
 
     async def heard() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             await main()
 
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(heard())
+    def run() -> None:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(heard())
+
+    apart(run)
     assert faults == []

@@ -7,10 +7,10 @@ import gc
 import socket
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.loops import apart
 from tests.node.communities import Community
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import SigningKey, address_of, verify_each
@@ -27,7 +27,7 @@ HOUR = 3_600_000
 
 
 def run(story: Coroutine[object, object, None], seconds: float = 60) -> None:
-    """Runs a story in a loop of its own, bounded in time; in a thread, since a browser's loop may be in this one."""
+    """Runs a story in a loop of its own, bounded in time."""
 
     def told() -> None:
         with warnings.catch_warnings():
@@ -35,8 +35,7 @@ def run(story: Coroutine[object, object, None], seconds: float = 60) -> None:
             asyncio.run(asyncio.wait_for(story, seconds))
             gc.collect()
 
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(told).result()
+    apart(told)
 
 
 async def until(holds: Callable[[], object], seconds: float = PATIENCE_S) -> None:
