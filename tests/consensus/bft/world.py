@@ -28,6 +28,7 @@ from wattquorum.foundation.refusals import Refused
 
 CHAIN = b"chain of a world"
 START_MS = 1_000_000
+MESSAGES_MAX = 250_000  # of one world: many times what any takes
 QUICK = Settings(
     timeout_ms=200,
     timeout_max_ms=3_200,
@@ -405,6 +406,8 @@ class World:
 
     def carry(self, host: Host, to: bytes, frame: bytes) -> None:
         self.messages += 1
+        if self.messages > MESSAGES_MAX:
+            raise Breach("bounds", f"{self.messages} messages after {self.now - START_MS} ms")
         times = 1 + self.chance.happens(self.double_ppm)
         for _ in range(times):
             if self.chance.happens(self.loss_ppm) or self.parted(host.address, to):

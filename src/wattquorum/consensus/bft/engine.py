@@ -478,7 +478,8 @@ class Bft:
         """Hands out, once, what there is to do."""
         records, messages = self._outbox.drain()
         reads = tuple(self._reads.take(self._applied))
-        due = [self._timer_ms, self._resend_ms, self._poll_ms, self._catching_up.due_ms]
+        fetch_ms = None if self._incoming else self._catching_up.due_ms  # what came already waits for the driver
+        due = [self._timer_ms, self._resend_ms, self._poll_ms, fetch_ms]
         due += [self._missing_due_ms if self._missing else None]
         due += [self._reads.asked_ms + self._settings.resend_ms if self._reads.asking else None]
         deadline = min(each for each in due if each is not None)
@@ -830,7 +831,8 @@ class Bft:
             self._changes[place] = message
         if self.height > message.height:
             self._tell_tip(sender, message.height)
-        if repeated and message.view <= self._view:
+        waits = message.view == self._view and self._established  # two that wait would answer each other for ever
+        if repeated and (message.view < self._view or waits):
             self._tell_view(sender)
 
     def _tell_view(self, sender: bytes) -> None:
