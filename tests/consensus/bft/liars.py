@@ -103,11 +103,7 @@ def proposes_bad(world: World, host: Host, to: bytes, frame: bytes) -> Said:
 
 def votes_for_all(world: World, host: Host, message: Vote) -> list[bytes]:
     """A vote for every digest that is known at this height."""
-    found = [
-        digest
-        for digest, proposal in world.proposals.items()
-        if proposal.block.height == message.height
-    ][-4:]
+    found = [digest for digest, proposal in world.proposals.items() if proposal.block.height == message.height][-4:]
     phases = [Phase.PREPARE, Phase.COMMIT]
     votes = [
         vote_of(world, host.name, phase, message.height, message.view, digest) for digest in found for phase in phases
@@ -148,9 +144,7 @@ def view_change_of(
     world: World, name: int, view: int, tip: CommitCertificate | None, prepared: PreparedCertificate | None
 ) -> ViewChange:
     height = 0 if tip is None else tip.height
-    signature = seals_of(name).make(
-        world.committee, height, view, Phase.VIEW_CHANGE, view_change_digest(tip, prepared)
-    )
+    signature = seals_of(name).make(world.committee, height, view, Phase.VIEW_CHANGE, view_change_digest(tip, prepared))
     return ViewChange(view, tip, prepared, signature)
 
 
@@ -189,16 +183,12 @@ def wrong_new_views(world: World, host: Host, message: NewView) -> list[NewView]
         height = max(0, height - 1)
     elif kind == 3:  # the honest ones' view changes without what they had prepared, as if nobody looked
         digest = b""
-        changes = tuple(
-            Change(each.member, changed(each.view_change, prepared=None)) for each in message.changes
-        )
+        changes = tuple(Change(each.member, changed(each.view_change, prepared=None)) for each in message.changes)
     else:  # its own view change as often as it takes
         mine = view_change_of(world, host.name, message.view, message.changes[0].view_change.tip, None)
         changes = tuple(Change(each.member, mine) for each in message.changes)
         digest = b""
-    signature = seals.make(
-        world.committee, height, message.view, Phase.NEW_VIEW, new_view_digest(digest, changes)
-    )
+    signature = seals.make(world.committee, height, message.view, Phase.NEW_VIEW, new_view_digest(digest, changes))
     return [NewView(message.view, height, digest, changes, signature)]
 
 
@@ -229,9 +219,7 @@ def forges(world: World, host: Host, to: bytes, frame: bytes) -> Said:
 def forged_certificate(world: World, host: Host, height: int, view: int, digest: bytes) -> CommitCertificate:
     kind = world.chance.below(3)
     quorum = world.committee.quorum
-    signatures = {
-        name: seals_of(name).make(world.committee, height, view, Phase.COMMIT, digest) for name in world.bad
-    }
+    signatures = {name: seals_of(name).make(world.committee, height, view, Phase.COMMIT, digest) for name in world.bad}
     own = signatures[host.name]
     if kind == 0:
         seals = tuple(Seal(host.name, own) for _ in range(quorum))

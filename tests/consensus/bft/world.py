@@ -466,7 +466,9 @@ class World:
 
     def is_possible(self, height: int, digest: bytes, told: str) -> None:
         if self.possible.setdefault(height, digest) != digest:
-            raise Breach("I8", f"height {height}: two digests {told}, views {sorted(each[:2] for each in self.commits)}")
+            raise Breach(
+                "I8", f"height {height}: two digests {told}, views {sorted(each[:2] for each in self.commits)}"
+            )
 
     def committed(self, host: Host, height: int, chained: Chained) -> None:
         if not host.honest:

@@ -106,6 +106,7 @@ class Bft:
         "_faults",
         "_found",
         "_incoming",
+        "_incoming_from",
         "_judge",
         "_life",
         "_me",
@@ -182,7 +183,8 @@ class Bft:
         self._judge: list[Judged] = []
         self._early: dict[bytes, PrePrepare] = {}  # of a view that this replica is not in yet, one of each member
         self._ahead: dict[bytes, list[BftMessage]] = {}  # of the height after the present one
-        self._incoming: list[Chained] = []
+        self._incoming: list[Chained] = []  # fetched, of one peer
+        self._incoming_from = NOBODY
         self._catching_up = CatchingUp()
         self._found: Proposal | None = None
         self._missing = NOBODY
@@ -773,7 +775,8 @@ class Bft:
         for view, digest in self._round.votes.supported(Phase.COMMIT):
             if self._ready:
                 self._try_certify(view, digest)
-        self._take_incoming()
+        if not self._take_incoming():
+            self._disappointed(self._incoming_from)
 
     def _install(self) -> None:
         """A new committee begins, in its first view."""
@@ -951,10 +954,13 @@ class Bft:
             for block, certificate in zip(message.blocks, [*certificates, message.commit_certificate], strict=True)
             if certificate is not None and block.height > self.height
         ]
-        self._incoming = found
+        self._incoming, self._incoming_from = found, sender
         if not self._take_incoming():
-            self._catching_up.disappointed(sender)
-            self._fault(sender)
+            self._disappointed(sender)
+
+    def _disappointed(self, sender: bytes) -> None:
+        self._catching_up.disappointed(sender)
+        self._fault(sender)
 
     def _take_incoming(self) -> bool:
         """Takes fetched blocks, one whenever the driver is at the tip; False: the next one is not what follows."""
