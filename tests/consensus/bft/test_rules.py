@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from tests.consensus.bft.bench import NOW, Bench, digest_of
 from tests.consensus.bft.world import CHAIN, address, everybody, key_of, outline, sign_as, verify
 from wattquorum.consensus.bft.blocks import Block
-from wattquorum.consensus.bft.certificates import CommitCertificate
+from wattquorum.consensus.bft.certificates import CommitCertificate, Seal
 from wattquorum.consensus.bft.committee import quorum_of, tolerated
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.messages import (
@@ -27,6 +29,7 @@ from wattquorum.consensus.bft.records import Accepted, Certified, Held, Prepared
 from wattquorum.consensus.bft.statements import Phase
 from wattquorum.consensus.engine import Durable
 from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.identities import Signed
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 
@@ -273,7 +276,7 @@ def test_a_view_change_is_what_its_sender_signed_and_proves() -> None:
     assert bench.engine.term == 2
 
 
-def good_seals(bench: Bench, digest: bytes, names: tuple[int, ...]):  # type: ignore[no-untyped-def]
+def good_seals(bench: Bench, digest: bytes, names: tuple[int, ...]) -> tuple[Seal, ...]:
     return bench.certificate(1, 0, digest, names).seals
 
 
@@ -522,7 +525,7 @@ def test_a_read_needs_a_quorum() -> None:
 def test_no_more_signatures_are_checked_than_complete_a_quorum() -> None:
     checked: list[int] = []
 
-    def counting(checks):  # type: ignore[no-untyped-def]
+    def counting(checks: Sequence[Signed]) -> list[bool]:
         checked.append(len(checks))
         return verify(checks)
 
@@ -574,13 +577,14 @@ def test_garbage_changes_nothing() -> None:
 
 def test_answers_that_were_not_asked_for_are_refused() -> None:
     bench = Bench()
-    for act in (
+    acts: list[Callable[[], None]] = [
         lambda: bench.engine.judged(bytes(32), True, Millis(NOW)),
         lambda: bench.engine.persisted(9, Millis(NOW)),
         lambda: bench.engine.applied(9, b"", Millis(NOW)),
         lambda: bench.engine.transfer(address(2), Millis(NOW)),
         lambda: bench.engine.snapshot(1, b"", Millis(NOW)),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(Refused, match="input_unexpected"):
             act()
 

@@ -17,7 +17,7 @@ from wattquorum.consensus.bft.committee import Committee, committee_of, installe
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.messages import PrePrepare, Vote, from_frame
 from wattquorum.consensus.bft.settings import Settings
-from wattquorum.consensus.bft.statements import Seals
+from wattquorum.consensus.bft.statements import Phase, Seals
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable, Message, Output
 from wattquorum.foundation.chance import Chance
@@ -275,7 +275,7 @@ class Host:
 
     # Inputs
 
-    def receive(self, life: int, sender: bytes, frame: bytes) -> None:
+    def receive(self, sender: bytes, frame: bytes) -> None:
         if self.engine is not None:
             self.engine.receive(sender, frame, self.now)
             self.after_input()
@@ -418,7 +418,7 @@ class World:
     def deliver(self, target: Host, sender: bytes, frame: bytes) -> None:
         if not target.honest and len(self.heard) < 4_000:
             self.heard.append((sender, frame))
-        target.receive(target.life, sender, frame)
+        target.receive(sender, frame)
 
     def parted(self, sender: bytes, to: bytes) -> bool:
         if self.one_way == (sender, to):
@@ -490,8 +490,6 @@ class World:
         """An oracle of its own: q distinct members' COMMITs, counted by hand."""
         signers = set()
         for seal in certificate.seals:
-            from wattquorum.consensus.bft.statements import Phase
-
             check = self.seals.check(
                 self.committee, seal.member, height, certificate.view, Phase.COMMIT, digest, seal.signature
             )
