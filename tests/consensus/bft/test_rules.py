@@ -537,6 +537,17 @@ def test_no_more_signatures_are_checked_than_complete_a_quorum() -> None:
     assert checked == [1, 3, 4]  # pre-prepare; with it and its own, three PREPAREs; beside its own, four COMMITs
 
 
+def test_of_votes_that_wait_no_more_are_checked_than_complete_a_quorum() -> None:
+    bench = Bench(7, 1)
+    block = bench.block()
+    for name in (2, 3, 4, 5, 6):
+        bench.vote(name, Phase.PREPARE, 1, 0, digest_of(block))
+    bench.propose_as(0, 0, block)
+    prepared = bench.engine.round.prepared
+    assert prepared is not None
+    assert len(prepared.seals) == 5
+
+
 def test_one_member_alone_agrees_with_itself() -> None:
     bench = Bench(1, 0)
     bench.demand(NOW)
