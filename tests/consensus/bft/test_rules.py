@@ -151,6 +151,7 @@ def test_the_next_height_carries_a_valid_certificate_of_this_one() -> None:
         changed(proof, seals=(*proof.seals[:2], changed(proof.seals[2], member=9))),
         changed(proof, digest=bytes(32)),
         changed(proof, view=1),
+        bench.certificate(1, 0, bytes(32), (0, 2, 3)),  # signed by a quorum, for another block
     ):
         bench.propose_as(0, 0, changed(block, commit_certificate=bad))
     assert len(bench.judged) == 1
@@ -482,6 +483,31 @@ def test_later_blocks_are_fetched_with_their_certificates() -> None:
     bench.pass_ms(100)
     bench.hear(2, Blocks((blocks[3],), proof.commit_certificate))
     assert bench.committed == [block.payload for block in blocks]
+
+
+def test_a_told_certificate_counts_when_it_holds() -> None:
+    bench = Bench()
+    block = bench.block()
+    bench.propose_as(0, 0, block)
+    proof = bench.certificate(1, 0, digest_of(block), (0, 2, 3))
+    forged = changed(proof, seals=(changed(proof.seals[0], signature=bytes(64)), *proof.seals[1:]))
+    bench.hear(3, Tip(forged))
+    assert not bench.committed
+    bench.hear(3, Tip(proof))
+    assert bench.committed == [block.payload]
+
+
+def test_fetched_blocks_count_when_their_certificates_hold() -> None:
+    bench = Bench()
+    block = bench.block()
+    proof = bench.certificate(1, 0, digest_of(block), (0, 2, 3))
+    forged = changed(proof, seals=(changed(proof.seals[0], signature=bytes(64)), *proof.seals[1:]))
+    for told in (forged, proof):
+        bench.hear(3, Tip(proof))
+        bench.pass_ms(100)
+        assert not bench.committed
+        bench.hear(3, Blocks((block,), told))
+    assert bench.committed == [block.payload]
 
 
 def test_a_censored_transaction_ends_the_view_and_a_full_block_does_not() -> None:
