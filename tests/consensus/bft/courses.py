@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.consensus.bft.liars import drawn
+from tests.consensus.bft.liars import drawn, equivocates, hides_prepared, opens_wrongly, together, votes_twice
 from tests.consensus.bft.world import Breach, Host, World, address
 from wattquorum.consensus.bft.committee import tolerated
 from wattquorum.foundation.chance import Chance
@@ -22,6 +22,27 @@ def course(seed: int) -> World:
     twins = [name for name in names[:count] if chance.happens(250_000)]
     liars = {name: drawn(chance) for name in names[:count] if name not in twins}
     world = World(seed, members, liars, twins=twins)
+    storm(world, chance)
+    world.run(world.now + STORM_MS)
+    calm(world)
+    return world
+
+
+def hostile(seed: int) -> World:
+    """A world made for forks: f liars that help each other, views that end all the time, disks that forget."""
+    chance = Chance(seed).stream("hostile")
+    members = chance.pick([4, 4, 5, 7])
+    names = list(range(members))
+    chance.shuffle(names)
+    liar = together([equivocates, votes_twice, hides_prepared, opens_wrongly])
+    world = World(seed, members, dict.fromkeys(names[: tolerated(members)], liar))
+    world.loss_ppm = chance.pick([100_000, 250_000, 400_000])
+    world.delay_ms = chance.pick([100, 200])
+    for _ in range(chance.between(2, 8)):
+        host = chance.pick(world.honest)
+        at = chance.between(1, STORM_MS)
+        world.after(at, crash, host)
+        world.after(at + chance.between(1, 500), restart, host, chance)
     storm(world, chance)
     world.run(world.now + STORM_MS)
     calm(world)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from tests.consensus.bft.courses import course
+from tests.consensus.bft.courses import course, hostile
 from tests.consensus.bft.liars import equivocates, pre_prepare_of, silent, vote_of, votes_twice
 from tests.consensus.bft.world import CHAIN, START_MS, Breach, Host, World, outline
 from wattquorum.consensus.bft.blocks import proposal_of
 from wattquorum.consensus.bft.messages import PrePrepare, from_frame, to_frame
 from wattquorum.consensus.bft.statements import Phase
 
-SEEDS = 16
+SEEDS = 12
 
 
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_course_holds(seed: int) -> None:
     assert course(seed).height > 0
+
+
+@pytest.mark.unmeasured
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_hostile_world_holds(seed: int) -> None:
+    assert hostile(seed).height > 0
 
 
 def test_one_seed_is_one_course() -> None:
