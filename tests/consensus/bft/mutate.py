@@ -23,13 +23,13 @@ import mutants  # noqa: E402 - from scripts
 
 MUTANTS = ROOT / "tests" / "mutants" / "bft.toml"
 FILES = ("tests/consensus/bft/test_rules.py", "tests/consensus/bft/test_worlds.py")
-PATIENCE_S = 120
+PATIENCE_S = 60
 COURSES = """
 import signal, sys
 from tests.consensus.bft.courses import course, hostile
 from tests.consensus.bft.world import Breach
-signal.alarm({patience})
 for seed in range({seeds}):
+    signal.alarm({patience})
     try:
         course(seed) if seed % 3 == 0 else hostile(seed)
     except Breach as breach:
