@@ -1,0 +1,634 @@
+"""Each rule of Byzantine agreement, by itself: one engine, and everybody else played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tests.consensus.bft.bench import NOW, Bench, digest_of
+from tests.consensus.bft.world import CHAIN, address, everybody, key_of, outline, sign_as, verify
+from wattquorum.consensus.bft.blocks import Block
+from wattquorum.consensus.bft.certificates import CommitCertificate, Seal
+from wattquorum.consensus.bft.committee import quorum_of, tolerated
+from wattquorum.consensus.bft.engine import Bft, Means
+from wattquorum.consensus.bft.messages import (
+    AskBlock,
+    AskRead,
+    Blocks,
+    Change,
+    GiveBlock,
+    GiveRead,
+    NewView,
+    PrePrepare,
+    Tip,
+    ViewChange,
+    Vote,
+)
+from wattquorum.consensus.bft.records import Accepted, Certified, Held, Prepared, Viewed, decode_record
+from wattquorum.consensus.bft.statements import Phase
+from wattquorum.consensus.engine import Durable
+from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.identities import Signed
+from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.refusals import Refused
+
+
+def test_any_two_quorums_share_somebody_who_does_not_lie() -> None:
+    for n in range(1, 200):
+        assert 2 * quorum_of(n) - n >= tolerated(n) + 1
+        assert quorum_of(n) <= n - tolerated(n)
+        assert 2 * (quorum_of(n) - 1) - n < tolerated(n) + 1  # and one fewer would not do
+
+
+def test_a_height_goes_from_pre_prepare_to_the_next_tip() -> None:
+    bench = Bench()
+    block = bench.decide()
+    assert bench.committed == [block.payload]
+    assert bench.engine.height == 1
+    digest = digest_of(block)
+    assert bench.votes(2) == bench.votes(3) == [(1, 0, digest)]
+    proof = bench.engine.block(1)
+    assert proof is not None
+    assert len(proof.commit_certificate.seals) == bench.committee.quorum
+
+
+def test_what_is_said_waits_for_what_makes_it_true() -> None:
+    bench = Bench()
+    bench.decide()
+    kinds = {each.position: type(decode_record(each.data)) for each in bench.records}
+    waits = {message.phase: after for _, message, after in bench.said if isinstance(message, Vote)}
+    assert [kinds[at] for at in range(1, waits[2] + 1)] == [Held, Accepted]
+    assert kinds[waits[3]] is Prepared
+    assert kinds[max(kinds)] is Certified
+
+
+def test_a_primary_keeps_its_own_proposal_before_it_is_sent() -> None:
+    bench = Bench(me=0)
+    bench.demand(NOW)
+    assert bench.wanted == [(1, 0)]
+    bench.propose(bench.block().payload)
+    ((_, _, after), *_) = [each for each in bench.said if isinstance(each[1], PrePrepare)]
+    assert [type(decode_record(each.data)) for each in bench.records if each.position <= after] == [Held, Accepted]
+    again = Bench(me=0, records=bench.records)
+    assert not again.engine.takes
+
+
+def test_the_digest_leaves_the_view_out() -> None:
+    one, other = Bench(), Bench()
+    block = one.block()
+    one.propose_as(0, 0, block)
+    other.hear(2, other.new_view(2, {name: other.change(name, 2) for name in (0, 2, 3)}))
+    other.propose_as(2, 2, block)
+    assert one.votes(2)[0][2] == other.votes(2)[0][2]
+
+
+def test_only_the_primary_of_the_view_proposes() -> None:
+    bench = Bench()
+    bench.propose_as(2, 0, bench.block())
+    assert not bench.votes(2)
+    assert bench.engine.faults
+
+
+def test_a_second_proposal_of_a_view_is_evidence_and_not_supported() -> None:
+    bench = Bench()
+    bench.propose_as(0, 0, bench.block(1))
+    bench.propose_as(0, 0, bench.block(2))
+    assert len(bench.votes(2)) == 1
+    (evidence,) = bench.engine.accusations()
+    assert (evidence.member, evidence.phase, evidence.height) == (address(0), 1, 1)
+    assert bench.engine.accusations() == ()
+
+
+def test_two_votes_are_evidence_and_a_forged_second_one_is_none() -> None:
+    bench = Bench()
+    bench.vote(2, Phase.COMMIT, 1, 0, b"\x01" * 32)
+    bench.hear(2, Vote(3, 1, 0, b"\x02" * 32, bytes(64)))
+    assert bench.engine.accusations() == ()
+    bench.vote(2, Phase.COMMIT, 1, 0, b"\x03" * 32)
+    assert len(bench.engine.accusations()) == 1
+
+
+def test_a_bad_block_is_not_prepared() -> None:
+    bench = Bench()
+    bench.good = False
+    bench.propose_as(0, 0, bench.block())
+    assert bench.judged
+    assert not bench.votes(2)
+    assert not bench.records
+
+
+@pytest.mark.parametrize("off_ms", [-51, 51])
+def test_a_first_proposals_time_is_near_now(off_ms: int) -> None:
+    bench = Bench()
+    bench.propose_as(0, 0, bench.block(time_ms=NOW + off_ms))
+    assert not bench.judged
+    bench.propose_as(0, 0, bench.block(time_ms=NOW + off_ms - off_ms // abs(off_ms)))
+    assert bench.judged
+
+
+def test_time_is_strictly_above_the_block_befores() -> None:
+    bench = Bench()
+    bench.decide()
+    bench.propose_as(0, 0, bench.block(1, time_ms=NOW))
+    assert len(bench.judged) == 1
+    bench.propose_as(0, 0, bench.block(1, time_ms=NOW + 1))
+    assert len(bench.judged) == 2
+
+
+def test_the_next_height_carries_a_valid_certificate_of_this_one() -> None:
+    bench = Bench()
+    bench.decide()
+    block = bench.block(1, NOW + 1)
+    proof = block.commit_certificate
+    assert proof is not None
+    forged = changed(proof.seals[0], signature=bytes(64))
+    for bad in (
+        None,
+        changed(proof, seals=proof.seals[1:]),
+        changed(proof, seals=(proof.seals[0], *proof.seals[:2])),
+        changed(proof, seals=(forged, *proof.seals[1:])),
+        changed(proof, seals=(*proof.seals[:2], changed(proof.seals[2], member=9))),
+        changed(proof, digest=bytes(32)),
+        changed(proof, view=1),
+        bench.certificate(1, 0, bytes(32), (0, 2, 3)),  # signed by a quorum, for another block
+    ):
+        bench.propose_as(0, 0, changed(block, commit_certificate=bad))
+    assert len(bench.judged) == 1
+    other = bench.certificate(1, 0, proof.digest, (0, 2, 3))  # other signers than this replica knows of
+    bench.propose_as(0, 0, changed(block, commit_certificate=other))
+    assert len(bench.judged) == 2
+
+
+def test_no_commit_without_a_quorum_of_prepares() -> None:
+    bench = Bench()
+    block = bench.block()
+    bench.propose_as(0, 0, block)
+    assert not bench.votes(3)
+    bench.hear(2, Vote(2, 1, 0, digest_of(block), bytes(64)))  # signed by nobody
+    assert not bench.votes(3)
+    bench.vote(3, Phase.PREPARE, 1, 0, digest_of(block))
+    assert bench.votes(3)
+
+
+def test_no_commit_without_the_block() -> None:
+    bench = Bench()
+    for name in (0, 2, 3):
+        bench.vote(name, Phase.PREPARE, 1, 0, b"\x05" * 32)
+    assert not bench.votes(3)
+
+
+def test_a_certified_block_that_is_missing_is_asked_for_and_taken() -> None:
+    bench = Bench()
+    block = bench.block()
+    for name in (0, 2, 3):
+        bench.vote(name, Phase.COMMIT, 1, 0, digest_of(block))
+    assert bench.kept(AskBlock)
+    bench.hear(3, GiveBlock(changed(block, payload=bench.block(7).payload)))
+    assert not bench.committed
+    bench.hear(2, GiveBlock(block))
+    assert bench.committed == [block.payload]
+
+
+def test_no_timer_runs_while_there_is_nothing_to_do() -> None:
+    bench = Bench()
+    bench.pass_ms(500_000)
+    assert not bench.kept(ViewChange)
+    bench.demand(NOW)
+    bench.pass_ms(99)
+    assert not bench.kept(ViewChange)
+    bench.pass_ms(1)
+    assert [each.view for each in bench.kept(ViewChange)] == [1]
+
+
+def test_an_accepted_proposal_keeps_the_timer_running_whatever_waits_otherwise() -> None:
+    bench = Bench()
+    bench.propose_as(0, 0, bench.block())
+    bench.demand(None)
+    bench.pass_ms(100)
+    assert [each.view for each in bench.kept(ViewChange)] == [1]
+
+
+def test_the_view_is_durable_before_the_view_change() -> None:
+    bench = Bench()
+    bench.demand(NOW)
+    bench.pass_ms(100)
+    ((_, _, after), *_) = [each for each in bench.said if isinstance(each[1], ViewChange)]
+    assert decode_record(bench.records[after - 1].data) == Viewed(0, 1)
+
+
+def test_views_do_not_run_apart() -> None:
+    bench = Bench()
+    bench.demand(NOW)
+    bench.pass_ms(100)
+    for _ in range(5):
+        bench.pass_ms(10_000)
+    assert bench.engine.term == 1
+    bench.hear(2, bench.change(2, 1))
+    bench.pass_ms(10_000)
+    assert bench.engine.term == 1
+    bench.hear(3, bench.change(3, 3))  # a quorum for views of 1 and above: now it may go on, after twice the time
+    bench.pass_ms(199)
+    assert bench.engine.term == 1
+    bench.pass_ms(1)
+    assert bench.engine.term == 2
+
+
+def test_timeouts_double_and_a_commit_resets_them() -> None:
+    bench = Bench()
+    bench.hear(2, bench.new_view(2, {name: bench.change(name, 2) for name in (0, 2, 3)}))
+    bench.demand(NOW)
+    bench.pass_ms(399)
+    assert bench.engine.term == 2
+    bench.decide(view=2)
+    bench.demand(NOW)
+    bench.pass_ms(99)
+    assert bench.engine.term == 2
+    bench.pass_ms(1)
+    assert bench.engine.term == 3
+
+
+def test_f_plus_one_others_are_joined_and_f_are_not() -> None:
+    bench = Bench()
+    bench.hear(2, bench.change(2, 5))
+    assert bench.engine.term == 0
+    bench.hear(3, bench.change(3, 3))
+    assert bench.engine.term == 3
+
+
+def test_a_view_change_is_what_its_sender_signed_and_proves() -> None:
+    bench = Bench()
+    block = bench.block()
+    digest = digest_of(block)
+    good = bench.change(3, 2)
+    for bad in (
+        changed(good, signature=bytes(64)),
+        bench.change(2, 2),  # another's
+        bench.change(3, 2, CommitCertificate(1, 0, digest, good_seals(bench, digest, (0, 1)))),
+        bench.change(3, 2, None, bench.prepared(1, 0, digest, (0, 2))),
+        bench.change(3, 2, None, bench.prepared(2, 0, digest, (0, 2, 3))),
+        bench.change(3, 2, None, bench.prepared(1, 3, digest, (0, 2, 3))),
+    ):
+        bench.hear(3, bad)
+    assert bench.engine.faults[address(3)] == 6
+    bench.hear(2, bench.change(2, 2))
+    assert bench.engine.term == 0
+    bench.hear(3, good)
+    assert bench.engine.term == 2
+
+
+def good_seals(bench: Bench, digest: bytes, names: tuple[int, ...]) -> tuple[Seal, ...]:
+    return bench.certificate(1, 0, digest, names).seals
+
+
+def test_after_a_view_change_nothing_lower_is_supported_but_a_certificate_is() -> None:
+    bench = Bench()
+    block = bench.block()
+    digest = digest_of(block)
+    bench.demand(NOW)
+    bench.pass_ms(100)
+    bench.propose_as(0, 0, block)
+    bench.vote(2, Phase.PREPARE, 1, 0, digest)
+    bench.vote(3, Phase.PREPARE, 1, 0, digest)
+    assert not bench.votes(2)
+    assert not bench.votes(3)
+    for name in (0, 2, 3):
+        bench.vote(name, Phase.COMMIT, 1, 0, digest)
+    bench.hear(0, GiveBlock(block))
+    assert bench.committed == [block.payload]
+    assert bench.engine.term == 1  # a certificate never lowers a view
+    assert not bench.engine.established
+
+
+def test_a_certificate_of_a_later_view_establishes_it() -> None:
+    bench = Bench()
+    block = bench.block()
+    for name in (0, 2, 3):
+        bench.vote(name, Phase.COMMIT, 1, 2, digest_of(block))
+    bench.hear(0, GiveBlock(block))
+    assert (bench.engine.term, bench.engine.established) == (2, True)
+    bench.propose_as(2, 2, bench.block(1, NOW + 1))
+    assert bench.votes(2)
+
+
+def test_a_new_view_is_recomputed() -> None:
+    bench = Bench()
+    block = bench.block()
+    digest = digest_of(block)
+    changes = {name: bench.change(name, 2) for name in (0, 2, 3)}
+    changes[3] = bench.change(3, 2, None, bench.prepared(1, 0, digest, (0, 2, 3)))
+    good = bench.new_view(2, changes)
+    assert good.digest == digest
+    from tests.consensus.bft.liars import seals_of
+    from wattquorum.consensus.bft.messages import new_view_digest
+
+    def signed(height: int, choice: bytes, told: tuple[Change, ...]) -> NewView:
+        made = seals_of(2).make(bench.committee, height, 2, Phase.NEW_VIEW, new_view_digest(choice, told))
+        return NewView(2, height, choice, told, made)
+
+    bare = changed(changes[3], prepared=None)
+    for bad in (
+        signed(0, b"", good.changes),
+        signed(1, b"", good.changes),
+        signed(0, digest, good.changes[1:]),
+        signed(0, digest, (good.changes[2],) * 3),
+        signed(0, b"", (*good.changes[:2], Change(3, bare))),
+        changed(good, signature=bytes(64)),
+        bench.new_view(2, {**changes, 0: bench.change(0, 3)}),
+    ):
+        bench.hear(2, bad)
+        assert bench.engine.term == 0
+    bench.hear(3, good)  # whoever passes it on
+    assert (bench.engine.term, bench.engine.established) == (2, True)
+    bench.propose_as(2, 2, bench.block(5))
+    assert not bench.votes(2)
+    bench.propose_as(2, 2, block)
+    assert bench.votes(2) == [(1, 2, digest)]
+
+
+def test_a_bound_proposals_time_may_be_old() -> None:
+    bench = Bench()
+    block = bench.block()
+    changes = {name: bench.change(name, 2) for name in (0, 2)}
+    changes[3] = bench.change(3, 2, None, bench.prepared(1, 0, digest_of(block), (0, 2, 3)))
+    bench.now += 90_000
+    bench.hear(2, bench.new_view(2, changes))
+    bench.propose_as(2, 2, block)
+    assert bench.votes(2)
+
+
+def test_what_was_prepared_at_a_decided_height_binds_nobody_and_nothing_is_proposed_below() -> None:
+    bench = Bench()
+    first, other = bench.block(1), bench.block(2)
+    tip = bench.certificate(1, 0, digest_of(first), (0, 2, 3))
+    changes = {
+        0: bench.change(0, 2, tip),
+        2: bench.change(2, 2, tip),
+        3: bench.change(3, 2, None, bench.prepared(1, 1, digest_of(other), (0, 2, 3))),
+    }
+    opened = bench.new_view(2, changes)
+    assert (opened.height, opened.digest) == (1, b"")
+    bench.hear(2, opened)
+    bench.propose_as(2, 2, other)
+    assert not bench.judged
+
+
+def test_the_highest_view_wins() -> None:
+    bench = Bench()
+    old, late = digest_of(bench.block(1)), digest_of(bench.block(2))
+    changes = {
+        0: bench.change(0, 6, None, bench.prepared(1, 1, old, (0, 1, 2))),
+        2: bench.change(2, 6, None, bench.prepared(1, 4, late, (0, 1, 2))),
+        3: bench.change(3, 6),
+    }
+    assert bench.new_view(6, changes).digest == late
+
+
+def test_a_new_primary_fetches_what_it_is_bound_to_and_proposes_the_same_bytes() -> None:
+    bench = Bench()
+    block = bench.block()
+    bench.now += 5_000
+    for name in (2, 3):
+        prepared = bench.prepared(1, 0, digest_of(block), (0, 2, 3)) if name == 3 else None
+        bench.hear(name, bench.change(name, 1, None, prepared))
+    assert bench.kept(NewView)
+    assert not bench.kept(PrePrepare)
+    assert bench.kept(AskBlock)
+    bench.demand(NOW)
+    assert not bench.wanted
+    bench.hear(3, GiveBlock(block))
+    (proposed,) = bench.kept(PrePrepare)
+    assert proposed.block == block
+    assert bench.judged == [digest_of(block)]
+
+
+def test_views_outlast_heights_so_that_a_dead_primary_costs_one_timeout() -> None:
+    bench = Bench()
+    bench.hear(2, bench.new_view(2, {name: bench.change(name, 2) for name in (0, 2, 3)}))
+    for height in range(1, 6):
+        bench.now += 1
+        bench.decide(height, view=2)
+    assert (bench.engine.height, bench.engine.term) == (5, 2)
+
+
+def test_a_prepared_certificate_survives_and_is_told() -> None:
+    bench = Bench()
+    block = bench.block()
+    bench.propose_as(0, 0, block)
+    bench.vote(2, Phase.PREPARE, 1, 0, digest_of(block))
+    again = Bench(records=bench.records)
+    again.demand(NOW)
+    again.pass_ms(100)
+    (change,) = again.kept(ViewChange)
+    assert change.prepared is not None
+    assert change.prepared.digest == digest_of(block)
+
+
+def test_after_a_restart_a_view_above_0_waits_to_be_established() -> None:
+    bench = Bench()
+    opened = bench.new_view(2, {name: bench.change(name, 2) for name in (0, 2, 3)})
+    bench.hear(2, opened)
+    again = Bench(records=bench.records)
+    assert (again.engine.term, again.engine.established) == (2, False)
+    again.propose_as(2, 2, again.block())
+    assert not again.votes(2)
+    again.hear(2, opened)
+    assert again.votes(2)  # what came early was kept
+
+
+def test_after_a_restart_no_second_proposal_is_supported_in_a_view() -> None:
+    bench = Bench()
+    bench.propose_as(0, 0, bench.block(1))
+    again = Bench(records=bench.records)
+    again.propose_as(0, 0, again.block(2))
+    assert not again.votes(2)
+
+
+def test_a_certificate_inside_a_stored_block_counts_after_a_restart() -> None:
+    bench = Bench()
+    bench.decide()
+    bench.now += 1
+    bench.propose_as(0, 0, bench.block(1))
+    found = [decode_record(each.data) for each in bench.records]
+    kept = [each for each in found if not isinstance(each, Certified)]
+    records = [Durable(at, encode(each)) for at, each in enumerate(kept, 1)]
+    assert Bench(records=records).engine.height == 1
+
+
+def test_a_gap_in_the_records_is_refused() -> None:
+    bench = Bench()
+    bench.decide()
+    with pytest.raises(Refused, match="input_unexpected"):
+        Bench(records=bench.records[1:])
+    with pytest.raises(Refused, match="input_unexpected"):
+        Bench(records=[bench.records[0], *bench.records[2:]])
+
+
+def test_later_blocks_are_fetched_with_their_certificates() -> None:
+    source, bench = Bench(), Bench(me=3)
+    blocks = []
+    for at in range(4):
+        source.now += 1
+        blocks.append(source.decide(at))
+    proof = source.engine.block(4)
+    assert proof is not None
+    bench.hear(0, Tip(proof.commit_certificate))
+    bench.pass_ms(100)
+    bench.hear(2, Blocks(tuple(blocks), proof.commit_certificate))  # not asked
+    assert not bench.committed
+    bench.hear(0, Blocks(tuple(blocks), changed(proof.commit_certificate, height=5)))
+    assert len(bench.committed) == 3  # each but the last is certified by the next
+    assert bench.engine.faults == {address(0): 1}
+    bench.hear(2, Tip(proof.commit_certificate))
+    bench.pass_ms(100)
+    bench.hear(2, Blocks((blocks[3],), proof.commit_certificate))
+    assert bench.committed == [block.payload for block in blocks]
+
+
+def test_a_told_certificate_counts_when_it_holds() -> None:
+    bench = Bench()
+    block = bench.block()
+    bench.propose_as(0, 0, block)
+    proof = bench.certificate(1, 0, digest_of(block), (0, 2, 3))
+    forged = changed(proof, seals=(changed(proof.seals[0], signature=bytes(64)), *proof.seals[1:]))
+    bench.hear(3, Tip(forged))
+    assert not bench.committed
+    bench.hear(3, Tip(proof))
+    assert bench.committed == [block.payload]
+
+
+def test_fetched_blocks_count_when_their_certificates_hold() -> None:
+    bench = Bench()
+    block = bench.block()
+    proof = bench.certificate(1, 0, digest_of(block), (0, 2, 3))
+    forged = changed(proof, seals=(changed(proof.seals[0], signature=bytes(64)), *proof.seals[1:]))
+    for told in (forged, proof):
+        bench.hear(3, Tip(proof))
+        bench.pass_ms(100)
+        assert not bench.committed
+        bench.hear(3, Blocks((block,), told))
+    assert bench.committed == [block.payload]
+
+
+def test_a_censored_transaction_ends_the_view_and_a_full_block_does_not() -> None:
+    for room in (True, False):
+        bench = Bench()
+        bench.now = NOW + 20_000
+        bench.decide(room=room)
+        bench.demand(NOW)
+        assert bool(bench.kept(ViewChange)) is room
+
+
+def test_reads_wait_for_what_a_quorum_proves() -> None:
+    bench = Bench()
+    bench.engine.read(7, Millis(bench.now))
+    bench.drain()
+    (asked,) = bench.kept(AskRead)
+    block = bench.block()
+    prepared = bench.prepared(1, 0, digest_of(block), (0, 2, 3))
+    bench.hear(2, GiveRead(asked.round, asked.life + 1, None, None))
+    bench.hear(3, GiveRead(asked.round, asked.life, None, changed(prepared, height=9)))
+    bench.hear(2, GiveRead(asked.round, asked.life, None, None))
+    assert not bench.answered
+    bench.hear(0, GiveRead(asked.round, asked.life, None, prepared))
+    assert not bench.answered
+    bench.decide()
+    assert bench.answered == [7]
+
+
+def test_a_read_needs_a_quorum() -> None:
+    bench = Bench()
+    bench.engine.read(1, Millis(bench.now))
+    bench.drain()
+    (asked,) = bench.kept(AskRead)
+    bench.hear(2, GiveRead(asked.round, asked.life, None, None))
+    bench.hear(2, GiveRead(asked.round, asked.life, None, None))
+    assert not bench.answered
+    bench.hear(3, GiveRead(asked.round, asked.life, None, None))
+    assert bench.answered == [1]
+
+
+def test_no_more_signatures_are_checked_than_complete_a_quorum() -> None:
+    checked: list[int] = []
+
+    def counting(checks: Sequence[Signed]) -> list[bool]:
+        checked.append(len(checks))
+        return verify(checks)
+
+    bench = Bench(7, 1)
+    means = Means(sign_as(1), counting, key_of, outline)
+    bench.engine = Bft(address(1), CHAIN, everybody(7), means, [], 1, Millis(NOW))
+    block = bench.decide()
+    assert bench.committed == [block.payload]
+    assert checked == [1, 3, 4]  # pre-prepare; with it and its own, three PREPAREs; beside its own, four COMMITs
+
+
+def test_of_votes_that_wait_no_more_are_checked_than_complete_a_quorum() -> None:
+    bench = Bench(7, 1)
+    block = bench.block()
+    for name in (2, 3, 4, 5, 6):
+        bench.vote(name, Phase.PREPARE, 1, 0, digest_of(block))
+    bench.propose_as(0, 0, block)
+    prepared = bench.engine.round.prepared
+    assert prepared is not None
+    assert len(prepared.seals) == 5
+
+
+def test_one_member_alone_agrees_with_itself() -> None:
+    bench = Bench(1, 0)
+    bench.demand(NOW)
+    bench.propose(bench.block().payload)
+    assert bench.engine.height == 1
+
+
+def test_a_named_committee_begins_with_the_next_height_in_view_0() -> None:
+    bench = Bench(5, 1)
+    bench.applies = False
+    bench.decide()
+    bench.engine.reconfigure(everybody(4, 1, 1), Millis(bench.now))
+    assert bench.engine.committee_at(2).epoch == 0
+    bench.engine.applied(1, b"", Millis(bench.now))
+    bench.drain()
+    assert (bench.engine.committee_at(1).epoch, bench.engine.committee_at(2).epoch) == (0, 1)
+    assert Bench(5, 1, records=bench.records).engine.committee_at(2).epoch == 1
+    bench.committee = bench.engine.committee_at(2)
+    bench.members = 4
+    bench.applies = True
+    bench.now += 1
+    block = bench.block(1)
+    embedded = block.commit_certificate
+    assert embedded is not None
+    assert len(embedded.seals) == 4  # the old committee's quorum
+    bench.decide(1)
+    assert bench.engine.height == 2
+
+
+def test_garbage_changes_nothing() -> None:
+    bench = Bench()
+    for frame in (b"", b"\x00", encode((1, 2, 3)), encode((2, 2, 1, 1 << 50, bytes(32), bytes(64), False))):
+        bench.engine.receive(address(2), frame, Millis(bench.now))
+    bench.drain()
+    assert bench.engine.faults == {address(2): 4}
+    assert not bench.records
+
+
+def test_answers_that_were_not_asked_for_are_refused() -> None:
+    bench = Bench()
+    acts: list[Callable[[], None]] = [
+        lambda: bench.engine.judged(bytes(32), True, Millis(NOW)),
+        lambda: bench.engine.persisted(9, Millis(NOW)),
+        lambda: bench.engine.applied(9, b"", Millis(NOW)),
+        lambda: bench.engine.transfer(address(2), Millis(NOW)),
+        lambda: bench.engine.snapshot(1, b"", Millis(NOW)),
+    ]
+    for act in acts:
+        with pytest.raises(Refused, match="input_unexpected"):
+            act()
+
+
+def test_messages_of_the_next_height_are_kept_a_few_of_each() -> None:
+    bench = Bench()
+    for salt in range(50):
+        bench.vote(2, Phase.PREPARE, 2, 0, bytes([salt]) * 32)
+    assert len(bench.engine._ahead[address(2)]) == 6
+    assert isinstance(bench.block(), Block)

@@ -1,0 +1,507 @@
+"""A seeded world in which up to f members lie: engines on disks that lose what was not synced, a network that loses,
+doubles, reorders and parts, clocks that differ, and checkers outside the protocol.
+
+Payloads are lists of transaction ids. Signatures are a keyed hash that only a key's holder and the world can make; the
+engine cannot tell, and a world takes a twentieth of the time that Ed25519 would. One seed decides everything.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from wattquorum.consensus.bft.blocks import Chained, Outline, Proposal, proposal_of
+from wattquorum.consensus.bft.certificates import CommitCertificate
+from wattquorum.consensus.bft.committee import Committee, committee_of, installed
+from wattquorum.consensus.bft.engine import Bft, Means
+from wattquorum.consensus.bft.messages import PrePrepare, Vote, from_frame
+from wattquorum.consensus.bft.settings import Settings
+from wattquorum.consensus.bft.statements import Phase, Seals
+from wattquorum.consensus.configuration import Configuration, Voter
+from wattquorum.consensus.engine import Durable, Message, Output
+from wattquorum.foundation.chance import Chance
+from wattquorum.foundation.codec import Decoder, Record, encode
+from wattquorum.foundation.identities import Signed, signed_bytes, tagged_hash
+from wattquorum.foundation.quantities import Millis
+from wattquorum.foundation.refusals import Refused
+
+CHAIN = b"chain of a world"
+START_MS = 1_000_000
+MESSAGES_MAX = 250_000  # of one world: many times what any takes
+QUICK = Settings(
+    timeout_ms=200,
+    timeout_max_ms=3_200,
+    resend_ms=60,
+    fetch_ms=30,
+    poll_ms=250,
+    skew_ms=400,
+    censor_ms=1_500,
+    chunk_bytes=400,
+    blocks_kept=5,
+)
+
+
+class Breach(AssertionError):
+    """An invariant that broke, by name."""
+
+    def __init__(self, invariant: str, told: str) -> None:
+        super().__init__(f"{invariant}: {told}")
+        self.invariant = invariant
+
+
+class Payload(Record, frozen=True):
+    time_ms: int
+    good: bool
+    room: bool
+    transactions: tuple[int, ...]
+    salt: int = 0
+
+
+_payloads = Decoder[Payload](Payload, "payload")
+
+
+def outline(data: bytes) -> Outline | None:
+    try:
+        payload = _payloads.decode(data)
+    except Refused:
+        return None
+    return Outline(tagged_hash("payload", data), payload.time_ms, payload.room)
+
+
+def secret_of(name: int) -> bytes:
+    return tagged_hash("secret", bytes([name]))
+
+
+def address(name: int) -> bytes:
+    return bytes([65 + name]) * 20
+
+
+def key_of(replica: bytes) -> bytes:
+    return tagged_hash("key", secret_of(replica[0] - 65))
+
+
+_SECRETS = {key_of(address(name)): secret_of(name) for name in range(64)}
+
+
+def sign_as(name: int) -> Callable[[str, bytes], bytes]:
+    """A deterministic keyed stand-in for Ed25519, with its lengths."""
+    secret = secret_of(name)
+
+    def sign(purpose: str, message: bytes) -> bytes:
+        made = tagged_hash("toy signature", secret, signed_bytes(purpose, message))
+        return made + made
+
+    return sign
+
+
+def verify(checks: Sequence[Signed]) -> list[bool]:
+    verdicts = []
+    for key, message, signature in checks:
+        made = tagged_hash("toy signature", _SECRETS[key], message)
+        verdicts.append(signature == made + made)
+    return verdicts
+
+
+def everybody(count: int, version: int = 0, basis: int = 0) -> Configuration:
+    return Configuration(
+        version,
+        None,
+        tuple(Voter(address(name), 1) for name in range(count)),
+        (),
+        basis,
+        bytes(32) if basis else b"",
+    )
+
+
+def committee(count: int) -> Committee:
+    return committee_of(installed(everybody(count), key_of))
+
+
+@dataclass
+class Host:
+    """One process: an engine, its disk, its pool and the chain that it executed."""
+
+    world: World
+    name: int
+    seed: int
+    twin: int = 0
+    skew_ms: int = 0
+    honest: bool = True
+    engine: Bft | None = None
+    disk: list[Durable] = field(default_factory=list)  # durable
+    unsynced: list[Durable] = field(default_factory=list)
+    syncing: bool = False
+    outputs: list[tuple[int, Output]] = field(default_factory=list)
+    waiting: list[Message] = field(default_factory=list)
+    chain: list[bytes] = field(default_factory=list)  # executed payloads, kept by the driver
+    archive: dict[int, Chained] = field(default_factory=dict)
+    pool: dict[int, int] = field(default_factory=dict)  # transaction: since when
+    life: int = 0
+    tick_ms: int | None = None
+    reads: dict[int, tuple[int, int]] = field(default_factory=dict)  # read: (height to see, when asked)
+    answered: int = 0
+
+    @property
+    def address(self) -> bytes:
+        return address(self.name)
+
+    @property
+    def now(self) -> Millis:
+        return Millis(self.world.now + self.skew_ms)
+
+    @property
+    def position(self) -> int:
+        return self.disk[-1].position if self.disk else 0
+
+    def start(self, applied: int) -> None:
+        self.life += 1
+        means = Means(sign_as(self.name), verify, key_of, outline, self.archive.get)
+        self.chain = self.chain[:applied]
+        self.engine = Bft(
+            self.address,
+            CHAIN,
+            self.world.founding,
+            means,
+            self.disk,
+            self.seed + self.life,
+            self.now,
+            applied,
+            self.world.settings,
+        )
+        self.after_input()
+
+    def crash(self) -> None:
+        self.engine = None
+        self.life += 1
+        self.unsynced, self.outputs, self.waiting, self.syncing = [], [], [], False
+        self.reads, self.tick_ms = {}, None
+
+    def restart(self, chance: Chance) -> None:
+        self.start(len(self.chain) if chance.happens(500_000) else 0)
+
+    # Driving the engine, in the order that its contract asks for
+
+    def after_input(self) -> None:
+        engine = self.engine
+        if engine is None:
+            return
+        output = engine.drain()
+        self.unsynced += output.records
+        position = self.unsynced[-1].position if self.unsynced else self.position
+        self.waiting += output.messages
+        if output.committed or output.judge or output.wanted or output.reads or output.restore:
+            self.outputs.append((position, output))
+        self.wake(output.deadline)
+        if self.unsynced and not self.syncing:
+            self.syncing = True
+            self.world.after(self.world.sync_ms(), self.synced, self.life, position)
+        self.flush()
+
+    def synced(self, life: int, position: int) -> None:
+        if life != self.life or self.engine is None:
+            return
+        self.syncing = False
+        for record in [each for each in self.unsynced if each.position <= position]:
+            if record.origin:
+                self.disk = []
+            self.disk.append(record)
+        self.unsynced = [each for each in self.unsynced if each.position > position]
+        self.engine.persisted(position, self.now)
+        self.after_input()
+
+    def flush(self) -> None:
+        durable = self.position
+        ready = [each for each in self.waiting if each.after <= durable]
+        self.waiting = [each for each in self.waiting if each.after > durable]
+        for message in ready:
+            self.world.say(self, message.to, message.data)
+        while self.outputs and self.outputs[0][0] <= durable:
+            _, output = self.outputs.pop(0)
+            self.do(output)
+
+    def do(self, output: Output) -> None:
+        engine = self.engine
+        if engine is None:
+            return
+        if output.restore is not None:
+            self.chain = list(_chains.decode(output.restore.state))
+            engine.applied(output.restore.index, b"", self.now)
+            self.after_input()
+        for committed in output.committed:
+            assert committed.index == len(self.chain) + 1, "committed in order"
+            self.execute(committed.payload)
+            chained = engine.block(committed.index)
+            assert chained is not None
+            self.archive[committed.index] = chained
+            self.world.committed(self, committed.index, chained)
+            engine.applied(committed.index, b"", self.now)
+            if self.world.snapshots and self.world.chance.happens(150_000):
+                engine.snapshot(committed.index, encode(tuple(self.chain)), self.now)
+            engine.demand(self.demanded, self.now)
+            self.after_input()
+        for judged in output.judge:
+            engine.judged(judged.digest, self.finds_good(judged.payload), self.now)
+            self.after_input()
+        if output.wanted is not None and engine.takes:
+            payload = self.world.payload_of(self)
+            if payload is not None:
+                engine.propose((payload,), self.now)
+                self.after_input()
+        for read in output.reads:
+            needs, _ = self.reads.pop(read)
+            self.answered += 1
+            if self.honest and len(self.chain) < needs:
+                raise Breach("reads", f"{self.name} answered at {len(self.chain)}, certified was {needs}")
+
+    def execute(self, data: bytes) -> None:
+        self.chain.append(data)
+        for transaction in _payloads.decode(data).transactions:
+            self.pool.pop(transaction, None)
+            self.world.executed(self, transaction)
+
+    @property
+    def demanded(self) -> Millis | None:
+        return Millis(min(self.pool.values())) if self.pool else None
+
+    def finds_good(self, data: bytes) -> bool:
+        if not self.honest:
+            return True
+        payload = _payloads.decode(data)
+        return payload.good and not any(each in self.included() for each in payload.transactions)
+
+    def included(self) -> set[int]:
+        return {each for data in self.chain for each in _payloads.decode(data).transactions}
+
+    # Inputs
+
+    def receive(self, sender: bytes, frame: bytes) -> None:
+        if self.engine is not None:
+            self.engine.receive(sender, frame, self.now)
+            self.after_input()
+
+    def take(self, transaction: int) -> None:
+        if transaction in self.pool or transaction in self.included():
+            return
+        self.pool[transaction] = self.now
+        if self.engine is not None:
+            self.engine.demand(self.demanded, self.now)
+            self.after_input()
+
+    def read(self, number: int) -> None:
+        if self.engine is not None:
+            self.reads[number] = (self.world.height, self.world.now)
+            self.engine.read(number, self.now)
+            self.after_input()
+
+    def wake(self, deadline: int | None) -> None:
+        if deadline is None:
+            return
+        at = deadline - self.skew_ms
+        if self.tick_ms is None or at < self.tick_ms:
+            self.tick_ms = at
+            self.world.at(max(at, self.world.now), self.tick, self.life)
+
+    def tick(self, life: int) -> None:
+        if life != self.life or self.engine is None or self.tick_ms is None or self.world.now < self.tick_ms:
+            return
+        self.tick_ms = None
+        self.engine.demand(self.demanded, self.now)
+        self.engine.tick(self.now)
+        self.after_input()
+
+
+_chains = Decoder[tuple[bytes, ...]](tuple[bytes, ...], "chain")
+Liar = Callable[["World", Host, bytes, bytes], Sequence[tuple[bytes, bytes]]]
+
+
+class World:
+    """Hosts, their network and what must hold."""
+
+    def __init__(
+        self,
+        seed: int,
+        members: int,
+        liars: dict[int, Liar] | None = None,
+        *,
+        twins: Sequence[int] = (),
+        settings: Settings = QUICK,
+        faults: bool = True,
+    ) -> None:
+        """`liars` by name, with how each changes what it sends; of `twins` two processes run with one key."""
+        self.chance = Chance(seed).stream("world")
+        self.now = START_MS
+        self.members = members
+        self.settings = settings
+        self.founding = everybody(members)
+        self.committee = committee(members)
+        self.liars = liars or {}
+        self.twins = tuple(twins)
+        self.bad = sorted({*self.liars, *self.twins})
+        self.faults = faults
+        self.snapshots = faults and self.chance.happens(500_000)
+        self.loss_ppm = self.chance.pick([0, 20_000, 100_000, 250_000]) if faults else 0
+        self.double_ppm = self.chance.pick([0, 50_000]) if faults else 0
+        self.delay_ms = self.chance.pick([5, 20, 80, 200]) if faults else 5
+        self.slow_disk_ms = self.chance.pick([1, 5, 40]) if faults else 1
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = []
+        self._next = 0
+        self.parts: dict[bytes, int] = {}
+        self.one_way: tuple[bytes, bytes] | None = None
+        self.digests: dict[int, bytes] = {}  # by height, certified at somebody honest
+        self.height = 0
+        self.commits: dict[tuple[int, int, bytes], set[int]] = {}  # (height, view, digest): honest signers
+        self.possible: dict[int, bytes] = {}  # by height, what could be certified
+        self.statements: dict[tuple[int, int, int, int], bytes] = {}
+        self.proposals: dict[bytes, Proposal] = {}
+        self.heard: list[tuple[bytes, bytes]] = []  # what liars heard and said, for replays: (sender, frame)
+        self.done: dict[int, set[int]] = {}  # transaction: honest names that executed it
+        self.seals = Seals(CHAIN, sign_as(0), verify)
+        self.hosts: list[Host] = []
+        self.messages = 0
+        for name in range(members):
+            for twin in range(2 if name in self.twins else 1):
+                skew = self.chance.between(-100, 100) if faults else 0
+                host = Host(self, name, seed * 1_000 + name * 10 + twin * 5, twin, skew, name not in self.bad)
+                self.hosts.append(host)
+        for host in self.hosts:
+            host.start(0)
+
+    @property
+    def honest(self) -> list[Host]:
+        return [host for host in self.hosts if host.honest]
+
+    def at(self, when: int, act: Callable[..., None], *arguments: object) -> None:
+        self._next += 1
+        heapq.heappush(self._heap, (when, self._next, act, arguments))
+
+    def after(self, wait: int, act: Callable[..., None], *arguments: object) -> None:
+        self.at(self.now + wait, act, *arguments)
+
+    def sync_ms(self) -> int:
+        return self.chance.between(0, self.slow_disk_ms)
+
+    def run(self, until: int, holds: Callable[[], bool] | None = None) -> bool:
+        """Until a time, or until something holds."""
+        while self._heap and self._heap[0][0] <= until:
+            when, _, act, arguments = heapq.heappop(self._heap)
+            self.now = when
+            act(*arguments)
+            if holds is not None and holds():
+                return True
+        self.now = max(self.now, until)
+        return holds is not None and holds()
+
+    # Network
+
+    def say(self, host: Host, to: bytes, frame: bytes) -> None:
+        if not host.honest:
+            liar = self.liars.get(host.name)
+            frames = [(to, frame)] if liar is None else liar(self, host, to, frame)
+            for each, data in frames:
+                self.carry(host, each, data)
+            return
+        self.check_said(host, frame)
+        self.carry(host, to, frame)
+
+    def carry(self, host: Host, to: bytes, frame: bytes) -> None:
+        self.messages += 1
+        if self.messages > MESSAGES_MAX:
+            raise Breach("bounds", f"{self.messages} messages after {self.now - START_MS} ms")
+        times = 1 + self.chance.happens(self.double_ppm)
+        for _ in range(times):
+            if self.chance.happens(self.loss_ppm) or self.parted(host.address, to):
+                continue
+            for target in [each for each in self.hosts if each.address == to]:
+                self.after(self.chance.between(1, self.delay_ms), self.deliver, target, host.address, frame)
+
+    def deliver(self, target: Host, sender: bytes, frame: bytes) -> None:
+        if not target.honest and len(self.heard) < 4_000:
+            self.heard.append((sender, frame))
+        target.receive(sender, frame)
+
+    def parted(self, sender: bytes, to: bytes) -> bool:
+        if self.one_way == (sender, to):
+            return True
+        return self.parts.get(sender, 0) != self.parts.get(to, 0)
+
+    # Payloads
+
+    def payload_of(self, host: Host) -> bytes | None:
+        last = _payloads.decode(host.chain[-1]).time_ms if host.chain else 0
+        included = host.included()
+        waiting = tuple(each for each in sorted(host.pool) if each not in included)[:5]
+        if not waiting:
+            return None
+        return encode(Payload(max(host.now, last + 1), good=True, room=True, transactions=waiting, salt=host.twin))
+
+    # Checkers
+
+    def check_said(self, host: Host, frame: bytes) -> None:
+        message = from_frame(frame)
+        if isinstance(message, PrePrepare):
+            proposal = proposal_of(CHAIN, message.block, outline)
+            assert proposal is not None
+            self.note(proposal)
+            self.stated(host, message.block.height, message.view, 1, proposal.digest)
+        elif isinstance(message, Vote):
+            self.stated(host, message.height, message.view, message.phase, message.digest)
+            if message.phase == 3:
+                self.committed_to(host, message)
+
+    def note(self, proposal: Proposal) -> None:
+        self.proposals[proposal.digest] = proposal
+
+    def stated(self, host: Host, height: int, view: int, phase: int, digest: bytes) -> None:
+        before = self.statements.setdefault((host.name, height, view, phase), digest)
+        if before != digest:
+            raise Breach("I9", f"{host.name} signed two digests at {height}, view {view}, phase {phase}")
+
+    def committed_to(self, host: Host, vote: Vote) -> None:
+        """A certificate is possible with the honest COMMITs that were said and all liars' help."""
+        signers = self.commits.setdefault((vote.height, vote.view, vote.digest), set())
+        signers.add(host.name)
+        if len(signers) + len(self.bad) >= self.committee.quorum:
+            self.is_possible(vote.height, vote.digest, "could be certified")
+
+    def is_possible(self, height: int, digest: bytes, told: str) -> None:
+        if self.possible.setdefault(height, digest) != digest:
+            raise Breach(
+                "I8", f"height {height}: two digests {told}, views {sorted(each[:2] for each in self.commits)}"
+            )
+
+    def committed(self, host: Host, height: int, chained: Chained) -> None:
+        if not host.honest:
+            return
+        proposal = proposal_of(CHAIN, chained.block, outline)
+        assert proposal is not None
+        if self.digests.setdefault(height, proposal.digest) != proposal.digest:
+            raise Breach("I8", f"{host.name} committed another block at height {height}")
+        self.is_possible(height, proposal.digest, "were certified")
+        self.is_certified(height, proposal.digest, chained.commit_certificate)
+        payload = _payloads.decode(chained.block.payload)
+        if not payload.good:
+            raise Breach("validity", f"a bad block at height {height}")
+        if len(set(host.chain)) != len(host.chain):
+            raise Breach("validity", f"a payload twice at {host.name}")
+        self.height = max(self.height, height)
+
+    def is_certified(self, height: int, digest: bytes, certificate: CommitCertificate) -> None:
+        """An oracle of its own: q distinct members' COMMITs, counted by hand."""
+        signers = set()
+        for seal in certificate.seals:
+            check = self.seals.check(
+                self.committee, seal.member, height, certificate.view, Phase.COMMIT, digest, seal.signature
+            )
+            if verify([check])[0]:
+                signers.add(seal.member)
+        if len(signers) < self.committee.quorum:
+            raise Breach("I8", f"a certificate of {len(signers)} at height {height}")
+
+    def executed(self, host: Host, transaction: int) -> None:
+        if host.honest:
+            self.done.setdefault(transaction, set()).add(host.name)
+
+    def submit(self, transaction: int) -> None:
+        for host in self.hosts:
+            self.after(self.chance.between(1, 60), host.take, transaction)
