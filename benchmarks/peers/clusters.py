@@ -27,17 +27,21 @@ START_S: Final = 20.0
 ANSWER_S: Final = 120.0
 
 
-class Cluster(Protocol):
-    """Three replicas of one system."""
+class Loaded(Protocol):
+    """Three processes that take entries."""
 
     def load(self, clients: int, seconds: int) -> Load:
         """Loads it by closed loops."""
 
-    def outage(self) -> float:
-        """Kills the leader; how long nobody could write [ms]. Then the killed one is started again."""
-
     def stop(self) -> None:
         """Ends all that was started."""
+
+
+class Cluster(Loaded, Protocol):
+    """Three replicas of one system, which go on without their leader."""
+
+    def outage(self) -> float:
+        """Kills the leader; how long nobody could write [ms]. Then the killed one is started again."""
 
 
 def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
@@ -234,9 +238,6 @@ class Skeleton:
 
     def load(self, clients: int, seconds: int) -> Load:
         return _closed_loops(("127.0.0.1", self._port), clients, seconds)
-
-    def outage(self) -> float:
-        raise NotImplementedError("nobody follows a leader in it")
 
     def stop(self) -> None:
         assert self._process.stdin is not None

@@ -21,7 +21,7 @@ from benchmarks import signed
 from benchmarks.loops import Load
 from benchmarks.peers import tools
 from benchmarks.peers.changing import Changing
-from benchmarks.peers.clusters import Cluster, Etcd, Ours, PySyncObj, Skeleton
+from benchmarks.peers.clusters import Cluster, Etcd, Loaded, Ours, PySyncObj, Skeleton
 from benchmarks.peers.machine import described, watched
 from benchmarks.peers.results import (
     CLIENTS,
@@ -38,20 +38,20 @@ from benchmarks.peers.results import (
     kept,
 )
 
-C = TypeVar("C", bound=Cluster)
+C = TypeVar("C", bound=Loaded)
 ATTEMPTS: Final = 3  # times as many rounds as are wanted, at most
 BLOCK: Final = 10  # kills of one cluster, before the next has its turn
 PAIRS: Final = 9
 
 PARTS: Final = ("load", "failover", "weights", "signed", "powers", "saturated")
 
-MAKERS: Final[dict[str, Callable[[Path], Cluster]]] = {
+CLUSTERS: Final[dict[str, Callable[[Path], Cluster]]] = {
     OURS: Ours,
     ETCD: Etcd,
     PYSYNCOBJ: PySyncObj,
-    SKELETON: Skeleton,
     ETCD_QUICK: partial(Etcd, heartbeat_ms=50, election_ms=300),
 }
+LOADED: Final[dict[str, Callable[[Path], Loaded]]] = {**CLUSTERS, SKELETON: Skeleton}
 
 
 def _say(text: str) -> None:
@@ -100,10 +100,10 @@ class Sitting:
     def _load_one(self, number: int, system: str) -> None:
         loads: list[Load] = []
 
-        def work(cluster: Cluster) -> None:
-            loads.extend(cluster.load(clients, self._seconds) for clients in CLIENTS)
+        def work(loaded: Loaded) -> None:
+            loads.extend(loaded.load(clients, self._seconds) for clients in CLIENTS)
 
-        _, others = watched(lambda: self._with(MAKERS[system], work))
+        _, others = watched(lambda: self._with(LOADED[system], work))
         for load in loads:
             self.results.rounds.append(Round(number, system, *_rounded(load), load.failed, others))
             said = f"{load.rate:>9,.0f}/s  p50 {load.p50_ms:>8.3f} ms  p99 {load.p99_ms:>8.2f} ms"
@@ -126,7 +126,7 @@ class Sitting:
         def work(cluster: Cluster) -> None:
             found.extend(round(cluster.outage(), 1) for _ in range(kills))
 
-        _, others = watched(lambda: self._with(MAKERS[system], work))
+        _, others = watched(lambda: self._with(CLUSTERS[system], work))
         self.results.outages.extend(Outage(system, ms, others) for ms in found)
         _say(f"failover  {system:<16} {' '.join(f'{ms:.0f}' for ms in found)} ms  others {others:.0f} %")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -25,8 +23,6 @@ node_commands = typer.Typer(help="Run one node of a community.", no_args_is_help
 HOST: Final = "127.0.0.1"
 FIRST_PORT: Final = 7100
 REFRESH_S: Final = 1.0
-STOP_S: Final = 15.0
-START_S: Final = 20.0
 SHORT: Final = 8
 DEFAULT_FOLDER: Final = Path("out/community")
 
@@ -86,49 +82,30 @@ def up(
     column `api`. The operator's key is in FOLDER/community/operator.key.
     """
     from wattquorum.node.founding import COMMUNITY, found
+    from wattquorum.node.processes import LOG, end_left_over, processes
 
     console = Console(highlight=False, soft_wrap=True)
     if not (folder / COMMUNITY).exists():
         found(folder, folder.name, replicas, engine.voting, HOST, port)
         console.print(f"founded a community of {replicas} nodes in {folder}")
     nodes = sorted(folder.glob("node-*"), key=lambda path: int(path.name.removeprefix("node-")))
-    started = [_started(node) for node in nodes]
+    if left := end_left_over(nodes):
+        console.print(f"ended {left} nodes that an earlier start had left running")
     stop_at = None if seconds is None else time.monotonic() + seconds
     apis = [_api(node) for node in nodes]
     try:
-        with Live(console=console, refresh_per_second=4) as live:
+        with processes(nodes) as started, Live(console=console, refresh_per_second=4) as live:
             while stop_at is None or time.monotonic() < stop_at:
-                live.update(_table([_asked(api) for api in apis], apis, started))
+                running = started.running()
+                live.update(_table([_asked(api) for api in apis], apis, running))
                 time.sleep(REFRESH_S)
-                ended = [each for each in started if each.poll() is not None]
+                ended = [number for number in range(len(nodes)) if number not in started.running()]
                 if ended:
-                    log = nodes[started.index(ended[0])] / "node.log"
-                    raise Refused("node_failed", "node", log, "Read its log, and start the community again.")
+                    remedy = "Read its log, and start the community again."
+                    raise Refused("node_failed", "node", nodes[ended[0]] / LOG, remedy)
     except KeyboardInterrupt:
-        console.print("stopping")
-    finally:
-        _stop(started)
+        pass
     console.print(f"stopped; the chains are in {folder}/node-*/chain")
-
-
-def _started(node: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "wattquorum", "node", "run", "--config", str(node / "node.toml")]
-    with (node / "node.log").open("ab") as log:
-        # In a session of its own, so that Ctrl-C reaches this process alone, which ends the nodes in order.
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-
-
-def _stop(started: Sequence[subprocess.Popen[bytes]]) -> None:
-    for each in started:
-        if each.poll() is None:
-            each.send_signal(signal.SIGTERM)
-    until = time.monotonic() + STOP_S
-    for each in started:
-        try:
-            each.wait(max(until - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
-            each.kill()
-            each.wait()
 
 
 def _api(node: Path) -> str:
@@ -185,7 +162,7 @@ def status(
 def _table(
     found: Sequence[dict[str, Any] | None],
     apis: Sequence[str],
-    started: Sequence[subprocess.Popen[bytes]] | None = None,
+    running: Sequence[int] = (),
 ) -> Group:
     """A line for each node, and below them what is wrong, where anything is."""
     table = Table(box=None)
@@ -194,8 +171,7 @@ def _table(
     wrong = []
     for number, (each, api) in enumerate(zip(found, apis, strict=True)):
         if each is None:
-            starting = started is not None and started[number].poll() is None
-            table.add_row(api, "", "starting" if starting else "silent", "", "", "", "")
+            table.add_row(api, "", "starting" if number in running else "silent", "", "", "", "")
             continue
         if each["halted"] or each["disk_full"]:
             wrong.append(f" {api}: {each['halted'] or 'its disk is full'}")
