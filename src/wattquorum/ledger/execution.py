@@ -50,7 +50,7 @@ from wattquorum.ledger.metering import rows_in_use
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import Shelf
 from wattquorum.ledger.rounds import check_round, end_epoch, note_round
-from wattquorum.ledger.state import State, Table, next_digest
+from wattquorum.ledger.state import Change, State, Table, next_digest
 from wattquorum.ledger.transactions import (
     Accept,
     AddMeter,
@@ -99,6 +99,7 @@ from wattquorum.ledger.validators import configuration_of, ready_validator, seat
 
 BLOCK_TRANSACTIONS_MAX: Final = 20_000
 APPLIED_LAG_MAX: Final = 1_024  # blocks that a proposer may have ordered beyond the last one it executed
+TRIALS_MAX: Final = 4  # entries of one height whose trial is remembered
 
 RULES: Final[dict[type, Callable[[Context, Any], None]]] = {
     Register: membership.register,
@@ -163,6 +164,14 @@ class Prepared(NamedTuple):
     checks: tuple[Signed, ...]  # the proposer's, then those of the transactions whose sender had a key
 
 
+class Trial(NamedTuple):
+    """What executing an entry on the tip does: its block, what it changes in the state, and the rows beside it then."""
+
+    executed: Executed
+    changes: tuple[Change, ...]
+    shelf: Shelf
+
+
 class Ledger:
     """The replicated state machine: state, rows beside it, and the tip of its chain."""
 
@@ -170,6 +179,7 @@ class Ledger:
         "_hashes",
         "_reserved",
         "_tariffs",
+        "_trials",
         "chain_id",
         "founding_facts",
         "genesis",
@@ -191,10 +201,12 @@ class Ledger:
         self._reserved = reserved(self.chain_id)
         self._hashes = {0: genesis_hash(genesis_bytes)}  # of the last blocks, by height
         self._tariffs = Tariffs()
+        self._trials: dict[bytes, Trial] = {}  # by entry, of this tip
 
     def stand_at(self, header: Header) -> None:
         """Moves the tip; the hashes of the last blocks are kept for what later proposals name."""
         self.tip = header
+        self._trials.clear()
         self._hashes[header.height] = header_hash(header)
         self._hashes.pop(header.height - APPLIED_LAG_MAX - 1, None)
 
@@ -261,9 +273,32 @@ class Ledger:
         """Executes an ordered entry and moves the tip.
 
         `verify` checks many signatures at once. Refused on an entry that no proposer of this chain signed or whose
-        time does not lie above the previous block's; nothing is changed then.
+        time does not lie above the previous block's; nothing is changed then. An entry that was tried out on this tip
+        is not computed again.
         """
-        return self.execute_ordered(decode_ordered(entry), verify)
+        trial = self._trials.get(entry)
+        if trial is None:
+            return self.execute_ordered(decode_ordered(entry), verify)
+        self.state.redo(trial.changes)
+        return self._conclude(trial.executed, trial.shelf)
+
+    def try_out(self, entry: bytes, verify: Verifier) -> Executed:
+        """What executing an entry now would give; nothing is changed. Refused as by `execute`.
+
+        So a block can be judged, and named by what it leads to, before it is agreed on; one that is not leaves nothing.
+        """
+        trial = self._trials.get(entry)
+        if trial is None:
+            prepared = self.prepare(decode_ordered(entry))
+            mark = self.state.mark()
+            try:
+                executed, shelf = self._carry_out(prepared, verify(prepared.checks))
+            finally:
+                changes = self.state.take_back(mark)
+            if len(self._trials) >= TRIALS_MAX:
+                del self._trials[next(iter(self._trials))]
+            trial = self._trials[entry] = Trial(executed, changes, shelf)
+        return trial.executed
 
     def execute_ordered(self, ordered: Ordered, verify: Verifier) -> Executed:
         """As `execute`, for an entry that is decoded already."""
@@ -288,6 +323,10 @@ class Ledger:
 
     def execute_prepared(self, prepared: Prepared, verdicts: Iterable[bool]) -> Executed:
         """Executes an entry whose signatures were checked, with one verdict for each of its checks; as `execute`."""
+        return self._conclude(*self._carry_out(prepared, verdicts))
+
+    def _carry_out(self, prepared: Prepared, verdicts: Iterable[bool]) -> tuple[Executed, Shelf]:
+        """Changes the state as an entry has it, journalled; the tip and the shelf stay where they are."""
         ordered, root, received, keys, _ = prepared
         self._check_order(ordered)
         left = iter(verdicts)
@@ -295,6 +334,13 @@ class Ledger:
             raise Refused("signature_forged", "proposal_signature", ordered.signature)
         signed = [key if key and next(left) else b"" for key in keys]
         return self._apply(ordered, root, received, signed)
+
+    def _conclude(self, executed: Executed, shelf: Shelf) -> Executed:
+        """What was carried out stays."""
+        self.state.commit()
+        self.shelf = shelf
+        self.stand_at(executed.block.header)
+        return executed
 
     def foresee(self, data: bytes, now: Millis) -> Receipt:
         """What would become of a transaction that comes without rows, alone in a block made now; nothing is changed."""
@@ -308,10 +354,10 @@ class Ledger:
 
     def _apply(
         self, ordered: Ordered, root: bytes, received: Sequence[Received | Refused], signed: Sequence[bytes]
-    ) -> Executed:
-        shelved = self.shelf.roots()
-        beside = {put: data for data in ordered.attachments if (put := _shelve(self.shelf, data))}
-        context = Context(self.state, self.shelf, self._tariffs, self.chain_id, self._reserved)
+    ) -> tuple[Executed, Shelf]:
+        shelved, shelf = self.shelf.roots(), self.shelf.copied()
+        beside = {put: data for data in ordered.attachments if (put := _shelve(shelf, data))}
+        context = Context(self.state, shelf, self._tariffs, self.chain_id, self._reserved)
         context.now, context.height, context.beside = Millis(ordered.time_ms), self.height + 1, dict.fromkeys(beside)
         counted = note_round(self.state, self.chain_id, context.height, ordered)
         told: list[Fact] = [] if counted is None else [counted]
@@ -324,14 +370,12 @@ class Ledger:
             if isinstance(each, Received) and receipt.outcome is Outcome.DONE:
                 done.append(each.body.payload)
         block = self._sealed(ordered, root, tuple(receipts), context.parameters(), told)
-        self.state.commit()
-        self.stand_at(block.header)
         if any(isinstance(payload, SealDay) for payload in done):
-            self.shelf.keep(rows_in_use(self.state))
+            shelf.keep(rows_in_use(self.state))
         elif beside:
-            self.shelf.keep((*shelved, *(payload.root for payload in done if isinstance(payload, CommitReadings))))
+            shelf.keep((*shelved, *(payload.root for payload in done if isinstance(payload, CommitReadings))))
         rows = tuple(data for put, data in beside.items() if put in context.rows_read)
-        return Executed(block, encode(block), tuple(facts), tuple(told), rows)
+        return Executed(block, encode(block), tuple(facts), tuple(told), rows), shelf
 
     def _key_of(self, received: Received | Refused) -> bytes:
         """The key that the sender has before this block; empty when there is none."""

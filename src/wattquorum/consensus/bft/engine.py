@@ -259,6 +259,11 @@ class Bft:
         return choice.height < round_.height or (choice.height == round_.height and choice.digest == FREE)
 
     @property
+    def quorum_ms(self) -> None:
+        """Nothing: the time of a block is the primary's, and voters refuse one that is `skew_ms` from theirs."""
+        return None
+
+    @property
     def height(self) -> int:
         """The tip's."""
         return 0 if self._tip is None else self._tip.block.height
