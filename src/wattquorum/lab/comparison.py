@@ -161,7 +161,7 @@ class _Load:
     def address(self, key: SigningKey) -> bytes:
         return address_of(self.chain_id, key.public)
 
-    def _found(self, leader: Host) -> None:
+    def _found(self, leader: Host[Raft]) -> None:
         """Registers the members, gives each its replica and its carbon, of which the near ones will have surplus."""
         for number, (member, replica) in enumerate(zip(self.members, self.replicas, strict=True)):
             name, own = f"member-{number}", self.address(member)
@@ -172,7 +172,7 @@ class _Load:
             self._send(leader, ReportEmissions(own, 1, 0 if number < NEAR else QUOTA))
         self.machines.rest()
 
-    def _send(self, leader: Host, payload: Payload) -> bytes:
+    def _send(self, leader: Host[Raft], payload: Payload) -> bytes:
         expires = CREATED + self.machines.now + 1_000_000
         data = sign(self.key, Body(self.chain_id, self.address(self.key), self.nonce, 100_000, expires, payload))
         self.nonce += 1
@@ -181,7 +181,7 @@ class _Load:
             raise refused
         return data
 
-    def _done(self, _host: Host, executed: Executed) -> None:
+    def _done(self, _host: Host[Raft], executed: Executed) -> None:
         for receipt in executed.block.receipts:
             if receipt.outcome is not Outcome.DONE:
                 raise Refused(receipt.code, receipt.field, receipt.value)

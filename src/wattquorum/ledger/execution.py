@@ -50,6 +50,7 @@ from wattquorum.ledger.metering import rows_in_use
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.readings import Shelf
 from wattquorum.ledger.rounds import check_round, end_epoch, note_round
+from wattquorum.ledger.seats import Validator
 from wattquorum.ledger.state import Change, State, Table, next_digest
 from wattquorum.ledger.transactions import (
     Accept,
@@ -264,6 +265,13 @@ class Ledger:
             if vector is not None and vector.voters == configuration.old:
                 return Round(term, old, version)
         raise Refused("diverged", "configuration.old", version, "No version has these voters.")
+
+    def key_of(self, replica: bytes) -> bytes:
+        """The key of a replica that was admitted here; Refused("validator_unknown") for any other."""
+        found: Validator | None = self.state.get(Table.VALIDATOR, replica)
+        if found is None:
+            raise Refused("validator_unknown", "replica", replica)
+        return found.key
 
     def votes(self, key: bytes) -> bool:
         """Whether a replica's key was ever admitted here."""

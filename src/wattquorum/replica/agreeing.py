@@ -10,15 +10,16 @@ nobody who lies there can leave it out for ever, it is sent to the primary first
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from wattquorum.consensus.bft.blocks import Block, Chained, Outline
 from wattquorum.consensus.bft.certificates import CommitCertificate
-from wattquorum.consensus.bft.engine import Bft
-from wattquorum.consensus.engine import Committed, Judged, Message
+from wattquorum.consensus.bft.engine import Bft, Means
+from wattquorum.consensus.bft.settings import Settings
+from wattquorum.consensus.engine import Committed, Durable, Judged, Message, Restore
 from wattquorum.foundation.codec import encode
-from wattquorum.foundation.identities import SigningKey, Verifier
+from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import (
@@ -37,6 +38,10 @@ from wattquorum.replica.recovery import Rows, ordered_again
 from wattquorum.replica.replica import Replica, transactions_frame
 
 OUTLINES_KEPT: Final = 8  # of the last payloads: the same one is looked at several times
+
+
+def _nothing_older(_height: int) -> Chained | None:
+    return None
 
 
 class Outliner:
@@ -68,25 +73,66 @@ class Outliner:
         return Outline(payload_digest(agreed.header, entry_digest(agreed.entry)), ordered.time_ms, room)
 
 
+class Known:
+    """The keys of replicas, by the ledger that is furthest here."""
+
+    __slots__ = ("ledger",)
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def __call__(self, replica: bytes) -> bytes:
+        """A replica's key; Refused("validator_unknown") for one that was never admitted."""
+        return self.ledger.key_of(replica)
+
+
 class AgreeingReplica(Replica):
     """A replica whose engine is `Bft`."""
 
-    __slots__ = ("_agreement",)
+    __slots__ = ("_agreement", "_known")
 
     def __init__(
         self,
-        engine: Bft,
         ledger: Ledger,
         key: SigningKey,
         verify: Verifier,
+        records: Iterable[Durable],
+        seed: int,
+        now: Millis,
+        settings: Settings | None = None,
         limits: Limits | None = None,
+        archive: Callable[[int], Chained | None] = _nothing_older,
         *,
         tick_ms: int = 0,
         declared: bool = False,
     ) -> None:
-        """As `Replica`. While nothing is certified for `tick_ms`, members demand an empty block of the primary."""
-        self._agreement = engine
-        super().__init__(engine, ledger, key, verify, limits, tick_ms=tick_ms, declared=declared)
+        """`ledger` is the chain's at its genesis, `records` and `seed` are for the engine, which is made here.
+
+        `archive` gives what the engine keeps in memory no longer. While nothing is certified for `tick_ms`, members
+        demand an empty block of the primary. For the rest see `Replica`.
+        """
+        limits = limits or Limits()
+        self._known = Known(ledger)
+        self._agreement = Bft(
+            address_of(ledger.chain_id, key.public),
+            ledger.chain_id,
+            ledger.configuration,
+            Means(key.sign, verify, self._known, Outliner(limits), archive),
+            records,
+            seed,
+            now,
+            settings=settings,
+        )
+        super().__init__(self._agreement, ledger, key, verify, limits, tick_ms=tick_ms, declared=declared)
+
+    @property
+    def agreement(self) -> Bft:
+        """Its engine."""
+        return self._agreement
+
+    def _restore(self, restore: Restore, now: Millis) -> None:
+        self._known.ledger = ledger = self._ledger_in(restore)
+        self._go_on_from(ledger, restore.index, now)
 
     # Proposing ------------------------------------------------------------------------------------------------------
 

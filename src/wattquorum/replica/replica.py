@@ -306,7 +306,10 @@ class Replica:
             self._engine.reconfigure(newest, now)
 
     def _restore(self, restore: Restore, now: Millis) -> None:
-        """Goes on from another replica's state. Refused when it does not prove itself."""
+        self._go_on_from(self._ledger_in(restore), restore.index, now)
+
+    def _ledger_in(self, restore: Restore) -> Ledger:
+        """The ledger in another replica's state. Refused when it does not prove itself."""
         copy = _copies.decode(restore.state)
         ledger = snapshots.restore(self.ledger.genesis_bytes, copy.snapshot)
         roots = snapshots.rows_needed(ledger)
@@ -314,13 +317,16 @@ class Replica:
             raise Refused("rows_missing", "rows", f"{len(copy.rows)} of {len(roots)}")
         for root, rows in zip(roots, copy.rows, strict=True):
             ledger.shelf.load(rows, root)
+        return ledger
+
+    def _go_on_from(self, ledger: Ledger, index: int, now: Millis) -> None:
         self.ledger = ledger
         self._pool.move_to(ledger)
         self._last_ms = max(self._last_ms, ledger.tip.time_ms if ledger.tip else 0)
         self._drift_ms = ledger.parameters.drift_ms
         self._proven = None
         self._tell_powers(now)
-        self._engine.applied(restore.index, ledger.digest, now)
+        self._engine.applied(index, ledger.digest, now)
 
     def drain(self, now: Millis) -> Work:
         """Executes what was committed, proposes what is wanted, and hands out what there is to do.
@@ -417,3 +423,8 @@ def read_frame(frame: bytes) -> tuple[Kind, bytes]:
     """What kind of frame it is and what it holds; Refused for anything else."""
     found = _frames.decode(frame)
     return found.kind, found.data
+
+
+def engine_frame(data: bytes) -> bytes:
+    """An engine's message on its way to another replica."""
+    return _framed(Kind.ENGINE, data)
