@@ -209,7 +209,7 @@ async def node(config_path: Path) -> None:
     config, api = load(config_path)
     ledger = Ledger(config.genesis)
     me = address_of(ledger.chain_id, config.key.public)
-    settings = replace(config.settings, proposals_max=1 << 30, inflight_max=256)
+    settings = replace(config.times.raft, proposals_max=1 << 30, inflight_max=256)
     wal, clock = Wal(config.folder / "wal", ledger.chain_id), SteadyClock()
     founding = founding_configuration(ledger)
     seed = int.from_bytes(os.urandom(8), "big")

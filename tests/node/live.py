@@ -16,6 +16,7 @@ from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import SigningKey, address_of, verify_each
 from wattquorum.ledger.genesis import chain_id_of
 from wattquorum.ledger.transactions import Body, Deposit, Payload, sign
+from wattquorum.node.engines import Times
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.transport import Place
 from wattquorum.simulation.founding import Founding
@@ -78,7 +79,7 @@ class Village:
             self.places[self.addresses[number]],
             self.places,
             self._community.contexts(self.addresses[number], self.chain_id),
-            self.settings,
+            Times(raft=self.settings),
             tick_ms=self.tick_ms,
         )
 

@@ -80,7 +80,7 @@ def test_a_disk_that_was_altered_proves_nothing(world: BftWorld) -> None:
     def altered() -> Chained | None:
         return archived(genesis, 3, blocks.get, folder.rows.get)
 
-    with pytest.raises(Exception, match="receipts|shorter|argument"):  # its receipts are too few already
+    with pytest.raises(Exception, match=r"receipts|shorter|argument"):  # its receipts are too few already
         altered()
     blocks[3] = encode(changed(block, header=changed(block.header, time_ms=block.header.time_ms + 1)))
     assert altered() is None
@@ -98,12 +98,19 @@ def next_block(world: BftWorld, primary: Host[Bft]) -> Block:
     assert tip is not None
     evidence = replica._evidence()
     entry = order(
-        primary.key, ledger.chain_id, world.local(primary), ledger.applied, (), (), ledger.round_of(
-            engine.configuration, engine.term
-        ), evidence,
+        primary.key,
+        ledger.chain_id,
+        world.local(primary),
+        ledger.applied,
+        (),
+        (),
+        ledger.round_of(engine.configuration, engine.term),
+        evidence,
     )
     header = header_hash(ledger.try_out(entry, verify_each).block.header)
-    return Block(engine.height + 1, tip.commit_certificate.digest, tip.commit_certificate, encode(Agreed(entry, header)))
+    return Block(
+        engine.height + 1, tip.commit_certificate.digest, tip.commit_certificate, encode(Agreed(entry, header))
+    )
 
 
 def with_payload(block: Block, entry: bytes, header: bytes) -> Block:
@@ -120,15 +127,22 @@ def more_rows(block: Block, _primary: Host[Bft]) -> Block:
     return with_payload(block, encode(changed(ordered, attachments=(b"rows",))), agreed.header)
 
 
-def executed_with(block: Block, primary: Host[Bft], **fields: object) -> Block:
+def executed_with(
+    block: Block, primary: Host[Bft], transactions: tuple[bytes, ...] | None = None, evidence: bytes | None = None
+) -> Block:
     """The same block with something else in its entry, signed by the primary and with the header that follows."""
     replica = primary.replica
     assert replica is not None
     of = decode_ordered(decode_agreed(block.payload).entry)
-    parts = {"transactions": of.transactions, "evidence": of.evidence, "round": of.round, **fields}
     entry = order(
-        primary.key, replica.ledger.chain_id, of.time_ms, of.applied,
-        parts["transactions"], (), parts["round"], parts["evidence"],  # type: ignore[arg-type]
+        primary.key,
+        replica.ledger.chain_id,
+        of.time_ms,
+        of.applied,
+        of.transactions if transactions is None else transactions,
+        (),
+        of.round,
+        of.evidence if evidence is None else evidence,
     )
     return with_payload(block, entry, header_hash(replica.ledger.try_out(entry, verify_each).block.header))
 
@@ -145,9 +159,7 @@ def signed_by_a_stranger(block: Block, primary: Host[Bft]) -> Block:
     replica = primary.replica
     assert replica is not None
     of = decode_ordered(decode_agreed(block.payload).entry)
-    entry = order(
-        key_of("stranger"), replica.ledger.chain_id, of.time_ms, of.applied, (), (), of.round, of.evidence
-    )
+    entry = order(key_of("stranger"), replica.ledger.chain_id, of.time_ms, of.applied, (), (), of.round, of.evidence)
     return with_payload(block, entry, bytes(32))
 
 
@@ -188,7 +200,9 @@ def test_only_a_block_that_leads_where_it_says_is_supported(
     before = ledger.digest, ledger.state.root(), ledger.state.mark()
     backup.replica.receive(primary.address, engine_frame(to_frame(message)), world.local(backup))
     work = backup.replica.drain(world.local(backup))
-    votes = [from_frame(data) for kind, data in (read_frame(each.data) for each in work.messages) if kind is Kind.ENGINE]
+    votes = [
+        from_frame(data) for kind, data in (read_frame(each.data) for each in work.messages) if kind is Kind.ENGINE
+    ]
     prepares = [vote for vote in votes if isinstance(vote, Vote) and vote.phase == 2]
     assert bool(prepares) is supported
     assert (ledger.digest, ledger.state.root(), ledger.state.mark()) == before

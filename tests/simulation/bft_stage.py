@@ -21,7 +21,7 @@ DAY_MS = 86_400_000
 class Stage:
     """Replicas of one chain and one client, who signs deposits."""
 
-    def __init__(self, hosts: int = 4, settings: Settings = QUICK, tick_ms: int = 0, **nature: int) -> None:
+    def __init__(self, hosts: int = 4, settings: Settings = QUICK, tick_ms: int = 0) -> None:
         self.world = BftWorld(
             1,
             BftNature(
@@ -31,7 +31,6 @@ class Stage:
                 parameters={"voting": int(Voting.EQUAL), "drift_ms": settings.skew_ms},
                 clients=1,
                 tick_ms=tick_ms,
-                **nature,
             ),
         )
         self.key = self.world.founding.client_keys[0]

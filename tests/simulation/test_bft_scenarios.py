@@ -167,7 +167,7 @@ def test_two_dead_primaries() -> None:
     data = stage.deposit()
     for host in [host for host in stage.hosts if host.runs]:
         stage.hand_in(host, data)
-    while stage.primary is not None and not stage.primary.runs:
+    while not stage.primary.runs:
         stage.run(20)
     stage.crash(stage.primary)
     stage.run(8_000)

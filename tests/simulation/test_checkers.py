@@ -122,7 +122,7 @@ def out_of_order(world: RaftWorld) -> None:
     seats = dict(host.replica.ledger.state.items(Table.VALIDATOR))
     by_standing = sorted(newest.new, key=lambda voter: int(seats[voter.replica].participation))
     spoiled = tuple(Voter(voter.replica, power) for voter, power in zip(by_standing, turned, strict=True))
-    world.checkers._order(host.replica.ledger, changed(newest, new=spoiled))
+    world.checkers._ordered(host.replica.ledger, changed(newest, new=spoiled))
 
 
 def other_block(world: RaftWorld) -> None:

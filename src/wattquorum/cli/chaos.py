@@ -68,7 +68,7 @@ def chaos(
     if literal and engine is not EngineName.RAFT:
         raise Refused("out_of_range", "--literal", f"with --engine {engine}", "Only Raft has document A's own rules.")
     if engine is not EngineName.RAFT and 0 < nodes < COMMITTEE_MIN:
-        raise Refused("out_of_range", "--nodes", nodes, f"A committee of which one may lie has {COMMITTEE_MIN} or more.")
+        raise Refused("out_of_range", "--nodes", nodes, f"A committee needs {COMMITTEE_MIN} or more.")
     if trace and seed is None:
         raise Refused("out_of_range", "--trace", "without --seed", "Name the seed whose events are to be printed.")
     if seed is not None and seeds is not None:
@@ -124,6 +124,20 @@ def chaos(
     )
     if broken_ones:
         raise typer.Exit(BROKEN)
+
+
+def _check_trace(seed: int | None, *, trace: bool) -> None:
+    if trace and seed is None:
+        raise Refused("out_of_range", "--trace", "without --seed", "Name the seed whose events are to be printed.")
+
+
+def _check_engine(engine: EngineName, nodes: int, *, literal: bool) -> None:
+    if engine is EngineName.RAFT:
+        return
+    if literal:
+        raise Refused("out_of_range", "--literal", f"with --engine {engine}", "Only Raft has document A's own rules.")
+    if 0 < nodes < COMMITTEE_MIN:
+        raise Refused("out_of_range", "--nodes", nodes, f"A committee needs {COMMITTEE_MIN} or more.")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import SigningKey, address_of

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from wattquorum.consensus.bft.blocks import Head, head_digest
+from wattquorum.consensus.bft.blocks import Head, genesis_digest, head_digest
 from wattquorum.consensus.bft.certificates import CommitCertificate
-from wattquorum.consensus.bft.blocks import genesis_digest
 from wattquorum.foundation.codec import Decoder, Digest, Record, encode
 from wattquorum.foundation.identities import tagged_hash
 from wattquorum.ledger.blocks import Header, header_hash

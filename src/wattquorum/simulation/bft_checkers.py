@@ -89,7 +89,9 @@ class BftCheckers(Checkers):
             self._can_be(vote.height, vote.digest)
 
     def _can_be(self, height: int, digest: bytes) -> None:
-        must(self._possible.setdefault(height, digest) == digest, "I8", f"two blocks of height {height} can be certified")
+        must(
+            self._possible.setdefault(height, digest) == digest, "I8", f"two blocks of height {height} can be certified"
+        )
 
     def _opens(self, message: NewView) -> None:
         """I10: the highest tip, and above it what was prepared in the highest view."""

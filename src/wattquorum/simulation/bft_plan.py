@@ -1,4 +1,4 @@
-"""How the replicas of a simulated world are put together whose committee agrees, and what their disks keep of the chain."""
+"""How the replicas of a world are put together whose committee agrees, and what their disks keep of the chain."""
 
 from __future__ import annotations
 

@@ -153,8 +153,7 @@ class BftWorld(World[Bft]):
         assert replica is not None
         for executed in work.finished:
             self.plan.folders[host.address].keep(executed)
-            if not self._is_judged(host):
-                continue
+        for executed in work.finished if self._is_judged(host) else ():
             chained = engine.block(executed.block.header.height)
             assert chained is not None
             entry = decode_agreed(chained.block.payload).entry

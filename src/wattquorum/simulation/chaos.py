@@ -33,7 +33,15 @@ TROUBLES: Final = (
     "clock_jump",
     "transfer",
 )
-BFT_TROUBLES: Final = ("crash", "blackout", "pause", "split", "isolation", "broken_link", "slow_disk", "clock_jump")
+BFT_TROUBLES: Final = (
+    "crash",
+    "blackout",
+    "pause",
+    "split",
+    "isolation",
+    "broken_link",
+    "slow_disk",
+)  # clocks are within skew
 HALF: Final = MILLION // 2
 LEASED: Final = MILLION // 4
 EQUALS: Final = MILLION // 16

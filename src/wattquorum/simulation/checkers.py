@@ -77,7 +77,7 @@ class Checkers:
         """How many terms or views had a leader."""
         raise NotImplementedError
 
-    # Ledgers -----------------------------------------------------------------------------------------------------------
+    # Ledgers --------------------------------------------------------------------------------------------------------
 
     def executed(self, executed: Executed, ledger: Ledger) -> None:
         """I7: one block at a height. I12: no nonce twice. I14: nothing is made or lost."""

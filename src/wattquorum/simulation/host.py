@@ -21,13 +21,13 @@ from wattquorum.simulation.disk import Disk
 from wattquorum.simulation.literal import LiteralRaft
 
 E = TypeVar("E", bound=Engine)
-Made = TypeVar("Made", bound=Engine, covariant=True)
+Made_co = TypeVar("Made_co", bound=Engine, covariant=True)
 
 
-class Plan(Protocol[Made]):
+class Plan(Protocol[Made_co]):
     """What all hosts of a world have in common: how a replica is put together from what a disk holds."""
 
-    def start(self, key: SigningKey, records: Sequence[Durable], seed: int, now: Millis) -> tuple[Made, Replica]:
+    def start(self, key: SigningKey, records: Sequence[Durable], seed: int, now: Millis) -> tuple[Made_co, Replica]:
         """An engine and the replica that drives it, of the replica with this key."""
 
 

@@ -105,9 +105,7 @@ class Conspiracy:
         junk = (b"no transaction",) if kind == -2 else ()
         time_ms = ordered.time_ms + abs(kind) + (3_600_000 if kind == -4 else 0)
         evidence = b"other" if kind == -3 else ordered.evidence
-        entry = order(
-            host.key, self.chain_id, time_ms, ordered.applied, junk, (), ordered.round, evidence
-        )
+        entry = order(host.key, self.chain_id, time_ms, ordered.applied, junk, (), ordered.round, evidence)
         header = bytes(32)
         assert host.replica is not None
         ledger = host.replica.ledger
@@ -333,9 +331,7 @@ LIES: Final[tuple[Lie, ...]] = (
 TOGETHER: Final[tuple[Lie, ...]] = (equivocates, votes_twice, hides_prepared, opens_wrongly)  # what makes forks
 
 
-def lied(
-    lies: Sequence[Lie], them: Conspiracy, host: Host[Bft], to: bytes, frame: bytes
-) -> Said:
+def lied(lies: Sequence[Lie], them: Conspiracy, host: Host[Bft], to: bytes, frame: bytes) -> Said:
     """What becomes of a frame when somebody lies in several ways at once: what one says, the next changes."""
     said = [(to, frame)]
     for lie in lies:

@@ -158,7 +158,7 @@ class RaftCheckers(Checkers):
         """How many terms had a leader."""
         return len(self._leaders)
 
-    # Engines --------------------------------------------------------------------------------------------------------
+    # Engines -----------------------------------------------------------------------------------------------------
 
     def restarted(self, host: int, engine: Raft, records: list[Durable]) -> None:
         """A host came back with what its disk held."""
@@ -303,7 +303,7 @@ class RaftCheckers(Checkers):
         """Whose disks have an entry for sure."""
         return [self._addresses[host] for host, shadow in enumerate(self.shadows) if shadow.has(index, term)]
 
-    # Ledgers -----------------------------------------------------------------------------------------------------------
+    # Ledgers --------------------------------------------------------------------------------------------------------
 
     def _seated(self, ledger: Ledger) -> None:
         """I5: the newest vector seats at once who was given a seat, and nobody votes who did not ask for it."""
