@@ -126,9 +126,11 @@ def chaos(
         raise typer.Exit(BROKEN)
 
 
-def _check_trace(seed: int | None, *, trace: bool) -> None:
+def _check_seeds(seed: int | None, seeds: str | None, *, trace: bool) -> None:
     if trace and seed is None:
         raise Refused("out_of_range", "--trace", "without --seed", "Name the seed whose events are to be printed.")
+    if seed is not None and seeds is not None:
+        raise Refused("out_of_range", "--seeds", f"{seeds} beside --seed {seed}", "Give one of the two.")
 
 
 def _check_engine(engine: EngineName, nodes: int, *, literal: bool) -> None:
