@@ -35,7 +35,7 @@ from rich.table import Table
 
 from torture import namespaces
 from torture.clients import Clients, told
-from torture.community import Community
+from torture.community import ENGINES, Community
 from torture.disks import Disks
 from torture.history import HISTORY, History
 from torture.judge import judge
@@ -53,6 +53,8 @@ SAY_S: Final = 10.0
 FIRST_PORT, LAST_PORT = 10_000, 30_000  # below those that the system gives out by itself
 SHOWN: Final = 12
 PROMPT_S: Final = 0.2
+COMMITTEES: Final = ("pbft", "cgpbft")
+COMMITTEE_MIN: Final = 4
 
 
 def free_ports(count: int, seed: int) -> int:
@@ -167,7 +169,7 @@ def last_reads(community: Community, clients: Clients, history: History) -> list
 def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     """One run; the exit status."""
     slots = asked.nodes + (1 if asked.seats else 0)
-    community = Community(folder, asked.nodes, slots - asked.nodes, free_ports(2 * slots, asked.seed))
+    community = Community(folder, asked.nodes, slots - asked.nodes, free_ports(2 * slots, asked.seed), asked.engine)
     network: Network
     if asked.namespaces:
         community.listens = [namespaces.listen(slot) for slot in range(slots)]
@@ -185,7 +187,10 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     history.note("run", **{name: str(value) for name, value in vars(asked).items()})
     disks = Disks([community.node(slot) for slot in range(slots)], range(0, slots, 2) if mounted else ())
     dropping = Dropping(community, asked.seed) if asked.drops else None
-    processes = Processes(community, network, disks, dropping, history, clocks=asked.clocks, warm=asked.warm)
+    liars = {slot: asked.seed * 100 + slot for slot in range(asked.nodes - asked.liars, asked.nodes)}
+    processes = Processes(
+        community, network, disks, dropping, history, clocks=asked.clocks, warm=asked.warm, liars=liars
+    )
     clients = Clients(community, processes, history, asked.seed)
     trouble = Trouble(community, processes, network, disks, clients, history)
     sight = Watch(community, processes, clients, trouble)
@@ -304,6 +309,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="of trouble")
     parser.add_argument("--kills", type=int, help="of processes, however long it takes, instead of --seconds")
     parser.add_argument("--nodes", type=int, default=5)
+    parser.add_argument("--engine", choices=ENGINES, default="weighted-raft", help="how the nodes agree")
+    parser.add_argument("--liars", type=int, default=0, help="of the nodes; a third may lie in pbft")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides what goes wrong when")
     parser.add_argument("--folder", type=Path, help="kept afterwards; otherwise one that is kept if the run is broken")
     parser.add_argument("--namespaces", action="store_true", help="a network namespace for each node (root)")
@@ -316,6 +323,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="KIND", help="of faults")
     parser.add_argument("--warm", action="store_true", help="fork nodes from a loaded one: more kills in the same time")
     asked = parser.parse_args()
+    if asked.engine in COMMITTEES:
+        asked.clocks = asked.seats = False  # clocks of committees are right, and seats change at an epoch's end
+        if asked.nodes < COMMITTEE_MIN:
+            parser.error(f"--engine {asked.engine} needs {COMMITTEE_MIN} nodes or more")
+    if asked.liars and asked.engine not in COMMITTEES:
+        parser.error("--liars can be borne by --engine pbft and cgpbft alone")
     if asked.warm and asked.namespaces:
         parser.error("--warm cannot be had with --namespaces, in which nodes have to be started")
     if asked.drops:

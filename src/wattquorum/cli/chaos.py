@@ -61,7 +61,6 @@ def chaos(
     from joblib import Parallel, delayed
 
     from wattquorum.simulation.chaos import Protocol, Rules, outcome_of, world_of
-    from wattquorum.simulation.world import ERROR
 
     console = Console(highlight=False, soft_wrap=True)
     rules = Rules(nodes, literal, Protocol(engine))
@@ -96,21 +95,7 @@ def chaos(
                 console.print(f"{len(outcomes)} of {len(wanted)} seeds were tried, {held} of them held")
                 raise
     outcomes.sort(key=lambda outcome: outcome.seed)
-    broken_ones = [outcome for outcome in outcomes if outcome.breach is not None]
-    told = _worth_telling(broken_ones)
-    for outcome in told:
-        assert outcome.breach is not None
-        what = "ends with an" if outcome.breach.invariant == ERROR else "breaks"
-        console.print(f"seed {outcome.seed} {what} {outcome.breach.invariant}: {outcome.breach.found}", markup=False)
-        if not trace:
-            for line in outcome.breach.story[-SHOWN:]:
-                console.print(f"  {line}", markup=False)
-        console.print(f"  replay: wattquorum chaos {_again(engine, rules.hosts, literal)}--seed {outcome.seed} --trace")
-    rest = [outcome for outcome in broken_ones if outcome not in told]
-    if rest:
-        console.print(
-            "more broken seeds: " + ", ".join(f"{each.seed} ({each.breach.invariant})" for each in rest if each.breach)
-        )
+    _tell_broken(console, outcomes, _again(engine, rules.hosts, literal), trace=trace)
     if seed is not None:
         console.print(f"trace {outcomes[0].trace}")
     total = [sum(values) for values in zip(*(outcome.counts for outcome in outcomes), strict=True)]
@@ -118,12 +103,34 @@ def chaos(
     leaders = "elections" if engine is EngineName.RAFT else "views that decided"
     seeds_tried = "1 seed" if len(outcomes) == 1 else f"{len(outcomes)} seeds"
     changes = "weights that change at every block" if literal else f"{versions} changes of who decides"
+    broken = sum(outcome.breach is not None for outcome in outcomes)
     console.print(
-        f"{seeds_tried}, {len(broken_ones)} broken: {events} events, {blocks} blocks, {elections} {leaders}, "
+        f"{seeds_tried}, {broken} broken: {events} events, {blocks} blocks, {elections} {leaders}, "
         f"{changes}, {crashes} crashes in {world_ms // 1_000} simulated seconds"
     )
-    if broken_ones:
+    if broken:
         raise typer.Exit(BROKEN)
+
+
+def _tell_broken(console: Console, outcomes: Sequence[Outcome], again: str, *, trace: bool) -> None:
+    """Says which worlds broke, how the first of each invariant came to it, and how to see that again."""
+    from wattquorum.simulation.world import ERROR
+
+    broken = [outcome for outcome in outcomes if outcome.breach is not None]
+    told = _worth_telling(broken)
+    for outcome in told:
+        assert outcome.breach is not None
+        what = "ends with an" if outcome.breach.invariant == ERROR else "breaks"
+        console.print(f"seed {outcome.seed} {what} {outcome.breach.invariant}: {outcome.breach.found}", markup=False)
+        if not trace:
+            for line in outcome.breach.story[-SHOWN:]:
+                console.print(f"  {line}", markup=False)
+        console.print(f"  replay: wattquorum chaos {again}--seed {outcome.seed} --trace")
+    rest = [outcome for outcome in broken if outcome not in told]
+    if rest:
+        console.print(
+            "more broken seeds: " + ", ".join(f"{each.seed} ({each.breach.invariant})" for each in rest if each.breach)
+        )
 
 
 def _check_seeds(seed: int | None, seeds: str | None, *, trace: bool) -> None:

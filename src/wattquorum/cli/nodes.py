@@ -17,7 +17,6 @@ from rich.table import Table
 
 from wattquorum.cli.logs import Form, writer
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.parameters import Voting
 
 node_commands = typer.Typer(help="Run one node of a community.", no_args_is_help=True)
 HOST: Final = "127.0.0.1"
@@ -32,11 +31,30 @@ class Engine(StrEnum):
 
     RAFT = "raft"
     WEIGHTED_RAFT = "weighted-raft"
+    PBFT = "pbft"
+    CGPBFT = "cgpbft"
 
-    @property
-    def voting(self) -> Voting:
-        """As the ledger's parameter says it."""
-        return Voting.EQUAL if self is Engine.RAFT else Voting.WEIGHTED
+    def parameters(self, groups: int | None = None) -> dict[str, int]:
+        """As the ledger's parameters say it; `groups` for cgpbft alone."""
+        from wattquorum.ledger.parameters import Consensus, Voting
+
+        if groups is not None and self is not Engine.CGPBFT:
+            raise Refused("out_of_range", "--groups", groups, "Only cgpbft has groups: add --engine cgpbft.")
+        match self:
+            case Engine.RAFT:
+                return {"voting": int(Voting.EQUAL)}
+            case Engine.WEIGHTED_RAFT:
+                return {"voting": int(Voting.WEIGHTED)}
+            case Engine.PBFT:
+                return {"consensus": int(Consensus.PBFT)}
+            case Engine.CGPBFT:
+                return {"consensus": int(Consensus.CGPBFT), **({} if groups is None else {"groups": groups})}
+
+
+ENGINES: Final = (
+    "weighted-raft: standing carries votes; raft: all votes are equal; pbft: any third may lie; cgpbft: agents whom "
+    "groups elect agree, of whom any third may lie."
+)
 
 
 @node_commands.callback()
@@ -68,9 +86,10 @@ def node_run(
 
 def up(
     replicas: Annotated[int, typer.Option(min=1, max=50, help="How many nodes.")] = 3,
-    engine: Annotated[
-        Engine, typer.Option(help="weighted-raft: standing carries votes; raft: all votes are equal.")
-    ] = Engine.WEIGHTED_RAFT,
+    engine: Annotated[Engine, typer.Option(help=ENGINES)] = Engine.WEIGHTED_RAFT,
+    groups: Annotated[
+        int | None, typer.Option(min=4, max=1_000, help="With cgpbft: into how many groups members are divided.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Where the community is, or will be.")] = DEFAULT_FOLDER,
     port: Annotated[int, typer.Option(min=1, max=65_000, help="The first of the ports on 127.0.0.1.")] = FIRST_PORT,
     seconds: Annotated[float | None, typer.Option(help="End by itself after so long.", show_default=False)] = None,
@@ -86,7 +105,7 @@ def up(
 
     console = Console(highlight=False, soft_wrap=True)
     if not (folder / COMMUNITY).exists():
-        found(folder, folder.name, replicas, engine.voting, HOST, port)
+        found(folder, folder.name, replicas, engine.parameters(groups), HOST, port)
         console.print(f"founded a community of {replicas} nodes in {folder}")
     nodes = sorted(folder.glob("node-*"), key=lambda path: int(path.name.removeprefix("node-")))
     if left := end_left_over(nodes):

@@ -122,14 +122,21 @@ def _settings(table: str, found: object, kind: type[S]) -> S:
     return kind(**found)
 
 
-def composed(listen: Place, api: Place, peers: Mapping[bytes, Place], raft: Mapping[str, int]) -> str:
+def composed(
+    listen: Place,
+    api: Place,
+    peers: Mapping[bytes, Place],
+    raft: Mapping[str, int],
+    bft: Mapping[str, int] | None = None,
+) -> str:
     """The text of a node.toml."""
     lines = [f'listen = "{written(listen)}"', f'api = "{written(api)}"']
     if peers:
         lines += ["", "[peers]"]
         lines += [f'"{address.hex()}" = "{written(where)}"' for address, where in sorted(peers.items())]
-    if raft:
-        lines += ["", "[raft]", *(f"{name} = {value}" for name, value in raft.items())]
+    for name, table in (("raft", raft), ("bft", bft or {})):
+        if table:
+            lines += ["", f"[{name}]", *(f"{key} = {value}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 

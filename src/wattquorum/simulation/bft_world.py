@@ -24,7 +24,7 @@ from wattquorum.simulation.bft_checkers import BftCheckers
 from wattquorum.simulation.bft_plan import BftPlan
 from wattquorum.simulation.founding import Founding
 from wattquorum.simulation.host import Host
-from wattquorum.simulation.liars import TOGETHER, Conspiracy, Lie, drawn, lied
+from wattquorum.simulation.liars import TOGETHER, Conspiracy, Liar, Lie, drawn, lied
 from wattquorum.simulation.verified import Verified
 from wattquorum.simulation.world import Nature, World, name
 
@@ -57,7 +57,7 @@ class BftWorld(World[Bft]):
             self._by_address.setdefault(host.address, []).append(host.number)
         lying = self.chance.stream("liars")
         self._them = Conspiracy(self.checkers.chain, lying, self._verified)
-        self._them.hosts = [host for host in self.hosts if host.number in self._bad]
+        self._them.liars = [host for host in self.hosts if host.number in self._bad]
         self._them.later = self._say_later
         twins = self._bad[: nature.twins]
         for number in self._bad[nature.twins : nature.liars]:
@@ -131,9 +131,10 @@ class BftWorld(World[Bft]):
             digest = proposal.digest
         self.checkers.said(host.address, message, digest)
 
-    def _say_later(self, host: Host[Bft], to: bytes, data: bytes, wait_ms: int) -> None:
+    def _say_later(self, liar: Liar, to: bytes, data: bytes, wait_ms: int) -> None:
+        sender = self.by_address[liar.address].number
         for number in self._by_address[to]:
-            self.put(self.now + wait_ms, "frame", number, (host.number, number, engine_frame(data)))
+            self.put(self.now + wait_ms, "frame", number, (sender, number, engine_frame(data)))
 
     def _on_frame(self, host: Host[Bft], what: tuple[int, int, bytes]) -> None:
         if host.number in self._lies:

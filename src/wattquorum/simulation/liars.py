@@ -1,5 +1,7 @@
 """Liars: ways in which a member of a committee, or who follows one, breaks the protocol, with a key of its own.
 
+Nothing that a node runs can reach this: it is for simulated worlds, and for tests of live communities.
+
 A liar's machine runs the replica that everybody runs; what it says is changed on its way out, and it may say more. It
 can sign whatever it likes as itself and nothing as others. Several ways combine, and liars of one world know each
 other and what they heard.
@@ -8,7 +10,7 @@ other and what they heard.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from wattquorum.consensus.bft.blocks import Block, Proposal, proposal_of
 from wattquorum.consensus.bft.certificates import CommitCertificate, PreparedCertificate, Seal
@@ -33,16 +35,32 @@ from wattquorum.consensus.bft.messages import (
 from wattquorum.consensus.bft.statements import Phase, Seals
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.codec import changed, encode
-from wattquorum.foundation.identities import Verifier
+from wattquorum.foundation.identities import SigningKey, Verifier
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import Agreed, decode_agreed
 from wattquorum.ledger.blocks import decode_ordered, header_hash, order
 from wattquorum.replica.agreeing import Outliner
 from wattquorum.replica.pool import Limits
-from wattquorum.simulation.host import Host
+from wattquorum.replica.replica import Replica
 
 HEARD_MAX: Final = 2_000
 Said = list[tuple[bytes, bytes]]  # to whom, and the frame
+
+
+class Liar(Protocol):
+    """Somebody who lies: the key that it signs with, and the replica that it runs, while it runs."""
+
+    @property
+    def key(self) -> SigningKey: ...
+
+    @property
+    def address(self) -> bytes: ...
+
+    @property
+    def engine(self) -> Bft | None: ...
+
+    @property
+    def replica(self) -> Replica | None: ...
 
 
 class Conspiracy:
@@ -53,11 +71,11 @@ class Conspiracy:
         self.chance = chance
         self.verify = verify
         self.outline = Outliner(Limits())
-        self.hosts: list[Host[Bft]] = []
+        self.liars: list[Liar] = []
         self.heard: list[bytes] = []
         self.proposals: dict[bytes, Proposal] = {}  # all that were seen, by digest
         self.now = 0
-        self.later: Callable[[Host[Bft], bytes, bytes, int], None] = lambda _host, _to, _frame, _wait: None
+        self.later: Callable[[Liar, bytes, bytes, int], None] = lambda _host, _to, _frame, _wait: None
 
     def hear(self, frame: bytes) -> None:
         """A frame came to one of them."""
@@ -77,28 +95,28 @@ class Conspiracy:
             self.proposals[proposal.digest] = proposal
         return proposal
 
-    def seals_of(self, host: Host[Bft]) -> Seals:
+    def seals_of(self, host: Liar) -> Seals:
         """A liar signs as itself."""
         return Seals(self.chain_id, host.key.sign, self.verify)
 
-    def committee(self, host: Host[Bft]) -> Committee:
+    def committee(self, host: Liar) -> Committee:
         """Who agrees, as far as a liar knows."""
         assert host.engine is not None
         return host.engine.committee_at(host.engine.height + 1)
 
-    def vote(self, host: Host[Bft], phase: Phase, height: int, view: int, digest: bytes) -> Vote:
+    def vote(self, host: Liar, phase: Phase, height: int, view: int, digest: bytes) -> Vote:
         """A vote of a liar's."""
         signature = self.seals_of(host).make(self.committee(host), height, view, phase, digest)
         return Vote(2 if phase is Phase.PREPARE else 3, height, view, digest, signature)
 
-    def pre_prepare(self, host: Host[Bft], view: int, block: Block) -> PrePrepare:
+    def pre_prepare(self, host: Liar, view: int, block: Block) -> PrePrepare:
         """A proposal of a liar's."""
         proposal = self.note(block)
         digest = proposal.digest if proposal is not None else bytes(32)
         signature = self.seals_of(host).make(self.committee(host), block.height, view, Phase.PRE_PREPARE, digest)
         return PrePrepare(view, block, signature)
 
-    def other(self, host: Host[Bft], block: Block, kind: int) -> Block:
+    def other(self, host: Liar, block: Block, kind: int) -> Block:
         """Another block in a block's place: 0, 1, 2, ... good ones, that differ in time; from -1 downwards bad ones."""
         agreed = decode_agreed(block.payload)
         ordered = decode_ordered(agreed.entry)
@@ -117,7 +135,7 @@ class Conspiracy:
         return changed(block, payload=encode(Agreed(entry, header)))
 
     def view_change(
-        self, host: Host[Bft], view: int, tip: CommitCertificate | None, prepared: PreparedCertificate | None
+        self, host: Liar, view: int, tip: CommitCertificate | None, prepared: PreparedCertificate | None
     ) -> ViewChange:
         """A view change of a liar's."""
         height = 0 if tip is None else tip.height
@@ -125,44 +143,44 @@ class Conspiracy:
         signature = self.seals_of(host).make(self.committee(host), height, view, Phase.VIEW_CHANGE, digest)
         return ViewChange(view, tip, prepared, signature)
 
-    def tip_of(self, host: Host[Bft], below: int = 0) -> CommitCertificate | None:
+    def tip_of(self, host: Liar, below: int = 0) -> CommitCertificate | None:
         """The certificate of a liar's tip, or of a block below it."""
         assert host.engine is not None
         chained = host.engine.block(host.engine.height - below) if host.engine.height > below else None
         return None if chained is None else chained.commit_certificate
 
 
-Lie = Callable[[Conspiracy, Host[Bft], bytes, BftMessage, bytes], Said]
+Lie = Callable[[Conspiracy, Liar, bytes, BftMessage, bytes], Said]
 
 
-def silent(_: Conspiracy, _host: Host[Bft], _to: bytes, _message: BftMessage, _frame: bytes) -> Said:
+def silent(_: Conspiracy, _host: Liar, _to: bytes, _message: BftMessage, _frame: bytes) -> Said:
     """Says nothing."""
     return []
 
 
-def flaky(them: Conspiracy, _host: Host[Bft], to: bytes, _message: BftMessage, frame: bytes) -> Said:
+def flaky(them: Conspiracy, _host: Liar, to: bytes, _message: BftMessage, frame: bytes) -> Said:
     """Says little."""
     return [(to, frame)] if them.chance.happens(300_000) else []
 
 
-def slow(them: Conspiracy, host: Host[Bft], to: bytes, _message: BftMessage, frame: bytes) -> Said:
+def slow(them: Conspiracy, host: Liar, to: bytes, _message: BftMessage, frame: bytes) -> Said:
     """Says everything late."""
     them.later(host, to, frame, them.chance.between(100, 1_500))
     return []
 
 
-def starves_one(them: Conspiracy, host: Host[Bft], to: bytes, _message: BftMessage, frame: bytes) -> Said:
+def starves_one(them: Conspiracy, host: Liar, to: bytes, _message: BftMessage, frame: bytes) -> Said:
     """Says nothing to one of the others."""
     victim = next(each for each in them.committee(host).members if each != host.address)
     return [] if to == victim else [(to, frame)]
 
 
-def withholds(_: Conspiracy, _host: Host[Bft], to: bytes, message: BftMessage, frame: bytes) -> Said:
+def withholds(_: Conspiracy, _host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """Gives away no certificates and blocks."""
     return [] if isinstance(message, Tip | Blocks | GiveBlock | GiveRead) else [(to, frame)]
 
 
-def equivocates(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMessage, frame: bytes) -> Said:
+def equivocates(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """Half of the others get another block, and votes for it."""
     odd = to[0] % 2 == them.now // 5_000 % 2
     if isinstance(message, PrePrepare) and odd:
@@ -172,7 +190,7 @@ def equivocates(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMessag
     return [(to, frame)]
 
 
-def proposes_bad(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMessage, frame: bytes) -> Said:
+def proposes_bad(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """Its blocks have a wrong header, what is inadmissible, evidence that is none, or a time that has not come."""
     if isinstance(message, PrePrepare):
         block = them.other(host, message.block, -them.chance.between(1, 4))
@@ -180,7 +198,7 @@ def proposes_bad(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMessa
     return [(to, frame)]
 
 
-def votes_for_all(them: Conspiracy, host: Host[Bft], message: Vote) -> list[bytes]:
+def votes_for_all(them: Conspiracy, host: Liar, message: Vote) -> list[bytes]:
     """Votes for every block that is known at this height."""
     found = [digest for digest, each in them.proposals.items() if each.block.height == message.height][-4:]
     votes = [
@@ -192,7 +210,7 @@ def votes_for_all(them: Conspiracy, host: Host[Bft], message: Vote) -> list[byte
     return [to_frame(vote) for vote in votes]
 
 
-def votes_twice(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMessage, frame: bytes) -> Said:
+def votes_twice(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """Votes for what everybody votes for, and for everything else."""
     said = [(to, frame)]
     if isinstance(message, Vote):
@@ -200,7 +218,7 @@ def votes_twice(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMessag
     return said
 
 
-def replays(them: Conspiracy, _host: Host[Bft], to: bytes, _message: BftMessage, frame: bytes) -> Said:
+def replays(them: Conspiracy, _host: Liar, to: bytes, _message: BftMessage, frame: bytes) -> Said:
     """Says old things again, its own and, as if they were its own, others'."""
     said = [(to, frame)]
     them.hear(frame)
@@ -209,7 +227,7 @@ def replays(them: Conspiracy, _host: Host[Bft], to: bytes, _message: BftMessage,
     return said
 
 
-def hides_prepared(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMessage, frame: bytes) -> Said:
+def hides_prepared(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """Its view changes know of nothing prepared, or of an older tip."""
     if isinstance(message, ViewChange):
         tip = message.tip
@@ -219,7 +237,7 @@ def hides_prepared(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMes
     return [(to, frame)]
 
 
-def spams_views(them: Conspiracy, host: Host[Bft], to: bytes, _message: BftMessage, frame: bytes) -> Said:
+def spams_views(them: Conspiracy, host: Liar, to: bytes, _message: BftMessage, frame: bytes) -> Said:
     """Wants a later view all the time."""
     said = [(to, frame)]
     if host.engine is not None and them.chance.happens(200_000):
@@ -228,7 +246,7 @@ def spams_views(them: Conspiracy, host: Host[Bft], to: bytes, _message: BftMessa
     return said
 
 
-def opens_wrongly(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMessage, frame: bytes) -> Said:
+def opens_wrongly(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """As a new primary it chooses what does not follow, makes up view changes, and proposes what it likes."""
     if isinstance(message, NewView):
         return [(to, to_frame(_wrong_new_view(them, host, message)))]
@@ -238,7 +256,7 @@ def opens_wrongly(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMess
     return [(to, frame)]
 
 
-def _wrong_new_view(them: Conspiracy, host: Host[Bft], message: NewView) -> NewView:
+def _wrong_new_view(them: Conspiracy, host: Liar, message: NewView) -> NewView:
     kind = them.chance.below(5)
     height, digest, changes = message.height, message.digest, message.changes
     if kind == 0:
@@ -258,7 +276,7 @@ def _wrong_new_view(them: Conspiracy, host: Host[Bft], message: NewView) -> NewV
     return NewView(message.view, height, digest, changes, signature)
 
 
-def forges(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMessage, frame: bytes) -> Said:
+def forges(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """Certificates of too few, of one many times, of strangers; for blocks of its own."""
     said = [(to, frame)]
     if not them.chance.happens(150_000) or host.engine is None or not them.proposals:
@@ -277,11 +295,11 @@ def forges(them: Conspiracy, host: Host[Bft], to: bytes, message: BftMessage, fr
     return said
 
 
-def _forged(them: Conspiracy, host: Host[Bft], height: int, view: int, digest: bytes) -> CommitCertificate:
+def _forged(them: Conspiracy, host: Liar, height: int, view: int, digest: bytes) -> CommitCertificate:
     committee = them.committee(host)
     own = them.vote(host, Phase.COMMIT, height, view, digest).signature
     signatures = {}
-    for each in them.hosts:
+    for each in them.liars:
         place = committee.place(each.address)
         if place is not None:
             signatures[place] = self_signed(them, each, committee, height, view, digest)
@@ -296,14 +314,12 @@ def _forged(them: Conspiracy, host: Host[Bft], height: int, view: int, digest: b
     return CommitCertificate(height, view, digest, seals)
 
 
-def self_signed(
-    them: Conspiracy, host: Host[Bft], committee: Committee, height: int, view: int, digest: bytes
-) -> bytes:
+def self_signed(them: Conspiracy, host: Liar, committee: Committee, height: int, view: int, digest: bytes) -> bytes:
     """A liar's COMMIT on anything."""
     return them.seals_of(host).make(committee, height, view, Phase.COMMIT, digest)
 
 
-def garbage(them: Conspiracy, _host: Host[Bft], to: bytes, _message: BftMessage, frame: bytes) -> Said:
+def garbage(them: Conspiracy, _host: Liar, to: bytes, _message: BftMessage, frame: bytes) -> Said:
     """Some of its frames are cut or have a bit turned."""
     if not frame or not them.chance.happens(200_000):
         return [(to, frame)]
@@ -331,7 +347,7 @@ LIES: Final[tuple[Lie, ...]] = (
 TOGETHER: Final[tuple[Lie, ...]] = (equivocates, votes_twice, hides_prepared, opens_wrongly)  # what makes forks
 
 
-def lied(lies: Sequence[Lie], them: Conspiracy, host: Host[Bft], to: bytes, frame: bytes) -> Said:
+def lied(lies: Sequence[Lie], them: Conspiracy, host: Liar, to: bytes, frame: bytes) -> Said:
     """What becomes of a frame when somebody lies in several ways at once: what one says, the next changes."""
     said = [(to, frame)]
     for lie in lies:
