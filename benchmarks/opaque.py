@@ -261,7 +261,7 @@ class Processes:
     def __init__(self, folder: Path, words: Sequence[str] = ()) -> None:
         """`words` are given to each node's command."""
         self._words = words
-        self.founded = found(folder, "opaque", 3, Voting.EQUAL, "127.0.0.1", free_row(6), RAFT)
+        self.founded = found(folder, "opaque", 3, {"voting": int(Voting.EQUAL)}, "127.0.0.1", free_row(6), RAFT)
         configs = [load(node / CONFIG)[0] for node in self.founded.nodes]
         chain_id = Ledger(configs[0].genesis).chain_id
         self.addresses = [address_of(chain_id, config.key.public) for config in configs]

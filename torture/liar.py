@@ -7,9 +7,11 @@ interface honestly, so that clients may be sent to it; what it is entrusted with
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from wattquorum.api import service
 from wattquorum.cli.logs import Form, writer
@@ -20,8 +22,17 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.node.config import load
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.verification import threads
-from wattquorum.replica.replica import Kind, engine_frame, read_frame
+from wattquorum.replica.replica import Kind, Replica, engine_frame, read_frame
 from wattquorum.simulation.liars import Conspiracy, Liar, drawn, lied
+
+
+class Member(NamedTuple):
+    """A liar as liars know each other."""
+
+    key: SigningKey
+    address: bytes
+    engine: Bft
+    replica: Replica
 
 
 class LyingNode(Node):
@@ -33,13 +44,9 @@ class LyingNode(Node):
         chance = Chance(seed).stream("live liar")
         self._lies = drawn(chance)
         self._them = Conspiracy(self.chain_id, chance, verify)
-        self._them.liars = [self]
+        self._me = Member(config.key, self.address, self.engine, self.replica)
+        self._them.liars = [self._me]
         self._them.later = self._say_later
-
-    @property
-    def key(self) -> SigningKey:
-        """What it signs with."""
-        return self.config.key
 
     @property
     def ways(self) -> list[str]:
@@ -53,7 +60,7 @@ class LyingNode(Node):
                 super()._send(to, frame)
             return
         self._them.now = int(self.clock.read())
-        for target, each in lied(self._lies, self._them, self, to, data):
+        for target, each in lied(self._lies, self._them, self._me, to, data):
             super()._send(target, engine_frame(each))
 
     def _on_messages(self, sender: bytes, messages: Sequence[bytes]) -> None:
@@ -67,8 +74,7 @@ class LyingNode(Node):
         super()._on_messages(sender, messages)
 
     def _say_later(self, _liar: Liar, to: bytes, data: bytes, wait_ms: int) -> None:
-        if self.runtime._loop is not None:
-            self.runtime._loop.call_later(wait_ms / 1_000, lambda: Node._send(self, to, engine_frame(data)))
+        asyncio.get_running_loop().call_later(wait_ms / 1_000, super()._send, to, engine_frame(data))
 
 
 def main() -> None:

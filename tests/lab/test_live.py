@@ -293,7 +293,7 @@ def test_a_player_believes_no_block_and_no_state_that_its_own_ledger_does_not_gi
 
 
 def test_a_node_of_a_live_chain_is_never_cleared_away(tmp_path: Path) -> None:
-    founded = found(tmp_path / "out" / NODES, "ours", 1, Voting.EQUAL, HOST, 7_900)
+    founded = found(tmp_path / "out" / NODES, "ours", 1, {"voting": int(Voting.EQUAL)}, HOST, 7_900)
     with pytest.raises(Refused) as refused_:
         clear(tmp_path / "out")
     assert refused_.value.code == "folder_exists"

@@ -51,16 +51,20 @@ class Liar(Protocol):
     """Somebody who lies: the key that it signs with, and the replica that it runs, while it runs."""
 
     @property
-    def key(self) -> SigningKey: ...
+    def key(self) -> SigningKey:
+        """What it signs with."""
 
     @property
-    def address(self) -> bytes: ...
+    def address(self) -> bytes:
+        """Who it is."""
 
     @property
-    def engine(self) -> Bft | None: ...
+    def engine(self) -> Bft | None:
+        """Its engine."""
 
     @property
-    def replica(self) -> Replica | None: ...
+    def replica(self) -> Replica | None:
+        """What drives it."""
 
 
 class Conspiracy:
