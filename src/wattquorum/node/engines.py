@@ -31,6 +31,7 @@ from wattquorum.standing.power import quorum_sizes as sizes_by_power
 
 ENTRY_BYTES_MAX: Final = 8 << 20  # of the transactions and rows in a block that a committee agrees on
 ROWS_BYTES_MAX: Final = 4 << 20
+BLOCKS_AT_ONCE, BYTES_AT_ONCE = 256, 4 << 20  # read from a chain's folder
 ANY_TIME_MS: Final = 1 << 60  # how far a block's time may lie from a clock that means nothing
 
 
@@ -50,6 +51,29 @@ class Rules(NamedTuple):
     declared: bool
 
 
+class StoredBlocks:
+    """Blocks of a chain folder by height, for who wants many in a row: a read finds its place once for all of them."""
+
+    __slots__ = ("_chain", "_read")
+
+    def __init__(self, chain: ChainFolder) -> None:
+        self._chain = chain
+        self._read: dict[int, bytes] = {}  # what came with the last block that was asked for
+
+    def __call__(self, height: int) -> bytes | None:
+        """An encoded block; None for one that is not there."""
+        if height > self._chain.height:
+            return None
+        if height not in self._read:
+            self._read, size = {}, 0
+            for position, data in self._chain.read(height):
+                self._read[position.height] = data
+                size += len(data)
+                if len(self._read) >= BLOCKS_AT_ONCE or size > BYTES_AT_ONCE:
+                    break
+        return self._read.get(height)
+
+
 def started(
     chain: ChainFolder, key: SigningKey, verify: Verifier, records: Sequence[Durable], now: Millis, rules: Rules
 ) -> tuple[Raft | Bft, Replica]:
@@ -67,15 +91,10 @@ def started(
         block_bytes_max=min(rules.limits.block_bytes_max, ENTRY_BYTES_MAX),
         attachment_bytes_max=min(rules.limits.attachment_bytes_max, ROWS_BYTES_MAX),
     )
-    genesis = genesis_digest(ledger.chain_id)
-
-    def block(height: int) -> bytes | None:
-        if height > chain.height:
-            return None
-        return next((data for _, data in chain.read(height)), None)
+    genesis, stored = genesis_digest(ledger.chain_id), StoredBlocks(chain)
 
     def archive(height: int) -> Chained | None:
-        return archived(genesis, height, block, chain.rows)
+        return archived(genesis, height, stored, chain.rows)
 
     agreeing = AgreeingReplica(
         ledger, key, verify, records, seed, now, times, limits, archive, tick_ms=ticks, declared=rules.declared
