@@ -14,9 +14,10 @@ from wattquorum.consensus.bft.settings import Settings
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import verify_each
+from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import Agreed, agreed_digest, decode_agreed, entry_digest
 from wattquorum.ledger.blocks import decode_block, decode_ordered, header_hash, order
-from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.parameters import Consensus
 from wattquorum.replica.agreeing import archived
 from wattquorum.replica.replica import Kind, engine_frame, read_frame
 from wattquorum.simulation.bft_world import BftNature, BftWorld
@@ -28,7 +29,7 @@ QUIET = BftNature(
     hosts=4,
     weather=Weather(),
     settings=Settings(timeout_ms=400, resend_ms=100, fetch_ms=50, poll_ms=300, skew_ms=1_000, blocks_kept=1_000),
-    parameters={"voting": int(Voting.EQUAL), "epoch_ms": 2_000, "drift_ms": 1_000},
+    parameters={"consensus": int(Consensus.PBFT), "epoch_ms": 2_000, "drift_ms": 1_000},
     safety_ms=5_000,
 )
 
@@ -144,7 +145,11 @@ def executed_with(
         of.round,
         of.evidence if evidence is None else evidence,
     )
-    return with_payload(block, entry, header_hash(replica.ledger.try_out(entry, verify_each).block.header))
+    try:
+        header = header_hash(replica.ledger.try_out(entry, verify_each).block.header)
+    except Refused:
+        header = bytes(32)
+    return with_payload(block, entry, header)
 
 
 def junk_inside(block: Block, primary: Host[Bft]) -> Block:

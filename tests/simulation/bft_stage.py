@@ -5,7 +5,7 @@ from __future__ import annotations
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.settings import Settings
 from wattquorum.foundation.identities import address_of
-from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.parameters import Consensus
 from wattquorum.ledger.transactions import Body, Deposit, sign, transaction_hash
 from wattquorum.simulation.bft_world import BftNature, BftWorld
 from wattquorum.simulation.checkers import must
@@ -28,7 +28,7 @@ class Stage:
                 hosts=hosts,
                 weather=Weather(),
                 settings=settings,
-                parameters={"voting": int(Voting.EQUAL), "drift_ms": settings.skew_ms},
+                parameters={"consensus": int(Consensus.PBFT), "drift_ms": settings.skew_ms},
                 clients=1,
                 tick_ms=tick_ms,
             ),

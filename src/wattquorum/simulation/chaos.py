@@ -15,7 +15,7 @@ from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.quantities import MILLION
-from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.parameters import Consensus, Voting
 from wattquorum.simulation.bft_world import BftNature, BftWorld
 from wattquorum.simulation.literal import LiteralRaft
 from wattquorum.simulation.network import Weather
@@ -162,7 +162,7 @@ def bft_nature_of(seed: int, hosts: int) -> BftNature:
         twins=liars if chance.happens(HALF // 2) else 0,
         hostile=chance.happens(HALF // 2),
         parameters={
-            "voting": int(Voting.EQUAL),
+            "consensus": int(Consensus.PBFT),
             "epoch_ms": chance.pick((1_000, 2_000, 10_000)),
             "drift_ms": settings.skew_ms,
             "probation_days": 0,
