@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -350,8 +350,8 @@ def test_signatures_that_were_checked_ahead_are_not_checked_again_and_others_are
     world.end_epoch()
     asked: list[Signed] = []
 
-    def verify(checks: object) -> list[bool]:
-        asked.extend(checks)  # type: ignore[call-overload]
+    def verify(checks: Sequence[Signed]) -> list[bool]:
+        asked.extend(checks)
         return verify_each(list(asked))
 
     ledger = snapshots.restore(world.genesis_bytes, snapshots.take(world.ledger))

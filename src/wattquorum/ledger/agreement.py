@@ -1,7 +1,7 @@
 """Agreement: in which view of which committee a block was ordered, and who certified the one before (PROTOCOLS 3).
 
-Where replicas may lie, nothing in a block is anybody's word: the version is the newest, the proposer is whose turn it is
-in the view that it names, and the evidence is the commit certificate of the block before, of that block's committee,
+Where replicas may lie, nothing in a block is anybody's word: the version is the newest, the proposer is whose turn it
+is in the view that it names, and the evidence is the commit certificate of the block before, of that block's committee,
 every signature of it good. So the ledger can credit from it, and whoever has the chain has proof of every block but the
 last. The view itself binds nobody: a block that is proposed again keeps the view in which it was proposed first, and if
 views had to rise here, one that a liar names too high would stop the chain.
