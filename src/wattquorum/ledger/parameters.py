@@ -225,9 +225,7 @@ RANGES: Final = (
     Range("beta", "millionths of a point", 1, POINTS_MAX, 5 * MILLION, "what misconduct costs an agent (B-5)"),
     Range("delta", "millionths of a point", 1, POINTS_MAX, 500_000, "what an agent's office earns its voters (B-5)"),
     Range("gamma", "millionths of a point", 1, POINTS_MAX, 2 * MILLION, "what its misconduct costs them (B-5)"),
-    Range(
-        "view_loss", "millionths of a point", 1, POINTS_MAX, 2 * MILLION, "what a failed view costs its primary"
-    ),
+    Range("view_loss", "millionths of a point", 1, POINTS_MAX, 2 * MILLION, "what a failed view costs its primary"),
     Range("view_voters_loss", "millionths of a point", 1, POINTS_MAX, 800_000, "and those who voted for it"),
     Range("kappa", "ppm", 0, MILLION, 980_000, "what idleness leaves of trust (B-7)"),
     Range("stand_blocks", "blocks", 1, 10_000, 20, "K: in which to stand for election; between two early ends"),
