@@ -241,3 +241,6 @@ class CommitteeWorld(World):
 
     def remove(self, replica: bytes) -> None:
         self.done("operator", Propose(RemoveValidator(replica)))
+
+    def remove_if_possible(self, replica: bytes) -> None:
+        self.do("operator", Propose(RemoveValidator(replica)))
