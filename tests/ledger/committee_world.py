@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from tests.ledger.world import HOUR, START, World, key_of
 from wattquorum.consensus.bft.certificates import CommitCertificate, Seal
@@ -18,10 +19,20 @@ from wattquorum.ledger.attendance import agents_of, office_of
 from wattquorum.ledger.blocks import Round, order
 from wattquorum.ledger.entities import Chain
 from wattquorum.ledger.execution import Executed
-from wattquorum.ledger.offices import Agents, Elector, Office
+from wattquorum.ledger.offices import ATTEST_BLOCKS, Agents, Elector, Office
 from wattquorum.ledger.seats import Validator, Vector
 from wattquorum.ledger.state import Table
-from wattquorum.ledger.transactions import AddValidator, Propose, ReadyValidator, RemoveValidator, Vote
+from wattquorum.ledger.transactions import (
+    Accuse,
+    AddValidator,
+    Attest,
+    OwnCommit,
+    Propose,
+    ReadyValidator,
+    RemoveValidator,
+    Stand,
+    Vote,
+)
 from wattquorum.ledger.validators import seats_of, vector_of
 
 RAFT, PBFT, CGPBFT = 1, 2, 3
@@ -244,3 +255,33 @@ class CommitteeWorld(World):
 
     def remove_if_possible(self, replica: bytes) -> None:
         self.do("operator", Propose(RemoveValidator(replica)))
+
+
+@cache
+def in_office() -> CommitteeWorld:
+    """Groups, votes, an election, a failed view, an attestation, a lie, and what all that pays; do not change it."""
+    world = CommitteeWorld(8)
+    for number in range(4):
+        world.member(f"l{number}", Side.BUY, money=0)
+    world.end_epoch()
+    by_group: dict[int, list[str]] = {}
+    for address, each in world.electors().items():
+        by_group.setdefault(each.group, []).append(world.name_of(address))
+    runners = {group: [name for name in names if name.startswith("m")] for group, names in by_group.items()}
+    for group, names in by_group.items():
+        for name in names[:2]:
+            world.vote(name, runners[group][0])
+    world.announce()
+    world.block([world.signed(name, Stand()) for names in runners.values() for name in names])
+    world.run_out()
+    world.block()
+    world.block(view=1, evidence=world.evidence(view=1))
+    committee, height = world.committee(), world.ledger.height
+    own = OwnCommit(height, 1, world.committed(committee, 3, height, 1, world.tip_digest()))
+    world.block(evidence=world.evidence(view=1))
+    world.done(world.member_of(committee.members[3]), Attest((own,)))
+    liar = next(agent for agent in world.agents.agents if agent.runners)
+    world.done("l0", Accuse(world.lie(liar.replica)))
+    world.end_epoch()
+    world.blocks(ATTEST_BLOCKS + 2)
+    return world

@@ -536,8 +536,8 @@ def check_trust(world: CommitteeWorld) -> None:
         key = (each.member, each.side)
         assert each.before == moves.get(key, 50 * POINT)
         moves[key] = each.after
-    for key, side in world.ledger.state.items(Table.SIDE):
-        assert side.trust == moves.get((key[:-1], Side(key[-1])), 50 * POINT)
+    for place, side in world.ledger.state.items(Table.SIDE):
+        assert side.trust == moves.get((place[:-1], Side(place[-1])), 50 * POINT)
 
 
 @given(steps)
