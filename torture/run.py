@@ -35,7 +35,7 @@ from rich.table import Table
 
 from torture import namespaces
 from torture.clients import Clients, told
-from torture.community import ENGINES, Community
+from torture.community import Community
 from torture.disks import Disks
 from torture.history import HISTORY, History
 from torture.judge import judge
@@ -43,6 +43,7 @@ from torture.links import Network, Relays
 from torture.processes import Dropping, Processes
 from torture.schedule import CLOCKS, FULL, KINDS, SEATS, schedule
 from torture.trouble import Trouble
+from wattquorum.ledger.protocols import Protocol
 
 INSIDE: Final = "WATTQUORUM_TORTURE_INSIDE"
 MOUNTABLE: Final = ("unshare", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/mnt")
@@ -53,7 +54,6 @@ SAY_S: Final = 10.0
 FIRST_PORT, LAST_PORT = 10_000, 30_000  # below those that the system gives out by itself
 SHOWN: Final = 12
 PROMPT_S: Final = 0.2
-COMMITTEES: Final = ("pbft", "cgpbft")
 COMMITTEE_MIN: Final = 4
 
 
@@ -309,7 +309,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="of trouble")
     parser.add_argument("--kills", type=int, help="of processes, however long it takes, instead of --seconds")
     parser.add_argument("--nodes", type=int, default=5)
-    parser.add_argument("--engine", choices=ENGINES, default="weighted-raft", help="how the nodes agree")
+    parser.add_argument(
+        "--engine", type=Protocol, choices=list(Protocol), default=Protocol.WEIGHTED_RAFT, help="how the nodes agree"
+    )
     parser.add_argument("--liars", type=int, default=0, help="of the nodes; a third may lie in pbft")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides what goes wrong when")
     parser.add_argument("--folder", type=Path, help="kept afterwards; otherwise one that is kept if the run is broken")
@@ -323,11 +325,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="KIND", help="of faults")
     parser.add_argument("--warm", action="store_true", help="fork nodes from a loaded one: more kills in the same time")
     asked = parser.parse_args()
-    if asked.engine in COMMITTEES:
+    if asked.engine.by_committee:
         asked.clocks = asked.seats = False  # clocks of committees are right, and seats change at an epoch's end
         if asked.nodes < COMMITTEE_MIN:
             parser.error(f"--engine {asked.engine} needs {COMMITTEE_MIN} nodes or more")
-    if asked.liars and asked.engine not in COMMITTEES:
+    if asked.liars and not asked.engine.by_committee:
         parser.error("--liars can be borne by --engine pbft and cgpbft alone")
     if asked.warm and asked.namespaces:
         parser.error("--warm cannot be had with --namespaces, in which nodes have to be started")

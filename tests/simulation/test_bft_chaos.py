@@ -8,7 +8,8 @@ from typing import Final
 import pytest
 
 from tests.simulation.test_chaos import chaos, trace_of
-from wattquorum.simulation.chaos import Protocol, Rules, bft_nature_of, outcome_of
+from wattquorum.ledger.protocols import Protocol
+from wattquorum.simulation.chaos import Rules, bft_nature_of, outcome_of
 
 SEEDS: Final = "0:100"
 

@@ -60,10 +60,11 @@ def chaos(
     """
     from joblib import Parallel, delayed
 
-    from wattquorum.simulation.chaos import Protocol, Rules, outcome_of, world_of
+    from wattquorum.ledger.protocols import Protocol
+    from wattquorum.simulation.chaos import Rules, outcome_of, world_of
 
     console = Console(highlight=False, soft_wrap=True)
-    rules = Rules(nodes, literal, Protocol(engine))
+    rules = Rules(nodes, literal, Protocol.WEIGHTED_RAFT if engine is EngineName.RAFT else Protocol(engine))
     if literal and engine is not EngineName.RAFT:
         raise Refused("out_of_range", "--literal", f"with --engine {engine}", "Only Raft has document A's own rules.")
     if engine is not EngineName.RAFT and 0 < nodes < COMMITTEE_MIN:

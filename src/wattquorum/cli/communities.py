@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wattquorum.cli.files import writing
-from wattquorum.cli.nodes import ENGINES, Engine
+from wattquorum.cli.nodes import ENGINES
 from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.protocols import Protocol
 
 if TYPE_CHECKING:
     from wattquorum.ledger.genesis import Founder
@@ -174,7 +175,7 @@ def genesis(
     ] = None,
     approvals: Annotated[int, typer.Option(min=1, help="How many governors must agree to a proposal.")] = 1,
     currency: Annotated[str, typer.Option(help="In which money accounts are kept.")] = "EUR",
-    engine: Annotated[Engine, typer.Option(help=ENGINES)] = Engine.WEIGHTED_RAFT,
+    engine: Annotated[Protocol, typer.Option(help=ENGINES)] = Protocol.WEIGHTED_RAFT,
     groups: Annotated[
         int | None, typer.Option(min=4, max=1_000, help="With cgpbft: into how many groups members are divided.")
     ] = None,

@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from wattquorum.cli.logs import Form, writer
 from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.protocols import Protocol
 
 node_commands = typer.Typer(help="Run one node of a community.", no_args_is_help=True)
 HOST: Final = "127.0.0.1"
@@ -24,31 +24,6 @@ FIRST_PORT: Final = 7100
 REFRESH_S: Final = 1.0
 SHORT: Final = 8
 DEFAULT_FOLDER: Final = Path("out/community")
-
-
-class Engine(StrEnum):
-    """How replicas agree."""
-
-    RAFT = "raft"
-    WEIGHTED_RAFT = "weighted-raft"
-    PBFT = "pbft"
-    CGPBFT = "cgpbft"
-
-    def parameters(self, groups: int | None = None) -> dict[str, int]:
-        """As the ledger's parameters say it; `groups` for cgpbft alone."""
-        from wattquorum.ledger.parameters import Consensus, Voting
-
-        if groups is not None and self is not Engine.CGPBFT:
-            raise Refused("out_of_range", "--groups", groups, "Only cgpbft has groups: add --engine cgpbft.")
-        match self:
-            case Engine.RAFT:
-                return {"voting": int(Voting.EQUAL)}
-            case Engine.WEIGHTED_RAFT:
-                return {"voting": int(Voting.WEIGHTED)}
-            case Engine.PBFT:
-                return {"consensus": int(Consensus.PBFT)}
-            case Engine.CGPBFT:
-                return {"consensus": int(Consensus.CGPBFT), **({} if groups is None else {"groups": groups})}
 
 
 ENGINES: Final = (
@@ -86,7 +61,7 @@ def node_run(
 
 def up(
     replicas: Annotated[int, typer.Option(min=1, max=50, help="How many nodes.")] = 3,
-    engine: Annotated[Engine, typer.Option(help=ENGINES)] = Engine.WEIGHTED_RAFT,
+    engine: Annotated[Protocol, typer.Option(help=ENGINES)] = Protocol.WEIGHTED_RAFT,
     groups: Annotated[
         int | None, typer.Option(min=4, max=1_000, help="With cgpbft: into how many groups members are divided.")
     ] = None,

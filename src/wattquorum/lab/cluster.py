@@ -29,7 +29,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.genesis import chain_id_of
-from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.ledger.rounds import decode_evidence
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.lone import Done
@@ -46,18 +46,6 @@ STALLED_MS: Final = 60_000  # of the world's time, after which something is wron
 MARGIN_SHARE: Final = 10  # leadership moves for a tenth of an equal share of all power
 
 
-class Engine(StrEnum):
-    """By whose votes replicas agree."""
-
-    WEIGHTED_RAFT = "weighted-raft"
-    RAFT = "raft"
-
-    @property
-    def voting(self) -> Voting:
-        """The ledger's parameter that says so."""
-        return Voting.WEIGHTED if self is Engine.WEIGHTED_RAFT else Voting.EQUAL
-
-
 class Links(StrEnum):
     """Worlds by their links."""
 
@@ -72,13 +60,13 @@ class Replicas:
     """How a chain is to be ordered by several: how many replicas, by which votes, over which links."""
 
     count: int
-    engine: Engine = Engine.WEIGHTED_RAFT
+    engine: Protocol = Protocol.WEIGHTED_RAFT
     links: Links = Links.WAN
 
     @property
     def parameters(self) -> dict[str, int]:
         """What the genesis says: by which votes, and that standing counts from the first epoch's end on."""
-        return {"voting": int(self.engine.voting), "probation_days": 0}
+        return {**self.engine.parameters(), "probation_days": 0}
 
     @property
     def settings(self) -> Settings:

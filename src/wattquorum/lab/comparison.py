@@ -17,11 +17,12 @@ from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.quantities import MILLION, Power, Ppm
 from wattquorum.foundation.refusals import Refused
-from wattquorum.lab.cluster import Engine, Machines
+from wattquorum.lab.cluster import Machines
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.blocks import Outcome
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, chain_id_of, encode_genesis
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.ledger.transactions import (
     AddValidator,
     Body,
@@ -86,14 +87,14 @@ class Trial(NamedTuple):
         return last[len(last) // 2]
 
 
-def tried(engine: Engine, seed: int, writes: int) -> Trial:
+def tried(engine: Protocol, seed: int, writes: int) -> Trial:
     """Sends so many writes to the leader, one every `GAP_MS`; after a third of them the carbon period is closed."""
     return _Load(engine, seed).run(writes)
 
 
 def trial_rows(seed: int) -> dict[str, list[dict[str, int | str | None]]]:
     """Both engines' trials as rows of `records.measured_tables`, by table."""
-    trials = {engine: tried(engine, seed, WRITES) for engine in Engine}
+    trials = {engine: tried(engine, seed, WRITES) for engine in (Protocol.WEIGHTED_RAFT, Protocol.RAFT)}
     return {
         "trials_measured": [
             {"engine": engine, "replica": replica, "power": power}
@@ -111,13 +112,13 @@ def trial_rows(seed: int) -> dict[str, list[dict[str, int | str | None]]]:
 class _Load:
     """The five replicas, the office that writes, and when each write was sent and done."""
 
-    def __init__(self, engine: Engine, seed: int) -> None:
+    def __init__(self, engine: Protocol, seed: int) -> None:
         secrets = DemoSecrets(seed, demo=True)
         self.key = secrets.key(OFFICE)
         self.members = [secrets.key(f"member-{number}") for number in range(NEAR + FAR)]
         replicas = [secrets.key(f"replica-{number}") for number in range(NEAR + FAR)]
         roles = ("GOVERNOR", "REGISTRAR", "CASHIER", "REGISTRY")
-        parameters = {"voting": int(engine.voting), "epoch_ms": 1_000, "probation_days": 0, **ONLY_CARBON}
+        parameters = {**engine.parameters(), "epoch_ms": 1_000, "probation_days": 0, **ONLY_CARBON}
         founders = (Founder(OFFICE, OFFICE, self.key.public.hex(), roles),)
         proposers = tuple(key.public.hex() for key in replicas)
         genesis = encode_genesis(

@@ -89,7 +89,7 @@ class Known:
 class AgreeingReplica(Replica):
     """A replica whose engine is `Bft`."""
 
-    __slots__ = ("_agreement", "_known")
+    __slots__ = ("_agreement", "_known", "_served")
 
     def __init__(
         self,
@@ -124,6 +124,7 @@ class AgreeingReplica(Replica):
             settings=settings,
         )
         super().__init__(self._agreement, ledger, key, verify, limits, tick_ms=tick_ms, declared=declared)
+        self._serve(now)
 
     @property
     def agreement(self) -> Bft:
@@ -133,6 +134,19 @@ class AgreeingReplica(Replica):
     def _restore(self, restore: Restore, now: Millis) -> None:
         self._known.ledger = ledger = self._ledger_in(restore)
         self._go_on_from(ledger, restore.index, now)
+        self._serve(now)
+
+    def _serve(self, now: Millis) -> None:
+        """Tells the engine whom to tell of blocks: those who follow are shared out among those who agree."""
+        configuration = self.ledger.configuration
+        agents = [voter.replica for voter in configuration.new]
+        if self._me in agents:
+            place = agents.index(self._me)
+            followers = configuration.learners[place :: len(agents)]
+        else:
+            followers = ()
+        self._served = configuration.version
+        self._agreement.serve(followers, now)
 
     # Proposing ------------------------------------------------------------------------------------------------------
 
@@ -197,6 +211,8 @@ class AgreeingReplica(Replica):
         """As every replica does. No proposal is under way above what is certified, so nothing stays reserved."""
         executed = super()._apply(committed, now)
         self._pool.release()
+        if self.ledger.configuration.version != self._served:
+            self._serve(now)
         self._demand(now)
         return executed
 

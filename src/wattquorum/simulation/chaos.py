@@ -7,7 +7,6 @@ drawn first (swarm testing, Groce and others 2012), because a fault that is alwa
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from wattquorum.consensus.bft.settings import Settings as BftSettings
@@ -16,6 +15,7 @@ from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.ledger.parameters import Consensus, Voting
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.simulation.bft_world import BftNature, BftWorld
 from wattquorum.simulation.literal import LiteralRaft
 from wattquorum.simulation.network import Weather
@@ -55,19 +55,12 @@ ONLY_PARTICIPATION: Final = {
 }
 
 
-class Protocol(StrEnum):
-    """How replicas agree."""
-
-    RAFT = "raft"
-    PBFT = "pbft"
-
-
 class Rules(NamedTuple):
     """What a chaos is about: how many hosts its worlds have (0: drawn), by which rules it votes, and how it agrees."""
 
     hosts: int = 0
     literal: bool = False
-    protocol: Protocol = Protocol.RAFT
+    protocol: Protocol = Protocol.WEIGHTED_RAFT
 
 
 def nature_of(seed: int, rules: Rules) -> RaftNature:
@@ -198,7 +191,7 @@ def _membership(chance: Chance, voters: int) -> tuple[int, int]:
 
 def world_of(seed: int, rules: Rules) -> World[Any]:
     """One seed's world."""
-    if rules.protocol is Protocol.RAFT:
+    if not rules.protocol.by_committee:
         return RaftWorld(seed, nature_of(seed, rules))
     return BftWorld(seed, bft_nature_of(seed, rules.hosts))
 
