@@ -156,11 +156,31 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "energy_certified": ("has nothing left that could be certified", "Each Wh backs one certificate."),
     "sale_unknown": ("is not for sale", "It was sold, withdrawn or never offered."),
     "technology_ineligible": ("earns no certificates", "Certify generation from wind, sun or biomass."),
-    # standing
+    # standing and committees
+    "attest_height": ("is no height that can be attested now", "Name one of the last 64, once the next block stands."),
+    "attest_known": ("is known to be attended", "Nothing is left to do for this height."),
+    "attest_outsider": ("had no part in agreeing there", "Only who was in the committee can have signed."),
+    "candidate_unseated": ("runs no replica that votes", "Vote for a member that runs one."),
+    "consensus_other": ("has no agents", "Do this on a chain that agents run."),
+    "evidence_known": ("is proven to lie already", "Nothing is left to do in this epoch."),
+    "evidence_outsider": (
+        "is of no committee that can be judged now",
+        "Accuse a member of the committee of then, soon.",
+    ),
+    "evidence_unproven": ("does not prove a lie", "Give two different digests, both signed by the member."),
     "evidence_wrong": ("is not the certificate of the block before", "Embed the certificate that the block got."),
     "seal_forged": ("is not a committee member's signature", "Ask that member again."),
     "signers_wrong": ("are not a quorum of the committee", "Name a quorum's members, each once, in their order."),
+    "stand_early": ("comes before the epoch closes", "Stand in the last blocks of the epoch."),
+    "stand_outsider": ("runs no replica that votes", "Ask governors for a seat first."),
+    "stand_second": ("stands already", "Nothing is left to do in this epoch."),
     "vote_invalid": ("is not a vote that counts", "Vote once, for a member of your own group."),
+    "vote_outside": ("is of no member of the voter's group", "Vote for a member of your own group."),
+    "vote_second": ("has voted in this epoch", "Vote again in the next epoch."),
+    "voter_unknown": (
+        "carries no vote in this epoch",
+        "One account of an owner votes, from the next epoch's groups on.",
+    ),
     # meter files and member files
     "column_missing": ("is missing", "Name the columns as the format describes."),
     "column_ambiguous": ("must be given exactly once", "Give exactly one of energy_wh, energy_kwh and power_w."),
