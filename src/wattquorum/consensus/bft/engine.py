@@ -954,7 +954,8 @@ class Bft:
                 self._certified(certificate)
             else:
                 self._fault(sender)
-        elif height == self.height and certificate.digest == self._tip_digest:
+        elif height == self.height and certificate.digest == self._tip_digest and height >= self._committee.first:
+            # A former committee's views say nothing of this one's.
             later = certificate.view > self._view or (certificate.view == self._view and not self._established)
             if later and is_valid(certificate, self._committees.at(height), self._seals):
                 self._establish_by(certificate)
