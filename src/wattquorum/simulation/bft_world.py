@@ -28,7 +28,7 @@ from wattquorum.simulation.host import Host
 from wattquorum.simulation.liars import TOGETHER, Conspiracy, Liar, Lie, drawn, lied
 from wattquorum.simulation.verified import Verified
 from wattquorum.simulation.world import Nature, World, name
-from wattquorum.traders.ballots import ballot
+from wattquorum.traders.ballots import ballot, booth_of
 
 BALLOT_BLOCKS, BALLOT_MS = 100, 60_000  # how long a ballot may wait for a block
 
@@ -85,7 +85,7 @@ class BftWorld(World[Bft]):
             host = self.chance.pick(running)
             assert host.replica is not None
             ledger = host.replica.ledger
-            account, said = ledger.account(me), ballot(ledger, me)
+            account, said = ledger.account(me), ballot(me, booth_of(ledger, me))
             if account is not None and said is not None:
                 now = self.local(host)
                 body = Body(ledger.chain_id, me, account.nonce, ledger.height + BALLOT_BLOCKS, now + BALLOT_MS, said)

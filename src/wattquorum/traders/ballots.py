@@ -47,20 +47,40 @@ def most_trusted(me: bytes, candidates: Sequence[Candidate]) -> bytes | None:
     return best.member if best is not None else None
 
 
-def ballot(ledger: Ledger, me: bytes, policy: Policy = most_trusted) -> Vote | Stand | None:
+class Booth(NamedTuple):
+    """What a member's program looks at: how far the epoch is, and its member's group."""
+
+    height: int
+    closing: int  # the epoch's last height; 0: not announced yet
+    stand_blocks: int  # from the announcement to it
+    voted: bool  # or nothing to vote in
+    may_stand: bool
+    candidates: Sequence[Candidate]
+
+
+def ballot(me: bytes, booth: Booth, policy: Policy = most_trusted) -> Vote | Stand | None:
     """What a member should say now; None: nothing, or nothing yet."""
-    state = ledger.state
-    agents = agents_of(state)
-    if not agents.closing:
+    if not booth.closing:
         return None
-    own = elector_of(state, me)
-    if _may_stand(ledger, me):
+    if booth.may_stand:
         return Stand()
-    waits = agents.closing - ledger.height > ledger.parameters.stand_blocks // 2
-    if own is None or own.candidate or waits:
+    if booth.voted or booth.closing - booth.height > booth.stand_blocks // 2:
         return None
-    chosen = policy(me, candidates(ledger, own.group))
+    chosen = policy(me, booth.candidates)
     return None if chosen is None else Vote(chosen)
+
+
+def booth_of(ledger: Ledger, me: bytes) -> Booth:
+    """The same by a ledger's state."""
+    own = elector_of(ledger.state, me)
+    return Booth(
+        ledger.height,
+        agents_of(ledger.state).closing,
+        ledger.parameters.stand_blocks,
+        own is None or bool(own.candidate),
+        _may_stand(ledger, me),
+        candidates(ledger, own.group) if own is not None else (),
+    )
 
 
 def _may_stand(ledger: Ledger, me: bytes) -> bool:
