@@ -187,6 +187,8 @@ def elected(seed: int, nature: BftNature) -> BftNature:
     }
     agents = min(groups, hosts)
     liars = min(nature.liars, (agents - 1) // 3)
+    wrong_clocks = nature.wrong_clocks and liars < (agents - 1) // 3
+    troubles = tuple(kind for kind in nature.troubles if wrong_clocks or kind != "wrong_clock")
     return replace(
         nature,
         hosts=hosts,
@@ -195,7 +197,8 @@ def elected(seed: int, nature: BftNature) -> BftNature:
         parameters=parameters,
         tick_ms=chance.pick((200, 500)),
         agents=agents,
-        wrong_clocks=nature.wrong_clocks and liars < (agents - 1) // 3,
+        wrong_clocks=wrong_clocks,
+        troubles=troubles,
     )
 
 

@@ -858,6 +858,9 @@ class Bft:
             return
         if message.height > self.height:
             self._catching_up.claim(sender, message.height)
+        if message.height + 1 < self._committee.first:  # of a former committee's view: its sender is behind
+            self._tell_tip(sender, message.height)
+            return
         known = self._changes.get(place)
         repeated = known is not None and message.view <= known.view
         if message != known and (known is None or (message.view, message.height) >= (known.view, known.height)):
@@ -909,7 +912,7 @@ class Bft:
         """A NEW-VIEW, from whomever it comes: recomputed, then followed."""
         if message.view < self._view or (message.view == self._view and self._established) or message.view == 0:
             return
-        if self._place is None:
+        if self._place is None or message.height + 1 < self._committee.first:  # or of a former committee's view
             return
         if not is_justified(message, self._committees, self._seals):
             self._fault(sender)
