@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ledger.committee_world import CommitteeWorld
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.quantities import MILLION, POINTS_MAX
 from wattquorum.ledger import snapshots
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.audit import audit
+from wattquorum.ledger.blocks import Outcome
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.facts import (
     Accused,
@@ -30,7 +32,7 @@ from wattquorum.ledger.facts import (
 from wattquorum.ledger.offices import ATTEST_BLOCKS, Why
 from wattquorum.ledger.seats import Seat
 from wattquorum.ledger.state import Table
-from wattquorum.ledger.transactions import Accuse, Attest, OwnCommit, Stand, Vote
+from wattquorum.ledger.transactions import Accuse, Attest, OwnCommit, Payload, Stand, Vote
 
 POINT = MILLION
 K = 4
@@ -589,3 +591,45 @@ def test_every_failed_view_is_charged_to_its_primary(seen: int, view: int) -> No
     for each in range(max(seen, view)):
         expected[world.order[each % 4]] += 1
     assert charged == expected
+
+
+# Whatever is said
+
+
+def anything(world: CommitteeWorld) -> st.SearchStrategy[Payload]:
+    """Payloads about agents, with numbers and addresses that are near what counts."""
+    addresses = st.sampled_from([*world.electors(), *world.order, bytes(20)])
+    number = st.one_of(st.integers(0, 3), st.integers(world.ledger.height - 3, world.ledger.height + 3))
+    digest, signature = st.binary(min_size=32, max_size=32), st.binary(min_size=64, max_size=64)
+    commit = st.builds(OwnCommit, number, number, signature)
+    evidence = st.builds(
+        Equivocation,
+        addresses,
+        number,
+        number,
+        number,
+        st.integers(1, 3),
+        st.tuples(digest, digest),
+        st.tuples(signature, signature),
+    )
+    return st.one_of(
+        st.builds(Vote, addresses),
+        st.just(Stand()),
+        st.builds(Attest, st.lists(commit, max_size=3).map(tuple)),
+        st.builds(Accuse, evidence),
+    )
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_any_payload_about_agents_is_done_or_refused_and_the_chain_goes_on(data: st.DataObject) -> None:
+    world = grouped()
+    if data.draw(st.booleans()):
+        world.announce()
+    world.block()
+    for _ in range(6):
+        sender = data.draw(st.sampled_from(["operator", "m0", "m3", "l0", "l5"]))
+        receipt = world.do(sender, data.draw(anything(world)))
+        assert receipt.outcome in (Outcome.DONE, Outcome.REFUSED), receipt
+    world.end_epoch()
+    check_trust(world)
