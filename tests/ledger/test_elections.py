@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.ledger import mutate
 from tests.ledger.committee_world import CommitteeWorld
 from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.foundation.identities import verify_each
@@ -633,3 +634,8 @@ def test_any_payload_about_agents_is_done_or_refused_and_the_chain_goes_on(data:
         assert receipt.outcome in (Outcome.DONE, Outcome.REFUSED), receipt
     world.end_epoch()
     check_trust(world)
+
+
+def test_every_mutant_of_these_rules_changes_something() -> None:
+    assert {each.id: each.places() for each in mutate.read() if each.places() != 1} == {}
+    assert len({each.id for each in mutate.read()}) == len(mutate.read())
