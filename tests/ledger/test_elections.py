@@ -395,6 +395,44 @@ def test_without_a_runner_up_the_seat_stays_until_somebody_stands() -> None:
     assert (world.order, world.version, world.agents.accused) == (order, version, (liar,))
 
 
+def test_who_did_not_stand_is_called_when_it_does() -> None:
+    world = grouped(8, 4)
+    group = next(group for group in range(1, 5) if len(runners(world, group)) >= 2)
+    first = runners(world, group)[0]
+    world.vote(first, first)
+    world.announce()
+    world.done(first, Stand())
+    world.run_out()
+    agent = world.replica_of(first)
+    seat = next(each for each in world.agents.agents if each.replica == agent)
+    assert seat.runners
+    assert not any(each.stood for each in seat.runners)
+    world.block()
+    world.done("l0", Accuse(world.lie(agent)))
+    world.blocks(K)
+    assert agent in world.order
+    free = next(each.replica for each in seat.runners if each.replica not in world.order)
+    world.announce()
+    world.done(world.member_of(free), Stand())
+    assert (agent in world.order, world.order[-1]) == (False, free)
+
+
+def test_a_liar_earns_nothing_with_its_attendance() -> None:
+    world = grouped(4, 4)
+    liar = world.order[0]
+    world.blocks(3)
+    world.done("l0", Accuse(world.lie(liar)))
+    world.end_epoch()
+    wait_for_settling(world, 1)
+    found = settled(world, 1)[liar]
+    assert (found.lied, 2 * found.attended >= found.of) == (True, True)
+    paid = [each.why for each in told(world, TrustMoved) if each.replica == liar and each.epoch == 1]
+    assert dict.fromkeys(paid) == {Why.LIED: None}
+    others = [each.replica for each in told(world, TrustMoved) if each.why is Why.BEHAVED and each.epoch == 1]
+    assert liar not in others
+    assert world.order[1] in others
+
+
 def test_a_second_replacement_waits_for_k_blocks() -> None:
     world, agent, _ = with_runner_up()
     world.done("l0", Accuse(world.lie(agent)))
@@ -449,6 +487,19 @@ def test_who_neither_votes_nor_takes_part_loses_a_part_of_its_trust() -> None:
         attended = name in replicas and world.office(replicas[name], 1).attended > 0
         idle = bool(runners_then(electorate, own)) and name != voter and not attended
         assert world.trust(name) == (before[name] * 980_000 // MILLION if idle else before[name]), name
+
+
+def test_who_had_nobody_to_vote_for_is_not_idle() -> None:
+    world = CommitteeWorld(4, members=1)
+    for number in range(7):
+        world.member(f"l{number}", Side.BUY, money=0)
+    world.end_epoch()
+    with_choice = world.group_of("m0")
+    assert len(with_choice) == 2
+    world.end_epoch()
+    idle = dict.fromkeys(fact.member for fact in told(world, TrustMoved) if fact.why is Why.IDLE)
+    attended = world.office(world.replica_of("m0"), 1).attended > 0
+    assert sorted(idle) == sorted(each for each in with_choice if each != world.address("m0") or not attended)
 
 
 def runners_then(electorate: dict[str, int], group: int) -> list[str]:
