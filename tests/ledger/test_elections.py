@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.ledger import mutate
 from tests.ledger.committee_world import CommitteeWorld
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.quantities import MILLION, POINTS_MAX
 from wattquorum.ledger import snapshots
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.audit import audit
+from wattquorum.ledger.blocks import Outcome
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.facts import (
     Accused,
@@ -30,7 +33,7 @@ from wattquorum.ledger.facts import (
 from wattquorum.ledger.offices import ATTEST_BLOCKS, Why
 from wattquorum.ledger.seats import Seat
 from wattquorum.ledger.state import Table
-from wattquorum.ledger.transactions import Accuse, Attest, OwnCommit, Stand, Vote
+from wattquorum.ledger.transactions import Accuse, Attest, OwnCommit, Payload, Stand, Vote
 
 POINT = MILLION
 K = 4
@@ -392,6 +395,44 @@ def test_without_a_runner_up_the_seat_stays_until_somebody_stands() -> None:
     assert (world.order, world.version, world.agents.accused) == (order, version, (liar,))
 
 
+def test_who_did_not_stand_is_called_when_it_does() -> None:
+    world = grouped(8, 4)
+    group = next(group for group in range(1, 5) if len(runners(world, group)) >= 2)
+    first = runners(world, group)[0]
+    world.vote(first, first)
+    world.announce()
+    world.done(first, Stand())
+    world.run_out()
+    agent = world.replica_of(first)
+    seat = next(each for each in world.agents.agents if each.replica == agent)
+    assert seat.runners
+    assert not any(each.stood for each in seat.runners)
+    world.block()
+    world.done("l0", Accuse(world.lie(agent)))
+    world.blocks(K)
+    assert agent in world.order
+    free = next(each.replica for each in seat.runners if each.replica not in world.order)
+    world.announce()
+    world.done(world.member_of(free), Stand())
+    assert (agent in world.order, world.order[-1]) == (False, free)
+
+
+def test_a_liar_earns_nothing_with_its_attendance() -> None:
+    world = grouped(4, 4)
+    liar = world.order[0]
+    world.blocks(3)
+    world.done("l0", Accuse(world.lie(liar)))
+    world.end_epoch()
+    wait_for_settling(world, 1)
+    found = settled(world, 1)[liar]
+    assert (found.lied, 2 * found.attended >= found.of) == (True, True)
+    paid = [each.why for each in told(world, TrustMoved) if each.replica == liar and each.epoch == 1]
+    assert dict.fromkeys(paid) == {Why.LIED: None}
+    others = [each.replica for each in told(world, TrustMoved) if each.why is Why.BEHAVED and each.epoch == 1]
+    assert liar not in others
+    assert world.order[1] in others
+
+
 def test_a_second_replacement_waits_for_k_blocks() -> None:
     world, agent, _ = with_runner_up()
     world.done("l0", Accuse(world.lie(agent)))
@@ -446,6 +487,19 @@ def test_who_neither_votes_nor_takes_part_loses_a_part_of_its_trust() -> None:
         attended = name in replicas and world.office(replicas[name], 1).attended > 0
         idle = bool(runners_then(electorate, own)) and name != voter and not attended
         assert world.trust(name) == (before[name] * 980_000 // MILLION if idle else before[name]), name
+
+
+def test_who_had_nobody_to_vote_for_is_not_idle() -> None:
+    world = CommitteeWorld(4, members=1)
+    for number in range(7):
+        world.member(f"l{number}", Side.BUY, money=0)
+    world.end_epoch()
+    with_choice = world.group_of("m0")
+    assert len(with_choice) == 2
+    world.end_epoch()
+    idle = dict.fromkeys(fact.member for fact in told(world, TrustMoved) if fact.why is Why.IDLE)
+    attended = world.office(world.replica_of("m0"), 1).attended > 0
+    assert sorted(idle) == sorted(each for each in with_choice if each != world.address("m0") or not attended)
 
 
 def runners_then(electorate: dict[str, int], group: int) -> list[str]:
@@ -589,3 +643,50 @@ def test_every_failed_view_is_charged_to_its_primary(seen: int, view: int) -> No
     for each in range(max(seen, view)):
         expected[world.order[each % 4]] += 1
     assert charged == expected
+
+
+# Whatever is said
+
+
+def anything(world: CommitteeWorld) -> st.SearchStrategy[Payload]:
+    """Payloads about agents, with numbers and addresses that are near what counts."""
+    addresses = st.sampled_from([*world.electors(), *world.order, bytes(20)])
+    number = st.one_of(st.integers(0, 3), st.integers(world.ledger.height - 3, world.ledger.height + 3))
+    digest, signature = st.binary(min_size=32, max_size=32), st.binary(min_size=64, max_size=64)
+    commit = st.builds(OwnCommit, number, number, signature)
+    evidence = st.builds(
+        Equivocation,
+        addresses,
+        number,
+        number,
+        number,
+        st.integers(1, 3),
+        st.tuples(digest, digest),
+        st.tuples(signature, signature),
+    )
+    return st.one_of(
+        st.builds(Vote, addresses),
+        st.just(Stand()),
+        st.builds(Attest, st.lists(commit, max_size=3).map(tuple)),
+        st.builds(Accuse, evidence),
+    )
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_any_payload_about_agents_is_done_or_refused_and_the_chain_goes_on(data: st.DataObject) -> None:
+    world = grouped()
+    if data.draw(st.booleans()):
+        world.announce()
+    world.block()
+    for _ in range(6):
+        sender = data.draw(st.sampled_from(["operator", "m0", "m3", "l0", "l5"]))
+        receipt = world.do(sender, data.draw(anything(world)))
+        assert receipt.outcome in (Outcome.DONE, Outcome.REFUSED), receipt
+    world.end_epoch()
+    check_trust(world)
+
+
+def test_every_mutant_of_these_rules_changes_something() -> None:
+    assert {each.id: each.places() for each in mutate.read() if each.places() != 1} == {}
+    assert len({each.id for each in mutate.read()}) == len(mutate.read())

@@ -119,7 +119,7 @@ def attest(context: Context, payload: Attest) -> None:
         raise Refused("attest_outsider", "sender", name)
     for height, view, signature in ((each.height, each.view, each.signature) for each in payload.commits):
         kept: Attended | None = state.get(Table.ATTENDED, height_key(height))
-        if kept is None or height + ATTEST_BLOCKS < context.height:
+        if kept is None:
             raise Refused("attest_height", "height", height)
         committee = committee_at(state, kept.version)
         replica = next((each for each in own if each in committee.members), b"")
