@@ -36,6 +36,7 @@ from wattquorum.api.asking import (
     Told,
 )
 from wattquorum.api.chain import IDLE_S, BlockShape, HeaderShape
+from wattquorum.api.elections import BoothShape, ElectionsShape
 from wattquorum.api.members import MembersShape
 from wattquorum.api.reading import (
     NO_KEY,
@@ -193,6 +194,14 @@ class Client:
     def members(self, *, stale: bool = False) -> MembersShape:
         """Members, replicas and open proposals."""
         return self._read("/v1/members", MembersShape, stale=stale)
+
+    def elections(self, *, stale: bool = False) -> ElectionsShape:
+        """Who agrees for whom, and how groups vote."""
+        return self._read("/v1/elections", ElectionsShape, stale=stale)
+
+    def booth(self, member: bytes, *, stale: bool = False) -> BoothShape:
+        """What a member may say in an election now."""
+        return self._read(f"/v1/elections/{member.hex()}", BoothShape, stale=stale)
 
     def blocks(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
         """Blocks from a height on, or from the next, as they are decided: height and bytes. Goes on for ever.

@@ -21,6 +21,7 @@ from wattquorum.cli import (
     chains,
     chaos,
     communities,
+    elections,
     keys,
     leader,
     members,
@@ -80,6 +81,7 @@ app.command("invite")(communities.invite)
 app.command("join")(communities.join)
 app.command("keys")(keys.keys)
 app.add_typer(members.commands, name="members")
+app.add_typer(elections.commands, name="elections")
 app.add_typer(leader.commands, name="leader")
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)

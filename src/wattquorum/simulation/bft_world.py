@@ -85,7 +85,7 @@ class BftWorld(World[Bft]):
             host = self.chance.pick(running)
             assert host.replica is not None
             ledger = host.replica.ledger
-            account, said = ledger.account(me), ballot(me, booth_of(ledger, me))
+            account, said = ledger.account(me), ballot(booth_of(ledger, me))
             if account is not None and said is not None:
                 now = self.local(host)
                 body = Body(ledger.chain_id, me, account.nonce, ledger.height + BALLOT_BLOCKS, now + BALLOT_MS, said)
