@@ -22,6 +22,7 @@ from wattquorum.cli import (
     chaos,
     communities,
     keys,
+    lab,
     leader,
     members,
     nodes,
@@ -75,6 +76,7 @@ app.add_typer(certificates.app, name="certificates")
 app.add_typer(standing.app, name="standing")
 app.command("report")(weeks.report)
 app.command("chaos")(chaos.chaos)
+app.add_typer(lab.commands, name="lab")
 app.add_typer(communities.app, name="community")
 app.command("invite")(communities.invite)
 app.command("join")(communities.join)
