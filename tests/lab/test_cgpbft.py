@@ -1,11 +1,11 @@
-"""Document B's evaluation: what is counted is what formulas say, rules decide who is an agent, and one run writes all."""
+"""Document B's evaluation: counts are what formulas say, rules decide who is an agent, one run writes all."""
 
 from __future__ import annotations
 
 import csv
 import re
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given, settings
@@ -223,7 +223,7 @@ def test_a_picture_is_well_formed_and_asks_for_nothing() -> None:
     panel.rule(10, "rule")
     panel.says((5, 5), "word")
     svg = Picture("p", 'a "picture"', (panel, panel)).svg
-    assert ElementTree.fromstring(svg).tag.endswith("svg")
+    assert ET.fromstring(svg).tag.endswith("svg")
     assert re.findall(r"(?:href|src|url)[=(]", svg) == []
 
 
@@ -255,7 +255,7 @@ def test_a_run_writes_a_report_a_page_with_its_pictures_and_every_table(out: Pat
     page = (out / "cgpbft.md").read_text(encoding="utf-8")
     assert re.findall(r"\]\((.*?)\)", page) == [f"cgpbft-{name}.svg" for name in PICTURES]
     for name in PICTURES:
-        ElementTree.parse(out / f"cgpbft-{name}.svg")
+        ET.parse(out / f"cgpbft-{name}.svg")
 
 
 def test_the_report_is_one_file_that_asks_no_network(out: Path) -> None:

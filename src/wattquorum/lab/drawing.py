@@ -155,9 +155,8 @@ class Panel:
     def says(self, point: Point, text: str, colour: str = "soft", *, anchor: str = "middle", up: float = 9) -> None:
         """A word at a point."""
         x, y = self.place(point)
-        self._marks.append(
-            f'<text x="{x:.1f}" y="{y - up:.1f}" text-anchor="{anchor}" style="fill:var(--{colour})">{escape(text)}</text>'
-        )
+        look = f'text-anchor="{anchor}" style="fill:var(--{colour})"'
+        self._marks.append(f'<text x="{x:.1f}" y="{y - up:.1f}" {look}>{escape(text)}</text>')
 
     def rule(self, value: float, text: str) -> None:
         """A level to be compared with."""
@@ -172,8 +171,11 @@ class Panel:
 
     def drawn(self, shift: int) -> str:
         """The panel, so far to the right."""
-        left, right, top, bottom = self._inner
-        parts = [f'<g transform="translate({shift} 0)">', f'<text x="{left}" y="22" class="head">{escape(self.title)}</text>']
+        left, right, _, bottom = self._inner
+        parts = [
+            f'<g transform="translate({shift} 0)">',
+            f'<text x="{left}" y="22" class="head">{escape(self.title)}</text>',
+        ]
         for value, text in self.y.ticks:
             y = self.place((self.x.low, value))[1]
             parts.append(f'<line x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')

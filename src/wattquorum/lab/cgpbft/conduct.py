@@ -90,7 +90,10 @@ def course(seed: int, stakes: Stakes, manners: Manners = Manners(), setting: Set
     chance.shuffle(chosen)
     for number in chosen[: setting.members * manners.faulty // MILLION]:
         members[number].faulty = True
-    return [_epoch(number, chance.stream(f"epoch {number}"), members, stakes, manners, setting) for number in range(setting.epochs)]
+    return [
+        _epoch(number, chance.stream(f"epoch {number}"), members, stakes, manners, setting)
+        for number in range(setting.epochs)
+    ]
 
 
 def _epoch(

@@ -114,9 +114,7 @@ def _transacting() -> int:
 
 def _engine() -> int:
     def work() -> int:
-        assembly = Assembly(
-            1, 16, 16, Load(1), links=Links(1_000, 2_000), blocks=3, watch=time.perf_counter_ns
-        )
+        assembly = Assembly(1, 16, 16, Load(1), links=Links(1_000, 2_000), blocks=3, watch=time.perf_counter_ns)
         assembly.run(60 * 10**9)
         return max(assembly.engines_took_ns // assembly.heard, 1)
 

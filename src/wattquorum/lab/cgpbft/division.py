@@ -1,8 +1,8 @@
 """Division: how even the groups of B-3 are, and how long it takes to form them, beside two simpler ways.
 
 Traded energy is skewed, as energy is: a few members trade many times what most do. Trust lies around its value at
-entry. The simple ways are a deal in random order, and the snake deal of sports teams: by falling energy, back and forth.
-Neither looks at trust.
+entry. The simple ways are a deal in random order, and the snake deal of sports teams: by falling energy, back and
+forth. Neither looks at trust.
 """
 
 from __future__ import annotations

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from wattquorum.lab.cgpbft.telling import Part, Sheet
+from wattquorum.lab.cgpbft.told.pieces import Part, Sheet
 from wattquorum.lab.cgpbft.trials import Found
 from wattquorum.lab.drawing import Picture
 from wattquorum.lab.report.markup import Section, paragraph, table
 from wattquorum.lab.report.shell import page_of
 
 TITLE: Final = "CGPBFT beside PBFT"
-FOOTER: Final = "Made by WattQuorum (wattquorum lab cgpbft). The tables stand beside this file as CSV, the pictures as SVG."
+FOOTER: Final = (
+    "Made by WattQuorum (wattquorum lab cgpbft). The tables stand beside this file as CSV, the pictures as SVG."
+)
 
 
 def as_html(found: Found, parts: Sequence[Part]) -> str:
@@ -43,7 +45,7 @@ def _html(item: str | Sheet | Picture) -> str:
 
 def as_markdown(parts: Sequence[Part], command: str, prefix: str) -> str:
     """The page of the documentation; its pictures are files whose names begin with `prefix`."""
-    lines = [f"# {TITLE}", "", f"<!-- Written by `{command}`; change lab/cgpbft/telling.py. -->", ""]
+    lines = [f"# {TITLE}", "", f"<!-- Written by `{command}`; change lab/cgpbft/told. -->", ""]
     for place, part in enumerate(parts):
         if place:
             lines += [f"## {part.title}", ""]

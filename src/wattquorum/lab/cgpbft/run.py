@@ -19,7 +19,8 @@ from joblib import Parallel, delayed
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.cgpbft import costs as measuring
 from wattquorum.lab.cgpbft.pages import as_html, as_markdown, picture_file
-from wattquorum.lab.cgpbft.telling import Target, parts_of, targets_of
+from wattquorum.lab.cgpbft.told import parts_of
+from wattquorum.lab.cgpbft.told.targets import Target, targets_of
 from wattquorum.lab.cgpbft.trials import Found, done, found_of, tasks
 from wattquorum.lab.drawing import Picture
 from wattquorum.lab.report.shell import write_page
@@ -32,7 +33,16 @@ COSTS: Final = "costs.csv"
 PREFIX: Final = "cgpbft-"  # of the pictures' files
 COMMAND: Final = "wattquorum lab cgpbft"
 PICTURES: Final = ("messages", "pace", "conduct", "outages", "division")
-CSVS: Final = (COSTS, "messages.csv", "pace.csv", "conduct.csv", "recovery.csv", "faults.csv", "groups.csv", "groups_took.csv")
+CSVS: Final = (
+    COSTS,
+    "messages.csv",
+    "pace.csv",
+    "conduct.csv",
+    "recovery.csv",
+    "faults.csv",
+    "groups.csv",
+    "groups_took.csv",
+)
 Progress = Callable[[str, int, int], None]  # (what is done, how much of it, of how much)
 
 
@@ -134,7 +144,16 @@ def csvs(found: Found) -> dict[str, str]:
         for each in found.courses
         for number, epoch in enumerate(each.epochs)
     )
-    conduct_heads = ("stakes", "fails_ppm", "seed", "epoch", "faulty_agents", "failed_agents", "agents", "faulty_primary")
+    conduct_heads = (
+        "stakes",
+        "fails_ppm",
+        "seed",
+        "epoch",
+        "faulty_agents",
+        "failed_agents",
+        "agents",
+        "faulty_primary",
+    )
     tables: dict[str, tuple[Sequence[str], Iterable[Sequence[Any]]]] = {
         COSTS: (("cost", "value"), found.costs._asdict().items()),
         "messages.csv": (("members", "agents", "blocks", "kind", "messages", "bytes"), counts),

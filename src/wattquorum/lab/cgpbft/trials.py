@@ -13,8 +13,8 @@ from wattquorum.foundation.quantities import Ppm
 from wattquorum.lab.cgpbft import conduct, division, messages, outages, pace
 from wattquorum.simulation.assembly import Costs
 
-FAILS: Final = (Ppm(200_000), Ppm(500_000), Ppm(1_000_000))  # of epochs in office, of a faulty agent
-SHOWN_FAILS: Final = FAILS[1]
+FAILS: Final = (Ppm(100_000), Ppm(200_000), Ppm(500_000), Ppm(1_000_000))  # of a faulty agent's epochs in office
+DRAWN_FAILS: Final = (FAILS[0], FAILS[2])  # what pictures show
 RECOVERING: Final = (16, 4)  # members, and agents among groups
 FAR_MOST: Final = 100  # members of a world far apart; more would take minutes and show the same
 NODES_EACH: Final = 25  # nodes to be divided, for each member of the largest community

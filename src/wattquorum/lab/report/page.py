@@ -67,7 +67,9 @@ SCRIPTS: Final = (
 FOOTER: Final = (
     "Made by WattQuorum from the records of the chain alone. Charts by Plotly.js (MIT licence), inside this file."
 )
-NO_SCRIPTS: Final = "<noscript><p>Scripts are off: charts and choices need them; every table stands below.</p></noscript>"
+NO_SCRIPTS: Final = (
+    "<noscript><p>Scripts are off: charts and choices need them; every table stands below.</p></noscript>"
+)
 
 
 def write_report(place: str | Path, path: Path) -> None:

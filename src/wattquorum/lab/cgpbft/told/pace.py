@@ -1,0 +1,123 @@
+"""Pace, told: throughput and latency, and what work takes."""
+
+from __future__ import annotations
+
+from wattquorum.lab.cgpbft import messages, pace
+from wattquorum.lab.cgpbft.told.pieces import AMONG, COLOURS, NS_PER_MS, PBFT, Part, Sheet
+from wattquorum.lab.cgpbft.trials import Found
+from wattquorum.lab.drawing import Panel, Picture, log_scale, values_scale
+
+
+def _pair(found: Found, members: int, world: pace.World, transactions: int) -> tuple[pace.Pace, pace.Pace] | None:
+    own = {
+        each.agents: each
+        for each in found.paces
+        if (each.members, each.world, each.transactions) == (members, world, transactions)
+    }
+    groups = messages.groups_of(members)
+    return (own[members], own[groups]) if members in own and groups in own else None
+
+
+def ratio_of(found: Found, members: int, world: pace.World, transactions: int) -> float | None:
+    """CGPBFT's throughput in times PBFT's; None where it was not tried."""
+    pair = _pair(found, members, world, transactions)
+    return None if pair is None else pair[1].throughput / pair[0].throughput
+
+
+def pace_part(found: Found) -> Part:
+    """What work takes, and what comes of it."""
+    costs = found.costs
+    priced = (
+        ("a message, sent and received", f"{(costs.send_ns + costs.receive_ns) / 1e3:.1f} us"),
+        ("a byte of it", f"{(costs.byte_sent_ps + costs.byte_received_ps) / 1e3:.2f} ns"),
+        ("the engine, for a message heard", f"{costs.engine_ns / 1e3:.1f} us"),
+        ("making a signature", f"{costs.sign_ns / 1e3:.1f} us"),
+        ("checking a signature", f"{costs.check_ns / 1e3:.1f} us"),
+        ("checking and executing a transaction", f"{costs.transaction_ns / 1e3:.1f} us"),
+        ("a sync of the disk, the processor being free", f"{costs.sync_ns / 1e3:,.0f} us"),
+    )
+    rows = []
+    for world in pace.World:
+        for transactions in pace.TRANSACTIONS:
+            for members in pace.MEMBERS:
+                pair = _pair(found, members, world, transactions)
+                if pair is not None:
+                    rows.append(_pace_row(*pair))
+    headings = (
+        *("links", "transactions", "members", "groups", "PBFT [1/s]", "CGPBFT [1/s]", "times"),
+        *("PBFT certifies [ms]", "everywhere [ms]", "CGPBFT certifies [ms]", "everywhere [ms]"),
+    )
+    lead = (
+        "Every machine has one processor and one disk, and pays what this machine was measured to take just before. "
+        "Full blocks always wait, and one is agreed on at a time: throughput is of transactions that every member has "
+        "executed, latency is the first block's, from its proposal until its primary has it certified and until every "
+        "member has executed it. Near links take 0.05 to 0.15 ms one way, far ones 5 to 25 ms. Every member checks and "
+        "executes every transaction, so that with large blocks both do the same work and the ratio tends to 1; and "
+        "where links are far, delays decide and not messages. The engine's part is that of a committee of 16 for all "
+        "sizes, which favours PBFT with more."
+    )
+    return Part(
+        "pace",
+        "Pace",
+        "Latency and throughput",
+        lead,
+        (
+            Sheet("What work takes, measured here", ("work", "takes"), priced, "lr"),
+            _pace_picture(found),
+            Sheet("Throughput and latency", headings, tuple(rows), "l" + "r" * (len(headings) - 1)),
+        ),
+    )
+
+
+def _pace_row(all_: pace.Pace, among: pace.Pace) -> tuple[str, ...]:
+    return (
+        all_.world.value,
+        f"{all_.transactions:,}",
+        f"{all_.members}",
+        f"{among.agents}",
+        _rate(all_.throughput),
+        _rate(among.throughput),
+        f"{among.throughput / all_.throughput:.2f}",
+        *(f"{value / NS_PER_MS:,.1f}" for value in (all_.certified_ns, all_.everywhere_ns)),
+        *(f"{value / NS_PER_MS:,.1f}" for value in (among.certified_ns, among.everywhere_ns)),
+    )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _pace_picture(found: Found) -> Picture:
+    sizes = sorted({each.members for each in found.paces})
+    x = values_scale(sizes, 3.4, max(sizes) * 1.15, lambda n: f"{n:g}")
+    ratios = [
+        (world, transactions, [(float(n), ratio) for n in sizes if (ratio := ratio_of(found, n, world, transactions))])
+        for world in pace.World
+        for transactions in pace.TRANSACTIONS
+    ]
+    values = [ratio for *_, points in ratios for _, ratio in points]
+    speed = Panel("Throughput, times PBFT's", x, log_scale([*values, 0.9, 11]), "members", width=430)
+    speed.rule(pace.TARGET, f"target for {pace.TARGET_MEMBERS} members, 1 transaction")
+    for place, (world, transactions, points) in enumerate(ratios):
+        colour = f"c{(1, 4, 6)[place % len(pace.TRANSACTIONS)]}"
+        far = world is pace.World.FAR
+        speed.line(points, colour, f"{transactions:,}, {world}", dashed=far)
+        tips = [f"{n:g} members, {transactions:,} transactions, {world}: {ratio:.2f} times" for n, ratio in points]
+        speed.dots(points, colour, tips=tips, hollow=far)
+    waits = [each for each in found.paces if each.transactions == 1]
+    wait = Panel(
+        "Until every member has a block of one [ms]",
+        x,
+        log_scale([each.everywhere_ns / NS_PER_MS for each in waits]),
+        "members",
+        width=430,
+    )
+    for world in pace.World:
+        for side, name in enumerate((PBFT, AMONG)):
+            pairs = [(n, _pair(found, n, world, 1)) for n in sizes]
+            points = [(float(n), pair[side].everywhere_ns / NS_PER_MS) for n, pair in pairs if pair is not None]
+            far = world is pace.World.FAR
+            wait.line(points, COLOURS[name], f"{name}, {world}", dashed=far)
+            tips = [f"{name}, {n:g} members, {world}: {value:,.1f} ms" for n, value in points]
+            wait.dots(points, COLOURS[name], tips=tips, hollow=far)
+    return Picture("pace", "Throughput of CGPBFT in times that of PBFT, and latency, by members", (speed, wait))
