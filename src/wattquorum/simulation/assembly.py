@@ -58,7 +58,7 @@ PATIENT: Final = Settings(  # no timer speaks while nothing fails: what is count
     timeout_ms=10_000_000,
     timeout_max_ms=10_000_000,
     resend_ms=10_000_000,
-    fetch_ms=10_000_000,
+    fetch_ms=100,
     poll_ms=10_000_000,
     skew_ms=100_000_000,
     censor_ms=100_000_000,
@@ -420,6 +420,9 @@ class Assembly:
             chained = engine.block(committed.index)
             assert chained is not None
             self._executed(machine, committed.index, chained)
+            if machine.number < self.agents:
+                for member in self.group_of(machine.number):
+                    self._say(machine, self.addresses[member], encode(Tip(chained.commit_certificate)))
             self._call(machine, engine.applied, committed.index, b"")
             self._call(machine, engine.demand, self._oldest(machine))
             self._after_input(machine)
