@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
@@ -215,12 +215,14 @@ class Assembly:
         costs: Costs = FREE,
         settings: Settings = PATIENT,
         blocks: int = 1 << 40,
+        gone: Sequence[int] = (),
+        lies: Mapping[int, Lie] | None = None,
         watch: Callable[[], int] | None = None,
     ) -> None:
         """Of `members`, the first `agents` are the committee: all of them in plain PBFT.
 
-        The others are in as many groups as there are agents, dealt in turn. After `blocks` nobody proposes. `watch`
-        reads a clock [ns] where one wants to know how long engines themselves take on this machine:
+        The others are in as many groups as there are agents, dealt in turn. After `blocks` nobody proposes. Machines
+        that are `gone` never start; `lies` are what others say, by number. `watch` reads a clock [ns] where one wants to know how long engines themselves take on this machine:
         `engines_took_ns`, signatures left out, for so many messages `heard`.
         """
         self.now = 0
@@ -246,7 +248,10 @@ class Assembly:
         self.committee: Committee = committee_of(installed(self.founding, self.key_of))
         self.machines = [Machine(number, address) for number, address in enumerate(self.addresses)]
         for machine in self.machines:
-            self._start(machine, chance.bits() >> 1)
+            seed = chance.bits() >> 1
+            machine.lie = (lies or {}).get(machine.number)
+            if machine.number not in gone:
+                self._start(machine, seed)
         if load.every_ms:
             self._arrives()
 

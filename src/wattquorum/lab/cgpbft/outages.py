@@ -132,12 +132,9 @@ def expected(agents: int, bad: int, fault: Fault) -> Ending:
 def tried(seed: int, agents: int, bad: int, fault: Fault) -> Trial:
     """Lets agents agree for a while; the bad ones are the first in order, the primary among them."""
     load, settings = Load(1_000, EVERY_MS), settings_of(*TRIED_TIMEOUTS_MS)
-    assembly = Assembly(seed, agents, agents, load, links=LINKS, settings=settings)
-    for number in range(bad):
-        if fault is Fault.SILENT:
-            assembly.crash(number)
-        else:
-            assembly.machines[number].lie = splits(range(bad))
+    gone = range(bad) if fault is Fault.SILENT else ()
+    lies = dict.fromkeys(range(bad), splits(range(bad))) if fault is Fault.COLLUDING else {}
+    assembly = Assembly(seed, agents, agents, load, links=LINKS, settings=settings, gone=gone, lies=lies)
     good = assembly.machines[bad:]
 
     def done() -> bool:
@@ -186,10 +183,10 @@ def splits(bad: Sequence[int]) -> Lie:
         if not isinstance(message, PrePrepare) or number in bad:
             return []
         block = _other(message.block) if number % 2 else message.block
-        said = [_pre_prepare(assembly, machine, message.view, block)]
         for each in bad:
-            said += _votes(assembly, each, machine.number, message.view, block)
-        return [(to, each) for each in said]
+            for vote in _votes(assembly, each, machine.number, message.view, block):
+                assembly.send(assembly.machines[each], to, vote)
+        return [(to, _pre_prepare(assembly, machine, message.view, block))]
 
     return lie
 
