@@ -118,12 +118,12 @@ def ends(stakes: str, fails: int) -> list[float]:
 
 
 def test_with_dearer_misconduct_fewer_faulty_members_are_agents_in_the_end() -> None:
-    """Over seeds: the mean of paired differences is above zero by its standard error at least."""
-    pairs = zip(ends("symmetric", 500_000), ends("asymmetric", 500_000), strict=True)
+    """Where they fail seldom enough to be trusted; over seeds, the mean difference is above two standard errors."""
+    pairs = zip(ends("symmetric", 100_000), ends("asymmetric", 100_000), strict=True)
     gains = [without - with_ for without, with_ in pairs]
     mean = sum(gains) / SEEDS
     error = (sum((gain - mean) ** 2 for gain in gains) / (SEEDS - 1) / SEEDS) ** 0.5
-    assert mean > error
+    assert mean > 2 * error
 
 
 def test_agents_that_always_fail_are_rare_in_the_end_with_any_stakes() -> None:

@@ -14,7 +14,7 @@ from math import ceil, floor, log10
 from typing import Final, NamedTuple
 
 GAP: Final = 30  # between panels
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 66, 48  # of a panel, around what is drawn
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 80, 48  # of a panel, around what is drawn
 LETTER: Final = 6.3  # about what a letter of the legend is wide
 STYLE: Final = """
 svg.plot{--card:#ffffff;--ink:#1c2630;--soft:#56636f;--line:#dfe3e6;--plain:#8994a0;--good:#12806a;--bad:#c2460f;
@@ -91,7 +91,7 @@ class Panel:
     y: Scale
     x_title: str
     width: int = 400
-    height: int = 350
+    height: int = 364
     left: int = LEFT
     _marks: list[str] = field(default_factory=list)
     _legend: list[tuple[str, str, str]] = field(default_factory=list)  # how, colour, name
@@ -158,12 +158,13 @@ class Panel:
         look = f'text-anchor="{anchor}" style="fill:var(--{colour})"'
         self._marks.append(f'<text x="{x:.1f}" y="{y - up:.1f}" {look}>{escape(text)}</text>')
 
-    def rule(self, value: float, text: str) -> None:
-        """A level to be compared with."""
+    def rule(self, value: float, text: str, *, leftmost: bool = False) -> None:
+        """A level to be compared with; what it is stands at its right end, or at its left."""
         left, right, _, _ = self._inner
         y = self.place((self.x.low, value))[1]
+        x, anchor = (left + 4, "start") if leftmost else (right, "end")
         self._marks.append(f'<line x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" class="rule"/>')
-        self._marks.append(f'<text x="{right}" y="{y - 5:.1f}" text-anchor="end">{escape(text)}</text>')
+        self._marks.append(f'<text x="{x}" y="{y - 5:.1f}" text-anchor="{anchor}">{escape(text)}</text>')
 
     def _named(self, how: str, colour: str, name: str) -> None:
         if name:

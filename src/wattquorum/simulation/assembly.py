@@ -222,8 +222,9 @@ class Assembly:
         """Of `members`, the first `agents` are the committee: all of them in plain PBFT.
 
         The others are in as many groups as there are agents, dealt in turn. After `blocks` nobody proposes. Machines
-        that are `gone` never start; `lies` are what others say, by number. `watch` reads a clock [ns] where one wants to know how long engines themselves take on this machine:
-        `engines_took_ns`, signatures left out, for so many messages `heard`.
+        that are `gone` never start; `lies` are what others say, by number. `watch` reads a clock [ns] where one wants
+        to know how long engines themselves take on this machine: `engines_took_ns`, signatures left out, for so many
+        messages `heard`.
         """
         self.now = 0
         self.members, self.agents, self.load, self.blocks = members, agents, load, blocks

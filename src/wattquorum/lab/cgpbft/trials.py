@@ -18,8 +18,7 @@ DRAWN_FAILS: Final = (FAILS[0], FAILS[2])  # what pictures show
 RECOVERING: Final = (16, 4)  # members, and agents among groups
 FAR_MOST: Final = 100  # members of a world far apart; more would take minutes and show the same
 NODES_EACH: Final = 25  # nodes to be divided, for each member of the largest community
-BLOCKS, BLOCKS_FEW = 4, 2  # of a pace; few of them from so many members on that agree:
-FEW_FROM: Final = 200
+FEW_FROM, MANY_TO = 200, 20  # members that agree; so many and more take long, so many and fewer no time
 
 
 class Course(NamedTuple):
@@ -96,7 +95,7 @@ def tasks(seeds: int, largest: int, costs: Costs) -> list[Task]:
 def _counts(largest: int) -> Iterator[Task]:
     for members in messages.SIZES:
         for agents in sides(members) if members <= largest else ():
-            blocks = 1 if members >= FEW_FROM else 3
+            blocks = 1 if agents >= FEW_FROM else 3
             weight = blocks * messages.formula(members, agents)
             yield Task("counts", messages.counted, (1, members, agents, 1, blocks), weight)
 
@@ -108,7 +107,7 @@ def _paces(largest: int, costs: Costs) -> Iterator[Task]:
                 continue
             for agents in sides(members):
                 for transactions in pace.TRANSACTIONS:
-                    blocks = BLOCKS_FEW if agents >= FEW_FROM else BLOCKS
+                    blocks = 2 if agents >= FEW_FROM else 12 if agents <= MANY_TO else 4
                     arguments = (1, members, agents, world, transactions, costs, blocks)
                     yield Task("paces", pace.paced, arguments, blocks * messages.formula(members, agents))
 

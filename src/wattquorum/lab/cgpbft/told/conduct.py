@@ -55,7 +55,9 @@ def conduct_part(found: Found) -> Part:
         f"credit. Of other agents {manners.slips / 10_000:g} % fail in an epoch, and {manners.idle / 10_000:g} % of "
         "members do not vote. The stakes of the ledger are +1 and -5 points for an agent, +0.5 and -2 for its voters; "
         "the symmetric ones, for comparison and refused by the ledger, are +1 and -1, +0.5 and -0.5. An independent "
-        "reconstruction, whose manners are not known, stands beside; nothing here was fitted to it."
+        "reconstruction, whose manners are not known, stands beside; nothing here was fitted to it. A faulty agent has "
+        "the votes of its whole group and any other one lacks those of the faulty, so that the primary, who has most "
+        "votes, is a faulty one more often than the share of faulty agents says."
     )
     sheet = Sheet("Faulty agents", headings, tuple(rows), "lrrrrrr")
     return Part(
@@ -109,8 +111,8 @@ def _conduct_picture(found: Found) -> Picture:
     x, y = even_scale(0, epochs, 10), even_scale(0, 0.1 * ceil(10 * most), 0.1, lambda value: f"{value:.1f}")
     panels = []
     for fails in DRAWN_FAILS:
-        panel = Panel(f"Share of faulty agents that fail in {fails // 10_000} % of epochs", x, y, "epoch", width=430)
-        panel.rule(conduct.Manners().faulty / MILLION, "of all members")
+        panel = Panel(f"Share of faulty agents, failing in {fails // 10_000} %", x, y, "epoch", width=430)
+        panel.rule(conduct.Manners().faulty / MILLION, "of all members: faulty")
         for stakes, (colour, name) in FORMS.items():
             own = bands[stakes, fails]
             if banded:

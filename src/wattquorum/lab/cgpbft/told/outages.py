@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from statistics import median
 
 from wattquorum.consensus.bft.committee import quorum_of, tolerated
@@ -39,13 +40,18 @@ def outages_part(found: Found) -> Part:
         f"{outages.POLL_MS} ms."
     )
     bad = (
-        "Below: how many bad agents it takes. Silent ones say nothing; colluding ones, the primary among them, propose "
-        "one block to half of the others and another one to the rest, and vote for both. With q = ceil((g+f+1)/2) and "
-        "f = (g-1)//3, agreement stops when fewer than q are left, and forks where 2q-g or more collude, which is "
-        "always more than f. In between it stops and forks nothing."
+        "And how many bad agents it takes: the most with which it goes on, the fewest with which it stops or forks. "
+        "Silent ones say nothing; colluding ones, the primary among them, propose one block to half of the others and "
+        "another one to the rest, and vote for both. With q = ceil((g+f+1)/2) and f = (g-1)//3, agreement stops when "
+        "fewer than q are left, and forks where 2q-g or more collude, which is always more than f. In between it "
+        "stops and forks nothing."
     )
-    trial_headings = ("agents", "f", "quorum", "fault", "bad", "of all", "counted", "found")
-    sheet = Sheet("Bad agents", trial_headings, tuple(map(_trial_row, found.trials)), "rrrlrrll")
+    trial_headings = (
+        *("agents", "f", "quorum", "silent: goes on with", "stops with", "colluding: goes on with", "stops with"),
+        *("forks with", "as counted"),
+    )
+    groups = sorted({trial.agents for trial in found.trials})
+    sheet = Sheet("Bad agents", trial_headings, tuple(_trial_row(found, each) for each in groups), "rrrrrrrrl")
     return Part(
         "outages",
         "Outages",
@@ -64,17 +70,27 @@ def _middle_and_most(values: Sequence[int]) -> tuple[str, str]:
     return f"{median(values):,.0f}", f"{max(values):,}"
 
 
-def _trial_row(trial: outages.Trial) -> tuple[str, ...]:
-    agents, bad = trial.agents, trial.bad
+def _trial_row(found: Found, agents: int) -> tuple[str, ...]:
+    own = [trial for trial in found.trials if trial.agents == agents]
+
+    def those(fault: outages.Fault, ending: outages.Ending) -> str:
+        bad = [trial.bad for trial in own if (trial.fault, trial.ending) == (fault, ending)]
+        if not bad:
+            return "none"
+        return f"{bad[-1]}" if ending is outages.Ending.ON else f"{bad[0]}"
+
+    silent, colluding = outages.Fault
+    on, stops, forks = outages.Ending
     return (
         f"{agents}",
         f"{tolerated(agents)}",
         f"{quorum_of(agents)}",
-        trial.fault.value,
-        f"{bad}",
-        f"{100 * bad / agents:.0f} %",
-        outages.expected(agents, bad, trial.fault).value,
-        trial.ending.value,
+        those(silent, on),
+        those(silent, stops),
+        those(colluding, on),
+        those(colluding, stops),
+        those(colluding, forks),
+        "yes" if all(trial.ending is outages.expected(*trial[:3]) for trial in own) else "no",
     )
 
 
@@ -82,8 +98,9 @@ def _outages_picture(found: Found) -> Picture:
     timeouts = outages.TIMEOUTS_MS
     x = named_scale([f"{each:,}" for each in timeouts])
     values = [each.everywhere_ms for each in found.recoveries]
-    top = -(-max(values) // 1_000) * 1_000
-    after = Panel("From the crash on [ms]", x, even_scale(0, top, max(top // 5, 500)), "timeout [ms]", width=430)
+    top = ceil(max(values) / 500) * 500
+    y = even_scale(0, top, 500, lambda value: f"{value:,.0f}")
+    after = Panel("From the crash on [ms]", x, y, "timeout [ms]", width=430)
     looks = (
         (RECOVERING[0], "agreed_ms", -0.24, False, f"{PBFT}, agreed again"),
         (RECOVERING[0], "everywhere_ms", -0.08, True, "at every member"),
@@ -98,9 +115,9 @@ def _outages_picture(found: Found) -> Picture:
     groups = sorted({each.agents for each in found.trials})
     most = max(each.bad for each in found.trials)
     panels = [after]
-    y = even_scale(-0.5, most + 0.5, 1)
-    y = y._replace(ticks=tuple((float(bad), str(bad)) for bad in range(most + 1)))
-    endings = Panel("Bad agents, and what came of it", named_scale([str(each) for each in groups]), y, "agents", 430)
+    counts = named_scale([str(bad) for bad in range(most + 1)])
+    places = named_scale([str(each) for each in groups])
+    endings = Panel("Bad agents: left silent, right colluding", places, counts, "agents", width=430)
     endings.line([(at, float(tolerated(g))) for at, g in enumerate(groups)], "plain", "f", dashed=True)
     kinds = (
         (outages.Ending.ON, "good", False),

@@ -97,7 +97,7 @@ def _pace_picture(found: Found) -> Picture:
     ]
     values = [ratio for *_, points in ratios for _, ratio in points]
     speed = Panel("Throughput, times PBFT's", x, log_scale([*values, 0.9, 11]), "members", width=430)
-    speed.rule(pace.TARGET, f"target for {pace.TARGET_MEMBERS} members, 1 transaction")
+    speed.rule(pace.TARGET, f"target for {pace.TARGET_MEMBERS} members, 1 transaction", leftmost=True)
     for place, (world, transactions, points) in enumerate(ratios):
         colour = f"c{(1, 4, 6)[place % len(pace.TRANSACTIONS)]}"
         far = world is pace.World.FAR
