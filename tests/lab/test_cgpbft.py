@@ -25,7 +25,7 @@ from wattquorum.standing.groups import TAU
 
 STILL = Links(1_000, 1_000)  # 1 ms, everywhere
 MS = 1_000_000
-SEEDS = 10
+SEEDS = 8
 PRICED = Costs(10_000, 10_000, 1_000, 1_000, 40_000, 20_000, 60_000, 100_000, 200_000)
 
 
@@ -269,7 +269,11 @@ def test_the_report_is_one_file_that_asks_no_network(out: Path) -> None:
 def test_with_the_costs_of_an_earlier_run_all_comes_out_the_same_but_the_time_that_grouping_took(
     out: Path, tmp_path: Path
 ) -> None:
-    command(tmp_path / "again", "--costs", str(out / "tables" / "costs.csv"))
+    (tmp_path / "docs").mkdir()
+    docs = ("--docs", str(tmp_path / "docs"))
+    command(tmp_path / "again", "--costs", str(out / "tables" / "costs.csv"), *docs)
+    written = sorted(each.name for each in (tmp_path / "docs").iterdir())
+    assert written == sorted(["cgpbft.md", *(f"cgpbft-{name}.svg" for name in PICTURES)])
     for name in CSVS:
         if name != "groups_took.csv":
             assert (tmp_path / "again" / "tables" / name).read_bytes() == (out / "tables" / name).read_bytes(), name
@@ -306,6 +310,12 @@ def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path: Path, strange
     with pytest.raises(Refused, match="folder_exists"):
         command(tmp_path)
     assert [each.name for each in tmp_path.rglob("*") if each.is_file()] == ["notes.txt"]
+
+
+def test_pages_go_into_a_folder_that_is_there(out: Path, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="docs"):
+        command(tmp_path / "out", "--docs", str(tmp_path / "missing"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_processes_at_all_are_refused(tmp_path: Path) -> None:

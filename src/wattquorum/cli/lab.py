@@ -32,6 +32,9 @@ def cgpbft(
         Path | None,
         typer.Option(help="What work takes, of an earlier run (tables/costs.csv). Default: it is measured now."),
     ] = None,
+    docs: Annotated[
+        Path | None, typer.Option(help="A folder that gets cgpbft.md and its pictures, too: the documentation's.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=-1, help="Processes; -1: one for each processor.")] = -1,
 ) -> None:
     """Evaluate document B: CGPBFT, in which elected agents of groups agree, beside PBFT, in which everybody does.
@@ -44,13 +47,17 @@ def cgpbft(
     the time that forming groups took.
     """
     from wattquorum.foundation.refusals import Refused
+    from wattquorum.lab.cgpbft.costs import told
     from wattquorum.lab.cgpbft.run import Options, run
 
     if jobs == 0:
         raise Refused("out_of_range", "--jobs", jobs, "Name how many processes, or -1.")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with _progress() as progress, writing(out):
-        written = run(Options(out, seeds, largest, jobs, costs), progress)
+        written = run(Options(out, seeds, largest, jobs, costs, docs), progress)
+    for name, value in told(written.costs):
+        console.print(f"{name:<46}{value:>10}")
+    console.print()
     wide = max(len(target.what) for target in written.targets)
     for target in written.targets:
         ending = "met" if target.met else "missed"

@@ -31,7 +31,7 @@ PAGE: Final = "cgpbft.md"
 TABLES: Final = "tables"
 COSTS: Final = "costs.csv"
 PREFIX: Final = "cgpbft-"  # of the pictures' files
-COMMAND: Final = "wattquorum lab cgpbft"
+COMMAND: Final = "wattquorum lab cgpbft --docs docs"
 PICTURES: Final = ("messages", "pace", "conduct", "outages", "division")
 CSVS: Final = (
     COSTS,
@@ -54,6 +54,7 @@ class Options(NamedTuple):
     largest: int  # members of the largest community
     jobs: int = -1  # processes; -1: one for each processor
     costs: Path | None = None  # those of an earlier run, in place of measuring
+    docs: Path | None = None  # a folder that gets the page and its pictures, too
 
 
 class Written(NamedTuple):
@@ -63,6 +64,7 @@ class Written(NamedTuple):
     page: Path
     tables: Path
     pictures: tuple[Path, ...]
+    costs: Costs
     targets: tuple[Target, ...]
 
 
@@ -71,14 +73,15 @@ def run(options: Options, progress: Progress) -> Written:
     out = options.out
     _check(out)
     given = None if options.costs is None else read_costs(options.costs)
+    if options.docs is not None and not options.docs.is_dir():
+        raise Refused("file_unreadable", "docs", f"{options.docs}: not a folder", "Name the folder of the pages.")
     out.mkdir(parents=True, exist_ok=True)
     progress("measuring costs", 0, 1)
     costs = measuring.measured(out) if given is None else given
-    found = _tried(options, costs, progress)
-    return _written(out, found)
+    return _written(options, _tried(options, measuring.machine() if given is None else "", costs, progress))
 
 
-def _tried(options: Options, costs: Costs, progress: Progress) -> Found:
+def _tried(options: Options, machine: str, costs: Costs, progress: Progress) -> Found:
     asked = tasks(options.seeds, options.largest, costs)
     order = sorted(range(len(asked)), key=lambda place: -asked[place].weight)  # the longest first
     total = sum(task.weight for task in asked)
@@ -90,7 +93,7 @@ def _tried(options: Options, costs: Costs, progress: Progress) -> Found:
         outcomes[place] = outcome
         so_far += asked[place].weight
         progress("trying", so_far, total)
-    return found_of(options.seeds, options.largest, costs, asked, outcomes)
+    return found_of(options.seeds, options.largest, machine, costs, asked, outcomes)
 
 
 # Files --------------------------------------------------------------------------------------------------------------
@@ -112,22 +115,24 @@ def _check(out: Path) -> None:
         raise Refused("folder_exists", "out", strange[0], "Choose an empty folder or that of an earlier run.")
 
 
-def _written(out: Path, found: Found) -> Written:
-    parts = parts_of(found)
+def _written(options: Options, found: Found) -> Written:
+    out, parts = options.out, parts_of(found)
     folder = out / TABLES
     folder.mkdir(exist_ok=True)
     for name, text in csvs(found).items():
         write_page(folder / name, text)
     pictures = [item for part in parts for item in part.items if isinstance(item, Picture)]
-    for picture in pictures:
-        write_page(out / picture_file(picture, PREFIX), picture.svg)
+    for place in (out, options.docs) if options.docs is not None else (out,):
+        for picture in pictures:
+            write_page(place / picture_file(picture, PREFIX), picture.svg)
+        write_page(place / PAGE, as_markdown(parts, COMMAND, PREFIX))
     write_page(out / REPORT, as_html(found, parts))
-    write_page(out / PAGE, as_markdown(parts, COMMAND, PREFIX))
     return Written(
         out / REPORT,
         out / PAGE,
         folder,
         tuple(out / picture_file(picture, PREFIX) for picture in pictures),
+        found.costs,
         tuple(targets_of(found)),
     )
 

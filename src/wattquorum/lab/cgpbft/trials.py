@@ -35,6 +35,7 @@ class Found(NamedTuple):
 
     seeds: int
     largest: int
+    machine: str  # on which costs were measured; empty: not known any more
     costs: Costs
     counts: list[messages.Counted]
     paces: list[pace.Pace]
@@ -117,7 +118,9 @@ def done(place: int, task: Task) -> tuple[int, Any]:
     return place, task.what(*task.arguments)
 
 
-def found_of(seeds: int, largest: int, costs: Costs, asked: Sequence[Task], outcomes: Sequence[Any]) -> Found:
+def found_of(
+    seeds: int, largest: int, machine: str, costs: Costs, asked: Sequence[Task], outcomes: Sequence[Any]
+) -> Found:
     """Outcomes by kind."""
     by_kind: dict[str, list[Any]] = {task.kind: [] for task in asked}
     for task, outcome in zip(asked, outcomes, strict=True):
@@ -125,6 +128,7 @@ def found_of(seeds: int, largest: int, costs: Costs, asked: Sequence[Task], outc
     return Found(
         seeds,
         largest,
+        machine,
         costs,
         by_kind["counts"],
         by_kind["paces"],

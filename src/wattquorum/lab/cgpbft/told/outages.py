@@ -77,7 +77,8 @@ def _trial_row(found: Found, agents: int) -> tuple[str, ...]:
         bad = [trial.bad for trial in own if (trial.fault, trial.ending) == (fault, ending)]
         if not bad:
             return "none"
-        return f"{bad[-1]}" if ending is outages.Ending.ON else f"{bad[0]}"
+        shown = bad[-1] if ending is outages.Ending.ON else bad[0]
+        return f"{shown} ({100 * shown / agents:.0f} %)"
 
     silent, colluding = outages.Fault
     on, stops, forks = outages.Ending

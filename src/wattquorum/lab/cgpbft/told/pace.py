@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wattquorum.lab.cgpbft import messages, pace
+from wattquorum.lab.cgpbft.costs import told
 from wattquorum.lab.cgpbft.told.pieces import AMONG, COLOURS, NS_PER_MS, PBFT, Part, Sheet
 from wattquorum.lab.cgpbft.trials import Found
 from wattquorum.lab.drawing import Panel, Picture, log_scale, values_scale
@@ -26,16 +27,6 @@ def ratio_of(found: Found, members: int, world: pace.World, transactions: int) -
 
 def pace_part(found: Found) -> Part:
     """What work takes, and what comes of it."""
-    costs = found.costs
-    priced = (
-        ("a message, sent and received", f"{(costs.send_ns + costs.receive_ns) / 1e3:.1f} us"),
-        ("a byte of it", f"{(costs.byte_sent_ps + costs.byte_received_ps) / 1e3:.2f} ns"),
-        ("the engine, for a message heard", f"{costs.engine_ns / 1e3:.1f} us"),
-        ("making a signature", f"{costs.sign_ns / 1e3:.1f} us"),
-        ("checking a signature", f"{costs.check_ns / 1e3:.1f} us"),
-        ("checking and executing a transaction", f"{costs.transaction_ns / 1e3:.1f} us"),
-        ("a sync of the disk, the processor being free", f"{costs.sync_ns / 1e3:,.0f} us"),
-    )
     rows = []
     for world in pace.World:
         for transactions in pace.TRANSACTIONS:
@@ -62,7 +53,9 @@ def pace_part(found: Found) -> Part:
         "Latency and throughput",
         lead,
         (
-            Sheet("What work takes, measured here", ("work", "takes"), priced, "lr"),
+            Sheet(
+                f"What work takes ({found.machine or 'of an earlier run'})", ("work", "takes"), told(found.costs), "lr"
+            ),
             _pace_picture(found),
             Sheet("Throughput and latency", headings, tuple(rows), "l" + "r" * (len(headings) - 1)),
         ),
