@@ -16,7 +16,7 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple
 
 from wattquorum.consensus.bft.blocks import Block, Chained, Outline
 from wattquorum.consensus.bft.committee import Committee, committee_of, installed
@@ -46,8 +46,6 @@ from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.simulation.keyed_hash import KeyedHash, key_of, secret_of
 
-P = ParamSpec("P")
-R = TypeVar("R")
 CHAIN: Final = b"an assembly"
 START_MS: Final = 1_000_000
 NS_PER_MS: Final = 1_000_000
@@ -73,7 +71,7 @@ class Costs(NamedTuple):
     receive_ns: int  # a message, at its receiver
     byte_sent_ps: int  # each byte of it, at its sender [picoseconds]
     byte_received_ps: int
-    engine_ns: int  # what an engine does about a message, but for signatures
+    engine_ns: int  # what an engine and the loop around it do about a message that it hears
     sign_ns: int
     check_ns: int  # a signature
     transaction_ns: int  # checking and executing one
@@ -167,6 +165,7 @@ def transactions_in(message: object) -> int:
     return sum(read_payload(block.payload).transactions for block in blocks)
 
 
+Wire = Callable[[int, bytes, bytes], None]  # (number of the sender, to, frame)
 Lie = Callable[["Assembly", "Machine", bytes, bytes], Sequence[tuple[bytes, bytes]]]
 
 
@@ -217,21 +216,20 @@ class Assembly:
         blocks: int = 1 << 40,
         gone: Sequence[int] = (),
         lies: Mapping[int, Lie] | None = None,
-        watch: Callable[[], int] | None = None,
+        wire: Wire | None = None,
     ) -> None:
         """Of `members`, the first `agents` are the committee: all of them in plain PBFT.
 
         The others are in as many groups as there are agents, dealt in turn. After `blocks` nobody proposes. Machines
-        that are `gone` never start; `lies` are what others say, by number. `watch` reads a clock [ns] where one wants
-        to know how long engines themselves take on this machine: `engines_took_ns`, signatures left out, for so many
-        messages `heard`.
+        that are `gone` never start; `lies` are what others say, by number. `wire` takes frames in place of links:
+        whoever gives it says when one `arrives`.
         """
         self.now = 0
         self.members, self.agents, self.load, self.blocks = members, agents, load, blocks
         self.costs, self.settings = costs, settings
         self.tally = Tally()
         self.reached: Counter[int] = Counter()  # by height, how many have executed it
-        self.watch, self.engines_took_ns, self.heard = watch, 0, 0
+        self.wire = wire
         chance = Chance(seed).stream("assembly")
         self._links, self._delays = links, chance.stream("links")
         self._drawn: dict[tuple[int, int], int] = {}
@@ -279,23 +277,9 @@ class Assembly:
             machine.checks += len(checks)
             return self.seals.verify(checks)
 
-        means = Means(self._unwatched(signed), self._unwatched(checked), self.key_of, outline)
+        means = Means(signed, checked, self.key_of, outline)
         machine.engine = Bft(machine.address, CHAIN, self.founding, means, (), seed, self.time, 0, self.settings)
         self._give(machine, self._demand)
-
-    def _unwatched(self, work: Callable[P, R]) -> Callable[P, R]:
-        """Work that is not the engine's own: its time is taken back from it."""
-        watch = self.watch
-        if watch is None:
-            return work
-
-        def timed(*arguments: P.args, **named: P.kwargs) -> R:
-            begun = watch()
-            result = work(*arguments, **named)
-            self.engines_took_ns -= watch() - begun
-            return result
-
-        return timed
 
     # Time -----------------------------------------------------------------------------------------------------------
 
@@ -358,21 +342,8 @@ class Assembly:
     def _call(self, machine: Machine, input_: Callable[..., None], *arguments: object) -> None:
         """Tells an engine something, now, and charges what it signed and checked."""
         machine.checks = machine.signs = 0
-        if self.watch is None:
-            input_(*arguments, self.time)
-        else:
-            begun = self.watch()
-            input_(*arguments, self.time)
-            self.engines_took_ns += self.watch() - begun
+        input_(*arguments, self.time)
         self._spent += machine.checks * self.costs.check_ns + machine.signs * self.costs.sign_ns
-
-    def _drained(self, engine: Bft) -> Output:
-        if self.watch is None:
-            return engine.drain()
-        begun = self.watch()
-        output = engine.drain()
-        self.engines_took_ns += self.watch() - begun
-        return output
 
     def _charge(self, machine: Machine, payload: Payload) -> None:
         """Every machine checks and executes a transaction once, at its proposal or when it is committed."""
@@ -386,7 +357,7 @@ class Assembly:
         engine = machine.engine
         if engine is None:
             return
-        output = self._drained(engine)
+        output = engine.drain()
         if output.records:
             machine.written = output.records[-1].position
         machine.waiting += output.messages
@@ -496,14 +467,20 @@ class Assembly:
             self._polled[to, machine.address] -= 1
             sort = Sort(POLLS, sort.size)
         self.tally.count(sort)
+        if self.wire is not None:
+            self.wire(machine.number, to, frame)
+            return
         self._spent += self.costs.send_ns + sort.size * self.costs.byte_sent_ps // PS_PER_NS
         target = self.machines[int.from_bytes(to, "big")]
         arrives = self.now + self._spent + self._delay_ns(machine.number, target.number)
-        self.at(arrives, self._give, target, self._hear, machine.address, frame, sort.size)
+        self.at(arrives, self.arrives, target, machine.address, frame, sort.size)
+
+    def arrives(self, machine: Machine, sender: bytes, frame: bytes, size: int) -> None:
+        """A frame is at a machine."""
+        self._give(machine, self._hear, sender, frame, size)
 
     def _hear(self, machine: Machine, sender: bytes, frame: bytes, size: int) -> None:
         assert machine.engine is not None
-        self.heard += 1
         self._spent += self.costs.receive_ns + size * self.costs.byte_received_ps // PS_PER_NS + self.costs.engine_ns
         self._call(machine, machine.engine.receive, sender, frame)
         self._after_input(machine)

@@ -1,27 +1,28 @@
 """Costs: what a message, a byte, a signature and a transaction take of a processor, measured here and now.
 
 They are this machine's and no other's, so every run measures them anew and says what it found; with the file of an
-earlier run the same numbers come out again. A message is one of the real transport, over TLS and loopback, sent alone
-as votes are; half of what it takes is charged to each end. The engine's part is what the real engines of a PBFT with 16
-take for a message they hear, everything they do beside it included, signatures left out. A transaction is a deposit of
-a demo chain, its signature checked and executed by the ledger. What a sync takes is the disk's business, not the
+earlier run the same numbers come out again. Messages are measured twice: between two ends of the real transport, over
+TLS and loopback, each alone; and among 16 real engines that agree over 240 such connections, with everything that they
+do about it. The first is charged to both ends alike, the rest to the engine that hears it. A transaction is a deposit
+of a demo chain, its signature checked and executed by the ledger. What a sync takes is the disk's business, not the
 processor's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from wattquorum.foundation.identities import Signed, SigningKey, address_of, is_signed, signed_bytes, verify_each
-from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import order
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.genesis import chain_id_of
@@ -29,6 +30,7 @@ from wattquorum.ledger.transactions import Body, Deposit, sign
 from wattquorum.node.community import Authority, Contexts, make_authority, make_contexts, make_request
 from wattquorum.node.transport import Bounds, Transport
 from wattquorum.simulation.assembly import Assembly, Costs, Links, Load
+from wattquorum.simulation.assembly import address_of as address_of_machine
 from wattquorum.simulation.founding import CREATED, Founding
 
 ROUNDS: Final = 5  # of each measurement, of which the middle one counts
@@ -38,6 +40,7 @@ SIGNATURES: Final = 200
 TRANSACTIONS: Final = 200
 SYNCS: Final = 15
 SYNC_BYTES: Final = 4_096
+AGREEING, AGREED = 16, 8  # engines, and blocks
 CHAIN: Final = bytes(16)
 ENDS: Final = (bytes([1]) * 20, bytes([2]) * 20)
 NOWHERE: Final = ("127.0.0.1", 1)
@@ -50,7 +53,7 @@ def told(costs: Costs) -> tuple[tuple[str, str], ...]:
     return (
         ("a message, sent and received", f"{(costs.send_ns + costs.receive_ns) / 1e3:.1f} us"),
         ("a byte of it", f"{(costs.byte_sent_ps + costs.byte_received_ps) / 1e3:.2f} ns"),
-        ("the engine, for a message heard", f"{costs.engine_ns / 1e3:.1f} us"),
+        ("the engine and its loop, for a message heard", f"{costs.engine_ns / 1e3:.1f} us"),
         ("making a signature", f"{costs.sign_ns / 1e3:.1f} us"),
         ("checking a signature", f"{costs.check_ns / 1e3:.1f} us"),
         ("checking and executing a transaction", f"{costs.transaction_ns / 1e3:.1f} us"),
@@ -65,18 +68,17 @@ def machine() -> str:
 
 def measured(folder: Path) -> Costs:
     """What this machine takes. `folder` is on the disk whose syncs count."""
-    small, large = asyncio.run(_messages())
+    small, large, agreeing = asyncio.run(_messages())
     per_byte_ps = max((large - small) * 1_000 // (LARGE - SMALL), 0)
     alone = max(small - per_byte_ps * SMALL // 1_000, 1)
-    check = _checking()
     return Costs(
         send_ns=alone // 2,
         receive_ns=alone - alone // 2,
         byte_sent_ps=per_byte_ps // 2,
         byte_received_ps=per_byte_ps - per_byte_ps // 2,
-        engine_ns=_engine(),
+        engine_ns=max(agreeing - alone, 1),
         sign_ns=_signing(),
-        check_ns=check,
+        check_ns=_checking(),
         transaction_ns=_transacting(),
         sync_ns=_syncing(folder),
     )
@@ -128,18 +130,6 @@ def _transacting() -> int:
     return _middle(work)
 
 
-# The engine ---------------------------------------------------------------------------------------------------------
-
-
-def _engine() -> int:
-    def work() -> int:
-        assembly = Assembly(1, 16, 16, Load(1), links=Links(1_000, 2_000), blocks=3, watch=time.thread_time_ns)
-        assembly.run(60 * 10**9)
-        return max(assembly.engines_took_ns // assembly.heard, 1)
-
-    return _middle(work, 3)
-
-
 # The disk -----------------------------------------------------------------------------------------------------------
 
 
@@ -158,84 +148,118 @@ def _syncing(folder: Path) -> int:
     return max(int(median(took)), 1)
 
 
-# The transport ------------------------------------------------------------------------------------------------------
+# The transport and the engine ---------------------------------------------------------------------------------------
 
 
-async def _messages() -> tuple[int, int]:
-    """What a small and a large message take of the processor, both ends together [ns]."""
+async def _messages() -> tuple[int, int, int]:
+    """What a small and a large message take between two ends, and one among engines [ns of the processor]."""
+    pair = _Pair()
     with tempfile.TemporaryDirectory() as name:
-        one, other = _contexts(Path(name))
-        pair = _Pair(one, other)
-        await pair.start()
-        try:
+        async with _mesh(Path(name), ENDS, (pair.again, pair.back)) as pair.ends:
             small = [await pair.trips(TRIPS, SMALL) for _ in range(ROUNDS)]
             large = [await pair.trips(TRIPS // 10, LARGE) for _ in range(ROUNDS)]
-        finally:
-            await pair.close()
-    return int(median(small)), int(median(large))
+    return int(median(small)), int(median(large)), await _agreeing()
 
 
-def _contexts(folder: Path) -> tuple[Contexts, Contexts]:
+Hear = Callable[[bytes, Sequence[bytes]], None]
+
+
+@asynccontextmanager
+async def _mesh(folder: Path, ends: Sequence[bytes], hear: Sequence[Hear]) -> AsyncIterator[list[Transport]]:
+    """Transports that are all connected to each other, on one event loop."""
+    contexts = _contexts(folder, ends)
+    made: list[Transport] = []
+    try:
+        for me, own, on_messages in zip(ends, contexts, hear, strict=True):
+            others = {other: NOWHERE for other in ends if other != me}
+            made.append(Transport(me, CHAIN, own, ("127.0.0.1", 0), others, on_messages, OPEN))
+            await made[-1].start()
+        places = {end: ("127.0.0.1", each.port) for end, each in zip(ends, made, strict=True)}
+        for me, each in zip(ends, made, strict=True):
+            each.update_peers({other: place for other, place in places.items() if other != me})
+        end = time.monotonic() + CONNECTED_S
+        while any(peer.connected_ms is None for each in made for peer in each.peers()):
+            if time.monotonic() > end:
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), "127.0.0.1")
+            await asyncio.sleep(0.01)
+        yield made
+    finally:
+        for each in made:
+            await each.close()
+
+
+def _contexts(folder: Path, ends: Sequence[bytes]) -> list[Contexts]:
     now = time.time_ns() // 1_000_000
     key, pem = make_authority("lab", now)
     authority = Authority(key, pem)
     (folder / "authority.pem").write_bytes(pem)
     (folder / "revoked.pem").write_bytes(authority.revocations((), 0, now))
     made = []
-    for who in ENDS:
+    for end in ends:
         secret, request = make_request("lab")
-        own = folder / f"{who.hex()}.pem"
-        own.write_bytes(authority.issue(request, CHAIN, who, now) + secret)
+        own = folder / f"{end.hex()}.pem"
+        own.write_bytes(authority.issue(request, CHAIN, end, now) + secret)
         made.append(make_contexts(folder / "authority.pem", folder / "revoked.pem", own))
-    return made[0], made[1]
+    return made
 
 
 class _Pair:
-    """Two transports on one event loop that send a message there and back."""
+    """Two ends that send a message there and back."""
 
-    def __init__(self, one: Contexts, other: Contexts) -> None:
-        self.contexts = (one, other)
+    def __init__(self) -> None:
+        self.ends: list[Transport] = []
         self.left = 0
         self.message = b""
         self.done = asyncio.Event()
 
-    async def start(self) -> None:
-        """Refused("unreachable") when the two ends do not find each other."""
-        here, there = ENDS
-        listen = ("127.0.0.1", 0)
-        self.there = Transport(there, CHAIN, self.contexts[1], listen, {here: NOWHERE}, self._return, OPEN)
-        await self.there.start()
-        place = ("127.0.0.1", self.there.port)
-        self.here = Transport(here, CHAIN, self.contexts[0], listen, {there: place}, self._again, OPEN)
-        await self.here.start()
-        self.there.update_peers({here: ("127.0.0.1", self.here.port)})
-        end = time.monotonic() + CONNECTED_S
-        while any(each.peers()[0].connected_ms is None for each in (self.here, self.there)):
-            if time.monotonic() > end:
-                raise Refused("unreachable", "transport", "127.0.0.1", "Let this machine connect to itself.")
-            await asyncio.sleep(0.01)
-
     async def trips(self, count: int, size: int) -> int:
-        """So many messages there and back: what one takes [ns of the processor]."""
+        """So many messages there and back: what one takes [ns]."""
         self.left, self.message = count, bytes(size)
         self.done.clear()
         begun = time.thread_time_ns()
-        self.here.send(ENDS[1], self.message)
+        self.ends[0].send(ENDS[1], self.message)
         await self.done.wait()
         return (time.thread_time_ns() - begun) // (2 * count)
 
-    def _return(self, _: bytes, messages: Sequence[bytes]) -> None:
+    def back(self, _: bytes, messages: Sequence[bytes]) -> None:
+        """At the second end."""
         for message in messages:
-            self.there.send(ENDS[0], message)
+            self.ends[1].send(ENDS[0], message)
 
-    def _again(self, _: bytes, messages: Sequence[bytes]) -> None:
-        for _message in messages:
-            self.left -= 1
-            if self.left:
-                self.here.send(ENDS[1], self.message)
-            else:
-                self.done.set()
+    def again(self, _: bytes, messages: Sequence[bytes]) -> None:
+        """At the first end."""
+        self.left -= len(messages)
+        if self.left:
+            self.ends[0].send(ENDS[1], self.message)
+        else:
+            self.done.set()
 
-    async def close(self) -> None:
-        await self.here.close()
-        await self.there.close()
+
+async def _agreeing() -> int:
+    """What a message among engines takes that agree over real connections [ns]."""
+    done, ends = asyncio.Event(), [address_of_machine(number) for number in range(AGREEING)]
+    assemblies: list[Assembly] = []
+    sent = 0
+
+    def hearing(number: int) -> Hear:
+        def hear(sender: bytes, messages: Sequence[bytes]) -> None:
+            assembly = assemblies[0]
+            for message in messages:
+                assembly.arrives(assembly.machines[number], sender, message, 0)
+            if assembly.reached[AGREED] == AGREEING:
+                done.set()
+
+        return hear
+
+    with tempfile.TemporaryDirectory() as name:
+        async with _mesh(Path(name), ends, [hearing(number) for number in range(AGREEING)]) as made:
+
+            def wire(number: int, to: bytes, frame: bytes) -> None:
+                nonlocal sent
+                sent += 1
+                made[number].send(to, frame)
+
+            begun = time.thread_time_ns()
+            assemblies.append(Assembly(1, AGREEING, AGREEING, Load(1), links=Links(0, 0), blocks=AGREED, wire=wire))
+            await done.wait()
+            return (time.thread_time_ns() - begun) // sent

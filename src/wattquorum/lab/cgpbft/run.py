@@ -37,6 +37,7 @@ CSVS: Final = (
     COSTS,
     "messages.csv",
     "pace.csv",
+    "steps.csv",
     "conduct.csv",
     "recovery.csv",
     "faults.csv",
@@ -166,6 +167,7 @@ def csvs(found: Found) -> dict[str, str]:
             ("members", "agents", "links", "transactions", "certified_ns", "everywhere_ns", "block_ns"),
             found.paces,
         ),
+        "steps.csv": (("members", "agents", "step", "block_ns"), found.steps),
         "conduct.csv": ((*conduct_heads, "trust_faulty", "trust_others"), epochs),
         "recovery.csv": (
             ("members", "agents", "timeout_ms", "agreed_ms", "everywhere_ms", "timeouts_later"),

@@ -16,7 +16,7 @@ from wattquorum.simulation.assembly import Costs
 FAILS: Final = (Ppm(100_000), Ppm(200_000), Ppm(500_000), Ppm(1_000_000))  # of a faulty agent's epochs in office
 DRAWN_FAILS: Final = (FAILS[0], FAILS[2])  # what pictures show
 RECOVERING: Final = (16, 4)  # members, and agents among groups
-FAR_MOST: Final = 100  # members of a world far apart; more would take minutes and show the same
+DELAYED_MOST: Final = 100  # members of worlds with delays; more would take minutes and show the same
 NODES_EACH: Final = 25  # nodes to be divided, for each member of the largest community
 FEW_FROM, MANY_TO = 200, 20  # members that agree; so many and more take long, so many and fewer no time
 
@@ -39,6 +39,7 @@ class Found(NamedTuple):
     costs: Costs
     counts: list[messages.Counted]
     paces: list[pace.Pace]
+    steps: list[pace.Stepped]
     courses: list[Course]
     recoveries: list[outages.Recovery]
     trials: list[outages.Trial]
@@ -70,6 +71,11 @@ def tasks(seeds: int, largest: int, costs: Costs) -> list[Task]:
     return [
         *_counts(largest),
         *_paces(largest, costs),
+        *(
+            Task("steps", pace.stepped, (1, pace.TARGET_MEMBERS, agents, step, costs, 12), 3_000)
+            for step in pace.Step
+            for agents in sides(pace.TARGET_MEMBERS)
+        ),
         *(
             Task("courses", course, (stakes, fails, seed), 10_000)
             for fails in FAILS
@@ -104,7 +110,7 @@ def _counts(largest: int) -> Iterator[Task]:
 def _paces(largest: int, costs: Costs) -> Iterator[Task]:
     for members in pace.MEMBERS:
         for world in pace.World:
-            if members > largest or (world is pace.World.FAR and members > FAR_MOST):
+            if members > largest or (world is not pace.World.NONE and members > DELAYED_MOST):
                 continue
             for agents in sides(members):
                 for transactions in pace.TRANSACTIONS:
@@ -132,6 +138,7 @@ def found_of(
         costs,
         by_kind["counts"],
         by_kind["paces"],
+        by_kind["steps"],
         by_kind["courses"],
         by_kind["recoveries"],
         by_kind["trials"],
