@@ -3,7 +3,8 @@
 Full blocks always wait, one height is agreed on at a time, and every machine has one processor. What is told is how
 long the first block takes from its proposal until every member has executed it, and how many transactions a second
 every member executes from then on. Machines are next to each other or far apart, where delays decide; or there are no
-delays and no syncs of disks, so that work alone does. The steps from messages alone to that show what of the gain is left when other things take time, too.
+delays and no syncs of disks, so that work alone does. The steps from messages alone to that show what of the gain is
+left when other things take time, too.
 """
 
 from __future__ import annotations

@@ -63,10 +63,10 @@ def pace_part(found: Found) -> Part:
         "Every machine has one processor and one disk, and pays what this machine was measured to take just before. "
         "Full blocks always wait, and one is agreed on at a time: throughput is of transactions that every member has "
         "executed, latency is the first block's, from its proposal until its primary has it certified and until every "
-        "member has executed it. Near links take 0.05 to 0.15 ms one way, far ones 5 to 25 ms; with none, disks take no "
-        "time either. Every member checks and executes every transaction, so that with large blocks both do the same "
-        "work and the ratio tends to 1; and where links are far, delays decide and not messages. What messages cost was measured among 16 engines and is "
-        "charged for all sizes."
+        "member has executed it. Near links take 0.05 to 0.15 ms one way, far ones 5 to 25 ms; with none, disks take "
+        "no time either. Every member checks and executes every transaction, so that with large blocks both do the "
+        "same work and the ratio tends to 1; and where links are far, delays decide and not messages. What messages "
+        "cost was measured among 16 engines and is charged for all sizes."
     )
     return Part(
         "pace",
