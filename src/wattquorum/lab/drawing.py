@@ -114,7 +114,7 @@ class Panel:
         self._marks.append(
             f'<polyline points="{self._path(points)}" fill="none" stroke="var(--{colour})" stroke-width="2"{dash}/>'
         )
-        self._named("dash" if dashed else "line", colour, name)
+        self.named("dash" if dashed else "line", colour, name)
 
     def band(self, low: Sequence[Point], high: Sequence[Point], colour: str) -> None:
         """What lies between two lines."""
@@ -141,7 +141,7 @@ class Panel:
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{fill}" stroke="var(--{colour})" '
                 f'stroke-width="1.5" opacity="{opacity:g}">{tip}</circle>'
             )
-        self._named("ring" if hollow else "dot", colour, name)
+        self.named("ring" if hollow else "dot", colour, name)
 
     def crosses(self, points: Sequence[Point], colour: str, name: str = "", *, tips: Sequence[str] = ()) -> None:
         """A cross at each point."""
@@ -150,7 +150,7 @@ class Panel:
             tip = f"<title>{escape(tips[place])}</title>" if tips else ""
             path = f"M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8"
             self._marks.append(f'<path d="{path}" stroke="var(--{colour})" stroke-width="2.5" fill="none">{tip}</path>')
-        self._named("cross", colour, name)
+        self.named("cross", colour, name)
 
     def says(self, point: Point, text: str, colour: str = "soft", *, anchor: str = "middle", up: float = 9) -> None:
         """A word at a point."""
@@ -166,7 +166,8 @@ class Panel:
         self._marks.append(f'<line x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" class="rule"/>')
         self._marks.append(f'<text x="{x}" y="{y - 5:.1f}" text-anchor="{anchor}">{escape(text)}</text>')
 
-    def _named(self, how: str, colour: str, name: str) -> None:
+    def named(self, how: str, colour: str, name: str) -> None:
+        """What marks of a kind (line, dash, dot, ring, cross) and colour are; nothing for no name."""
         if name:
             self._legend.append((how, colour, name))
 

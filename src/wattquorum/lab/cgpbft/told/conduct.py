@@ -55,13 +55,15 @@ def conduct_part(found: Found) -> Part:
         f"credit. Of other agents {manners.slips / 10_000:g} % fail in an epoch, and {manners.idle / 10_000:g} % of "
         "members do not vote. The stakes of the ledger are +1 and -5 points for an agent, +0.5 and -2 for its voters; "
         "the symmetric ones, for comparison and refused by the ledger, are +1 and -1, +0.5 and -0.5. An independent "
-        "reconstruction, whose manners are not known, stands beside; nothing here was fitted to it. A faulty agent has "
-        "the votes of its whole group and any other one lacks those of the faulty, so that the primary, who has most "
-        "votes, is a faulty one more often than the share of faulty agents says."
+        "reconstruction, whose manners are not known, stands beside; nothing here was fitted to it."
     )
     sheet = Sheet("Faulty agents", headings, tuple(rows), "lrrrrrr")
     return Part(
-        "conduct", "Conduct", "Who comes to be an agent", lead, (_conduct_picture(found), _judged(found), sheet)
+        "conduct",
+        "Conduct",
+        "Who comes to be an agent",
+        lead,
+        (_conduct_picture(found), _judged(found), sheet, _primaries(found)),
     )
 
 
@@ -81,6 +83,22 @@ def _judged(found: Found) -> str:
         "By so much the share of faulty agents at the end is larger where misconduct costs no more than conduct "
         f"brings, seed by seed, with the 95 % interval of the mean: {'; '.join(said)} of epochs in which a faulty "
         "agent fails."
+    )
+
+
+def _primaries(found: Found) -> str:
+    """Why faulty primaries are more frequent than faulty agents."""
+    fails = FAILS[0]
+    epochs = [
+        epoch for each in found.courses if (each.stakes, each.fails) == ("asymmetric", fails) for epoch in each.epochs
+    ]
+    agents = sum(epoch.faulty_agents for epoch in epochs) / sum(epoch.agents for epoch in epochs)
+    primaries = sum(epoch.faulty_primary for epoch in epochs) / len(epochs)
+    return (
+        "A faulty agent has the votes of its whole group, while any other one lacks those of the faulty, who vote for "
+        "their kind; and the agent with most votes is the primary. With the ledger's stakes and faulty agents that "
+        f"fail in {fails // 10_000} % of epochs, {100 * agents:.0f} % of all agents are faulty over a course, and "
+        f"{100 * primaries:.0f} % of all primaries."
     )
 
 
