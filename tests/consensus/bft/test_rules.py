@@ -474,8 +474,6 @@ def test_later_blocks_are_fetched_with_their_certificates() -> None:
     assert proof is not None
     bench.hear(0, Tip(proof.commit_certificate))
     bench.pass_ms(100)
-    bench.hear(2, Blocks(tuple(blocks), proof.commit_certificate))  # not asked
-    assert not bench.committed
     bench.hear(0, Blocks(tuple(blocks), changed(proof.commit_certificate, height=5)))
     assert len(bench.committed) == 3  # each but the last is certified by the next
     assert bench.engine.faults == {address(0): 1}
@@ -483,6 +481,26 @@ def test_later_blocks_are_fetched_with_their_certificates() -> None:
     bench.pass_ms(100)
     bench.hear(2, Blocks((blocks[3],), proof.commit_certificate))
     assert bench.committed == [block.payload for block in blocks]
+
+
+def test_blocks_prove_themselves_whoever_gives_them_and_however_late() -> None:
+    source, bench = Bench(), Bench(me=3)
+    blocks = []
+    for at in range(3):
+        source.now += 1
+        blocks.append(source.decide(at))
+    first, last = source.engine.block(1), source.engine.block(3)
+    assert first is not None
+    assert last is not None
+    bench.hear(2, Blocks((blocks[0],), first.commit_certificate))  # nobody asked
+    assert bench.committed == [blocks[0].payload]
+    bench.hear(0, Tip(last.commit_certificate))
+    bench.hear(1, Tip(last.commit_certificate))
+    bench.pass_ms(100)
+    bench.pass_ms(150)  # the one that was asked first is too late, and another is asked
+    bench.hear(0, Blocks(tuple(blocks[1:]), last.commit_certificate))
+    assert bench.committed == [block.payload for block in blocks]
+    assert not bench.engine.faults
 
 
 def test_a_told_certificate_counts_when_it_holds() -> None:

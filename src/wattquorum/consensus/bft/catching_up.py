@@ -3,6 +3,8 @@
 Whoever says something of a later height is taken to have the blocks below it. A step behind is normal and mends
 itself, so nobody is asked before that was waited out; who does not answer in time, or with nothing that helps, is no
 longer believed, and the next is asked. What a peer claims costs it nothing to claim, so claims decide only whom to ask.
+An answer is worth the same when it comes late, since blocks prove themselves; and while answers do not come in time,
+each is waited for twice as long as the one before, so that a way which takes long is not taken for silence for ever.
 """
 
 from __future__ import annotations
@@ -10,16 +12,18 @@ from __future__ import annotations
 from typing import Final
 
 PEERS_MAX: Final = 1_024  # whose claims are remembered
+DOUBLINGS_MAX: Final = 6  # of the time that an answer is waited for
 
 
 class CatchingUp:
     """Claims, and the question that is out."""
 
-    __slots__ = ("_claims", "_last", "asked", "due_ms")
+    __slots__ = ("_claims", "_doublings", "_last", "asked", "due_ms")
 
     def __init__(self) -> None:
         self._claims: dict[bytes, int] = {}  # the height that a peer has, as it said
         self._last = b""
+        self._doublings = 0
         self.asked = b""  # who has not answered yet
         self.due_ms: int | None = None  # when somebody, or somebody else, is asked
 
@@ -51,14 +55,17 @@ class CatchingUp:
         if self.asked:
             self.disappointed(self.asked)
             self.asked = b""
+            self._doublings = min(self._doublings + 1, DOUBLINGS_MAX)
         if not self.behind(tip):
             self.due_ms = None
             return None
         peers = sorted(self._claims)
         self._last = self.asked = next((peer for peer in peers if peer > self._last), peers[0])
-        self.due_ms = now + wait_ms
+        self.due_ms = now + (wait_ms << self._doublings)
         return self.asked
 
-    def answered(self, now: int) -> None:
-        """The question that was out is answered: the next one may be asked at once."""
+    def answered(self, peer: bytes, now: int) -> None:
+        """A peer has given blocks: the next ones may be asked for at once. What came in time says how long to wait."""
+        if peer == self.asked:
+            self._doublings = max(self._doublings - 1, 0)
         self.asked, self.due_ms = b"", now

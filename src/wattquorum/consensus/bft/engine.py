@@ -944,10 +944,12 @@ class Bft:
             self._outbox.say([sender], Blocks(tuple(blocks), last))
 
     def _blocks(self, sender: bytes, message: Blocks) -> None:
-        """An answer to what was asked of this peer; anything else is nothing that one has to look at."""
-        if sender != self._catching_up.asked or not message.blocks:
+        """Blocks, whoever gives them and however late: they prove themselves. Some at a time."""
+        if not message.blocks or message.blocks[-1].height <= self.height:
             return
-        self._catching_up.answered(self._now)
+        if self._incoming and sender != self._catching_up.asked:
+            return
+        self._catching_up.answered(sender, self._now)
         certificates = [block.commit_certificate for block in message.blocks[1:]]
         found = [
             Chained(block, certificate)
