@@ -397,12 +397,10 @@ class Assembly:
             chained = engine.block(committed.index)
             assert chained is not None
             self._executed(machine, committed.index, chained)
-            if machine.number < self.agents:
-                for member in self.group_of(machine.number):
-                    self._say(machine, self.addresses[member], encode(Tip(chained.commit_certificate)))
             self._call(machine, engine.applied, committed.index, b"")
             self._call(machine, engine.demand, self._oldest(machine))
             self._after_input(machine)
+            self._bring(machine, chained)
         for judged in output.judge:
             payload = read_payload(judged.payload)
             self._charge(machine, payload)
@@ -414,6 +412,13 @@ class Assembly:
                 self._charge(machine, payload)
                 self._call(machine, engine.propose, (encode(payload),))
                 self._after_input(machine)
+
+    def _bring(self, machine: Machine, chained: Chained) -> None:
+        """An agent brings a block with its certificate to its group, after what the block has led to was said."""
+        if machine.number < self.agents < self.members:
+            frame = encode(Blocks((chained.block,), chained.commit_certificate))
+            for member in self.group_of(machine.number):
+                self._say(machine, self.addresses[member], frame)
 
     def _executed(self, machine: Machine, height: int, chained: Chained) -> None:
         machine.executed[height] = self.now + self._spent
