@@ -111,9 +111,9 @@ def test_a_block_that_does_not_arrive_is_told(monkeypatch: pytest.MonkeyPatch) -
 # Conduct
 
 
-def ends(stakes: str, fails: int) -> list[float]:
+def ends(stakes: str, fails: int, seeds: int = SEEDS) -> list[float]:
     manners = conduct.Manners(fails=Ppm(fails))
-    courses = [conduct.course(seed, conduct.STAKES[stakes], manners) for seed in range(SEEDS)]
+    courses = [conduct.course(seed, conduct.STAKES[stakes], manners) for seed in range(seeds)]
     return [sum(epoch.faulty_agents for epoch in each[-10:]) / 100 for each in courses]
 
 
@@ -128,7 +128,7 @@ def test_with_dearer_misconduct_fewer_faulty_members_are_agents_in_the_end() -> 
 
 def test_agents_that_always_fail_are_rare_in_the_end_with_any_stakes() -> None:
     for stakes in conduct.STAKES:
-        assert sum(ends(stakes, 1_000_000)) / SEEDS < 0.1  # of 30 % of all members
+        assert max(ends(stakes, 1_000_000, 3)) < 0.1  # of 30 % of all members
 
 
 @given(st.integers(0, 2**32), st.sampled_from(sorted(conduct.STAKES)), st.integers(0, 1_000_000))
