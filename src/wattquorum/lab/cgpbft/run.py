@@ -90,6 +90,7 @@ def _tried(options: Options, machine: str, costs: Costs, progress: Progress) -> 
     workers = min(options.jobs if options.jobs > 0 else os.cpu_count() or 1, len(asked))
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
     so_far = 0
+    progress("trying", so_far, total)
     for place, outcome in parallel(delayed(done)(place, asked[place]) for place in order):
         outcomes[place] = outcome
         so_far += asked[place].weight

@@ -38,8 +38,9 @@ def messages_part(found: Found) -> Part:
     polls = sum(each.messages.get(POLLS, 0) for each in found.counts)
     lead = (
         "Until every member has executed it, down to the last vote that nobody needs any more, with blocks of one "
-        f"transaction of {TRANSACTION_BYTES} bytes. Links take 5 to 25 ms one way, and nothing fails. Polls for tips "
-        f"are left out: in all of these worlds together there were {polls}."
+        f"transaction of {TRANSACTION_BYTES} bytes. Links take 5 to 25 ms one way, and nothing fails. An agent brings "
+        "a block with its certificate to each member of its group. Polls for tips are left out: in all of these worlds "
+        f"together there were {polls}."
     )
     return Part("messages", "Messages", "What a block takes", lead, (_messages_picture(pairs), counted, kinds))
 

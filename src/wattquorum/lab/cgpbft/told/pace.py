@@ -65,8 +65,9 @@ def pace_part(found: Found) -> Part:
         "executed, latency is the first block's, from its proposal until its primary has it certified and until every "
         "member has executed it. Near links take 0.05 to 0.15 ms one way, far ones 5 to 25 ms; with none, disks take "
         "no time either. Every member checks and executes every transaction, so that with large blocks both do the "
-        "same work and the ratio tends to 1; and where links are far, delays decide and not messages. What messages "
-        "cost was measured among 16 engines and is charged for all sizes."
+        "same work and the ratio tends to 1; members behind an agent do so when the block is certified, so that they "
+        "have large ones later. Where links are far, delays decide and not messages. What messages cost was measured "
+        "among 16 engines and is charged for all sizes."
     )
     return Part(
         "pace",
