@@ -19,54 +19,15 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.cgpbft import conduct, division, messages, outages, pace
 from wattquorum.lab.cgpbft.outages import Ending, Fault
 from wattquorum.lab.cgpbft.run import CSVS, PICTURES, read_costs
-from wattquorum.lab.drawing import Panel, Picture, even_scale, log_scale
-from wattquorum.simulation.assembly import FREE, Assembly, Costs, Links, Load
+from wattquorum.simulation.assembly import Costs
 from wattquorum.standing.groups import TAU
 
-STILL = Links(1_000, 1_000)  # 1 ms, everywhere
 MS = 1_000_000
 SEEDS = 8
 PRICED = Costs(10_000, 10_000, 1_000, 1_000, 40_000, 20_000, 60_000, 100_000, 200_000)
 
 
-# Machines whose work takes time
-
-
-def assembled(costs: Costs, members: int = 4, transactions: int = 1, blocks: int = 1) -> Assembly:
-    assembly = Assembly(1, members, members, Load(transactions), links=STILL, costs=costs, blocks=blocks)
-    assert assembly.run(1_000 * MS, lambda: assembly.reached[blocks] == members)
-    return assembly
-
-
-def test_without_costs_a_block_takes_three_delays() -> None:
-    assembly = assembled(FREE)
-    assert {machine.executed[1] for machine in assembly.machines} == {3 * MS}
-
-
-def test_a_transaction_is_paid_for_by_its_primary_and_by_the_others_after_another() -> None:
-    assembly = assembled(FREE._replace(transaction_ns=1_000), transactions=500)
-    assert assembly.machines[0].executed[1] == 3 * MS + 2 * 500 * 1_000
-
-
-def test_a_message_is_paid_for_at_both_ends_in_turn() -> None:
-    """The pre-prepare to the third of three others leaves after two others, and is read for as long as it was sent."""
-    assembly = assembled(FREE._replace(send_ns=10_000, receive_ns=10_000))
-    primary = assembly.machines[0]
-    assert 3 * MS + 60_000 <= primary.executed[1] <= 3 * MS + 400_000
-
-
-def test_three_syncs_stand_between_a_proposal_and_its_block() -> None:
-    """Of the pre-prepare, of what is accepted, of what is prepared; and one more before it is executed."""
-    assembly = assembled(FREE._replace(sync_ns=100_000))
-    assert assembly.machines[0].executed[1] == 3 * MS + 4 * 100_000
-
-
-@given(st.sampled_from(Costs._fields), st.integers(1, 1_000_000))
-@settings(max_examples=20, deadline=None)
-def test_no_cost_makes_anything_faster(field: str, more: int) -> None:
-    dearer = PRICED._replace(**{field: getattr(PRICED, field) + more})
-    once, again = assembled(PRICED), assembled(dearer)
-    assert max(m.executed[1] for m in again.machines) >= max(m.executed[1] for m in once.machines)
+# Pace
 
 
 def test_one_seed_and_the_same_costs_are_one_course() -> None:
@@ -201,30 +162,6 @@ def test_groups_by_the_rules_are_within_both_tolerances_where_simple_ways_are_no
         assert max(rules.traded_ppm, rules.trust_ppm) <= TAU
         assert snake.trust_ppm > TAU
         assert random.traded_ppm > snake.traded_ppm
-
-
-# Drawing
-
-
-@given(st.lists(st.floats(0.001, 1e9), min_size=1, max_size=20))
-def test_scales_keep_the_order_and_hold_everything(values: list[float]) -> None:
-    for scale in (log_scale(values), even_scale(0, 1e9, 1e8)):
-        shares = [scale.share(value) for value in sorted(values)]
-        assert shares == sorted(shares)
-        assert all(0 <= share <= 1 for share in shares)
-
-
-def test_a_picture_is_well_formed_and_asks_for_nothing() -> None:
-    panel = Panel("<a> & b", even_scale(0, 10, 5), log_scale([1, 1_000]), "x")
-    panel.line([(0, 1), (10, 1_000)], "c1", "a & b", dashed=True)
-    panel.band([(0, 1)], [(0, 10)], "c1")
-    panel.dots([(5, 30)], "c2", "dots", tips=["<tip>"], hollow=True)
-    panel.crosses([(5, 300)], "bad", "crosses", tips=["&"])
-    panel.rule(10, "rule")
-    panel.says((5, 5), "word")
-    svg = Picture("p", 'a "picture"', (panel, panel)).svg
-    assert ET.fromstring(svg).tag.endswith("svg")
-    assert re.findall(r"(?:href|src|url)[=(]", svg) == []
 
 
 # The command
