@@ -156,6 +156,13 @@ def test_every_way_puts_everybody_into_one_group_of_even_size(
     assert max(map(len, groups)) - min(map(len, groups)) <= 1
 
 
+@given(st.integers(0, 1_000), st.integers(4, 60), st.sampled_from(sorted(division.WAYS)))
+@settings(max_examples=30, deadline=None)
+def test_no_way_is_more_even_than_it_can_be(seed: int, nodes: int, way: str) -> None:
+    even = division.divided(way, seed, nodes)
+    assert even.traded_ppm >= even.bound_ppm
+
+
 def test_groups_by_the_rules_are_within_both_tolerances_where_simple_ways_are_not() -> None:
     for seed in range(3):
         rules, snake, random = (division.divided(way, seed, 1_000) for way in ("B-3", "snake", "random"))

@@ -31,6 +31,7 @@ class Even(NamedTuple):
     groups: int
     traded_ppm: int
     trust_ppm: int
+    bound_ppm: int  # no groups whose sizes differ by at most one differ by less in traded energy
     took_ns: int  # processor time
 
 
@@ -92,5 +93,21 @@ def divided(way: str, seed: int, nodes: int) -> Even:
     differ = spread(candidates, groups)
     traded, trust = sum(each.traded for each in candidates), sum(each.trust for each in candidates)
     return Even(
-        way, nodes, count, differ.traded * count * MILLION // traded, differ.trust * count * MILLION // trust, took
+        way,
+        nodes,
+        count,
+        differ.traded * count * MILLION // traded,
+        differ.trust * count * MILLION // trust,
+        max(bound(candidates, count) * count * MILLION // traded, 0),
+        took,
     )
+
+
+def bound(candidates: Sequence[Candidate], count: int) -> int:
+    """By how much sums of traded energy must differ at least, because of the member that trades most [Wh].
+
+    Its group has at least this member and the smallest others, and the mean of all other groups is what is left.
+    """
+    traded = sorted(each.traded for each in candidates)
+    least = traded[-1] + sum(traded[: len(traded) // count - 1])
+    return least - (sum(traded) - least) // max(count - 1, 1) if count > 1 else 0

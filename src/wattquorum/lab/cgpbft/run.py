@@ -175,7 +175,10 @@ def csvs(found: Found) -> dict[str, str]:
             found.recoveries,
         ),
         "faults.csv": (("agents", "bad", "fault", "ending"), found.trials),
-        "groups.csv": (("way", "nodes", "groups", "traded_ppm", "trust_ppm"), (each[:5] for each in found.evens)),
+        "groups.csv": (
+            ("way", "nodes", "groups", "traded_ppm", "trust_ppm", "bound_ppm"),
+            (each[:6] for each in found.evens),
+        ),
         "groups_took.csv": (("way", "nodes", "took_ns"), ((e.way, e.nodes, e.took_ns) for e in found.evens)),
     }
     return {name: _csv(heads, rows) for name, (heads, rows) in tables.items()}

@@ -27,19 +27,20 @@ def division_part(found: Found) -> Part:
                     way,
                     *(
                         f"{max(getattr(each, field) for each in own) / 10_000:.3f}"
-                        for field in ("traded_ppm", "trust_ppm")
+                        for field in ("traded_ppm", "bound_ppm", "trust_ppm")
                     ),
                     f"{median(each.took_ns for each in own) / NS_PER_MS:,.1f}",
                 )
             )
-    headings = ("nodes", "groups", "way", "N differs by [%]", "T differs by [%]", "took [ms]")
+    headings = (*("nodes", "groups", "way", "N differs by [%]", "must by [%]", "T differs by [%]", "took [ms]"),)
     lead = (
         "By how much groups' sums differ at most, of their mean, in communities whose energy is skewed (a factor of "
         "2.2 for a standard deviation) and whose trust is 50 points, give or take 15; the worst of "
         f"{min(found.seeds, 5)} seeds. The rule B-3 allows 2 % in each. Beside it the snake deal, by falling energy "
-        "back and forth, and a deal at random. Time is the processor's, in one thread."
+        "back and forth, and a deal at random. Where one member trades more than a group's share, no groups of even "
+        "size can be that even: by how much N must differ is told, too. Time is the processor's, in one thread."
     )
-    sheet = Sheet("Groups", headings, tuple(rows), "rrlrrr")
+    sheet = Sheet("Groups", headings, tuple(rows), "rrlrrrr")
     return Part("division", "Groups", "How even groups are", lead, (_division_picture(found), sheet))
 
 

@@ -31,12 +31,9 @@ def targets_of(found: Found) -> list[Target]:
             ratio = both[0].per_block / both[1].per_block
             what = f"messages of a block, {members} members in {both[1].agents} groups: of PBFT's"
             told.append(Target(what, f"at most 1/{times}", f"1/{ratio:.1f}", ratio >= times))
-    for step, costing in (
-        (pace.Step.MESSAGES, "messages cost"),
-        (pace.Step.SIGNATURES, "and bytes and signatures, too"),
-    ):
+    for step, costing in ((pace.Step.MESSAGES, "messages"), (pace.Step.SIGNATURES, "messages, bytes and signatures")):
         faster = step_ratio(found, step)
-        what = f"throughput of blocks of one, {pace.TARGET_MEMBERS} members, {costing}: of PBFT's"
+        what = f"throughput of blocks of one, {pace.TARGET_MEMBERS} members, where {costing} cost: of PBFT's"
         told.append(Target(what, f"at least {pace.TARGET:g} x", f"{faster:.2f} x", faster >= pace.TARGET))
     wrong = sum(trial.ending is not outages.expected(*trial[:3]) for trial in found.trials)
     told.append(Target("trials with bad agents that end otherwise than counted", "0", str(wrong), not wrong))
