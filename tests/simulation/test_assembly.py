@@ -51,6 +51,18 @@ def test_no_cost_makes_anything_faster(field: str, more: int) -> None:
     assert max(m.executed[1] for m in again.machines) >= max(m.executed[1] for m in once.machines)
 
 
+def test_a_link_is_as_long_whoever_else_talks() -> None:
+    """The first pre-prepare of any committee of one seed takes the same ways."""
+    links = Links(1_000, 9_000)
+    few, many = (Assembly(5, 7, agents, Load(1), links=links, blocks=1) for agents in (4, 7))
+    for assembly in (few, many):
+        assembly.run(1_000 * MS)
+    shared = few._drawn.keys() & many._drawn.keys()
+    assert len(shared) >= 12
+    assert all(few._drawn[link] == many._drawn[link] for link in shared)
+    assert len({few._drawn[link] for link in shared}) > 6
+
+
 def test_members_behind_agents_have_every_block_by_one_message() -> None:
     assembly = Assembly(1, 7, 4, Load(10), links=STILL, blocks=3)
     assembly.run(1_000 * MS)

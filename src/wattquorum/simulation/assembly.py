@@ -231,7 +231,7 @@ class Assembly:
         self.reached: Counter[int] = Counter()  # by height, how many have executed it
         self.wire = wire
         chance = Chance(seed).stream("assembly")
-        self._links, self._delays = links, chance.stream("links")
+        self._links, self._way = links, chance.stream("links").bits()
         self._drawn: dict[tuple[int, int], int] = {}
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._next = 0
@@ -501,7 +501,8 @@ class Assembly:
     def _delay_ns(self, sender: int, receiver: int) -> int:
         link = (sender, receiver)
         if link not in self._drawn:
-            self._drawn[link] = self._delays.between(self._links.low_us, self._links.high_us) * NS_PER_US
+            drawn = Chance(self._way + (sender << 32) + receiver)  # whoever else talks, and in whatever order
+            self._drawn[link] = drawn.between(self._links.low_us, self._links.high_us) * NS_PER_US
         return self._drawn[link]
 
     # Timers ---------------------------------------------------------------------------------------------------------
