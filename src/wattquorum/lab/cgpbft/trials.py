@@ -18,7 +18,7 @@ DRAWN_FAILS: Final = (FAILS[0], FAILS[2])  # what pictures show
 RECOVERING: Final = (16, 4)  # members, and agents among groups
 DELAYED_MOST: Final = 100  # members of worlds with delays; more would take minutes and show the same
 NODES_EACH: Final = 25  # nodes to be divided, for each member of the largest community
-FEW_FROM, MANY_TO = 200, 20  # members that agree; so many and more take long, so many and fewer no time
+FEW_FROM, MANY_TO = 200, 10  # members that agree; so many and more take long, so many and fewer no time
 
 
 class Course(NamedTuple):
@@ -72,7 +72,7 @@ def tasks(seeds: int, largest: int, costs: Costs) -> list[Task]:
         *_counts(largest),
         *_paces(largest, costs),
         *(
-            Task("steps", pace.stepped, (1, pace.TARGET_MEMBERS, agents, step, costs, 12), 3_000)
+            Task("steps", pace.stepped, (1, pace.TARGET_MEMBERS, agents, step, costs, 6), 3_000)
             for step in pace.Step
             for agents in sides(pace.TARGET_MEMBERS)
         ),
