@@ -252,7 +252,7 @@ class Assembly:
             if machine.number not in gone:
                 self._start(machine, seed)
         if load.every_ms:
-            self._arrives()
+            self._comes()
 
     def _founding(self) -> Configuration:
         voters = tuple(Voter(address, 1) for address in self.addresses[: self.agents])
@@ -447,12 +447,12 @@ class Assembly:
         self._call(machine, machine.engine.demand, self._oldest(machine))
         self._after_input(machine)
 
-    def _arrives(self) -> None:
+    def _comes(self) -> None:
         """A transaction is at every machine."""
         self._arrived += 1
         for machine in self.machines:
             self._give(machine, self._demand)
-        self.at(self._arrived * self.load.every_ms * NS_PER_MS, self._arrives)
+        self.at(self._arrived * self.load.every_ms * NS_PER_MS, self._comes)
 
     # Messages -------------------------------------------------------------------------------------------------------
 
