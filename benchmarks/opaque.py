@@ -209,7 +209,7 @@ async def node(config_path: Path) -> None:
     config, api = load(config_path)
     ledger = Ledger(config.genesis)
     me = address_of(ledger.chain_id, config.key.public)
-    settings = replace(config.settings, proposals_max=1 << 30, inflight_max=256)
+    settings = replace(config.times.raft, proposals_max=1 << 30, inflight_max=256)
     wal, clock = Wal(config.folder / "wal", ledger.chain_id), SteadyClock()
     founding = founding_configuration(ledger)
     seed = int.from_bytes(os.urandom(8), "big")
@@ -261,7 +261,7 @@ class Processes:
     def __init__(self, folder: Path, words: Sequence[str] = ()) -> None:
         """`words` are given to each node's command."""
         self._words = words
-        self.founded = found(folder, "opaque", 3, Voting.EQUAL, "127.0.0.1", free_row(6), RAFT)
+        self.founded = found(folder, "opaque", 3, {"voting": int(Voting.EQUAL)}, "127.0.0.1", free_row(6), RAFT)
         configs = [load(node / CONFIG)[0] for node in self.founded.nodes]
         chain_id = Ledger(configs[0].genesis).chain_id
         self.addresses = [address_of(chain_id, config.key.public) for config in configs]

@@ -129,7 +129,8 @@ def measured(seconds: float) -> Rate:
     """Founds a community, signs, and lets it decide for so long."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "community"
-        founded = found(folder, "signed", REPLICAS, Voting.EQUAL, "127.0.0.1", free_row(2 * REPLICAS), None, PARAMETERS)
+        parameters = {"voting": int(Voting.EQUAL), **PARAMETERS}
+        founded = found(folder, "signed", REPLICAS, parameters, "127.0.0.1", free_row(2 * REPLICAS))
         chain_id = chain_id_of((founded.nodes[0] / GENESIS).read_bytes())
         operator = Cashier(chain_id, read_key(folder / COMMUNITY / OPERATOR_KEY))
         processes = [_started(node) for node in founded.nodes]

@@ -16,7 +16,7 @@ from typing import Final
 from wattquorum.foundation.codec import to_named_json
 from wattquorum.foundation.identities import KEY_BYTES, SigningKey, address_of
 from wattquorum.ledger.genesis import chain_id_of
-from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.node import community_folder, node_folder
 from wattquorum.node.config import CONFIG, composed, written
 from wattquorum.node.disk import read_file
@@ -27,16 +27,19 @@ from wattquorum.node.transport import Place
 
 HOST: Final = "127.0.0.1"
 RAFT: Final = {"election_ms": 500, "heartbeat_ms": 100, "slot_ms": 60, "trailing_max": 50}
+BFT: Final = {"timeout_ms": 800, "timeout_max_ms": 6_400, "resend_ms": 200, "poll_ms": 400, "blocks_kept": 20}
 PARAMETERS: Final = {"epoch_ms": 3_000, "probation_days": 0, "hysteresis": 0, "rho": 30_000_000}
 
 
 class Community:
     """Folders, keys and places. Nothing runs yet."""
 
-    def __init__(self, folder: Path, seats: int, spares: int, first_port: int) -> None:
+    def __init__(
+        self, folder: Path, seats: int, spares: int, first_port: int, engine: Protocol = Protocol.WEIGHTED_RAFT
+    ) -> None:
         """Founds it in a folder that is empty or absent."""
         self.folder, self.seats, self.slots = folder, seats, seats + spares
-        found(folder, "torture", seats, Voting.WEIGHTED, HOST, first_port, RAFT, PARAMETERS)
+        found(folder, "torture", seats, {**engine.parameters(), **PARAMETERS}, HOST, first_port, RAFT)
         self._home = folder / COMMUNITY
         (folder / "peers").mkdir()
         self.chain_id = chain_id_of(read_file(self._home / GENESIS, GENESIS))
@@ -104,7 +107,7 @@ class Community:
         self._write_peers()
 
     def _configure(self, slot: int) -> None:
-        text = composed(self.listens[slot], self.apis[slot], {}, RAFT)
+        text = composed(self.listens[slot], self.apis[slot], {}, RAFT, BFT)
         self.config(slot).write_text(text, encoding="utf-8")
         path = self.node(slot) / PEERS
         path.unlink()

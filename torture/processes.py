@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -74,8 +75,13 @@ class Processes:
         *,
         clocks: bool,
         warm: bool,
+        liars: Mapping[int, int] | None = None,
     ) -> None:
-        """`clocks`: their wall clocks can be moved; `warm`: they start warm; `dropping`: they lose what is unsynced."""
+        """`clocks`: their wall clocks can be moved; `warm`: they start warm; `dropping`: they lose what is unsynced.
+
+        `liars`: by slot, the seed that draws how its node lies.
+        """
+        self._liars = dict(liars or {})
         self._community, self._network, self._disks, self._dropping = community, network, disks, dropping
         self._history = history
         self._clocks, self._warm = clocks, warm
@@ -120,6 +126,9 @@ class Processes:
             self._pumps = [each for each in self._pumps if each.is_alive()] + [pump]
 
     def _module(self, slot: int) -> list[str]:
+        if slot in self._liars:
+            run = ["node", "run", "--config", str(self._community.config(slot))]
+            return ["torture.liar", str(self._liars[slot]), *run]
         if self._dropping is not None:
             return self._dropping.command(slot)
         module = ["torture.launch", str(self.clock(slot))] if self._clocks else ["wattquorum"]

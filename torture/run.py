@@ -43,6 +43,7 @@ from torture.links import Network, Relays
 from torture.processes import Dropping, Processes
 from torture.schedule import CLOCKS, FULL, KINDS, SEATS, schedule
 from torture.trouble import Trouble
+from wattquorum.ledger.protocols import Protocol
 
 INSIDE: Final = "WATTQUORUM_TORTURE_INSIDE"
 MOUNTABLE: Final = ("unshare", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/mnt")
@@ -53,6 +54,7 @@ SAY_S: Final = 10.0
 FIRST_PORT, LAST_PORT = 10_000, 30_000  # below those that the system gives out by itself
 SHOWN: Final = 12
 PROMPT_S: Final = 0.2
+COMMITTEE_MIN: Final = 4
 
 
 def free_ports(count: int, seed: int) -> int:
@@ -167,7 +169,7 @@ def last_reads(community: Community, clients: Clients, history: History) -> list
 def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     """One run; the exit status."""
     slots = asked.nodes + (1 if asked.seats else 0)
-    community = Community(folder, asked.nodes, slots - asked.nodes, free_ports(2 * slots, asked.seed))
+    community = Community(folder, asked.nodes, slots - asked.nodes, free_ports(2 * slots, asked.seed), asked.engine)
     network: Network
     if asked.namespaces:
         community.listens = [namespaces.listen(slot) for slot in range(slots)]
@@ -185,7 +187,10 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     history.note("run", **{name: str(value) for name, value in vars(asked).items()})
     disks = Disks([community.node(slot) for slot in range(slots)], range(0, slots, 2) if mounted else ())
     dropping = Dropping(community, asked.seed) if asked.drops else None
-    processes = Processes(community, network, disks, dropping, history, clocks=asked.clocks, warm=asked.warm)
+    liars = {slot: asked.seed * 100 + slot for slot in range(asked.nodes - asked.liars, asked.nodes)}
+    processes = Processes(
+        community, network, disks, dropping, history, clocks=asked.clocks, warm=asked.warm, liars=liars
+    )
     clients = Clients(community, processes, history, asked.seed)
     trouble = Trouble(community, processes, network, disks, clients, history)
     sight = Watch(community, processes, clients, trouble)
@@ -304,6 +309,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="of trouble")
     parser.add_argument("--kills", type=int, help="of processes, however long it takes, instead of --seconds")
     parser.add_argument("--nodes", type=int, default=5)
+    parser.add_argument(
+        "--engine", type=Protocol, choices=list(Protocol), default=Protocol.WEIGHTED_RAFT, help="how the nodes agree"
+    )
+    parser.add_argument("--liars", type=int, default=0, help="of the nodes; a third may lie in pbft")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides what goes wrong when")
     parser.add_argument("--folder", type=Path, help="kept afterwards; otherwise one that is kept if the run is broken")
     parser.add_argument("--namespaces", action="store_true", help="a network namespace for each node (root)")
@@ -316,6 +325,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="KIND", help="of faults")
     parser.add_argument("--warm", action="store_true", help="fork nodes from a loaded one: more kills in the same time")
     asked = parser.parse_args()
+    if asked.engine.by_committee:
+        asked.clocks = asked.seats = False  # clocks of committees are right, and seats change at an epoch's end
+        if asked.nodes < COMMITTEE_MIN:
+            parser.error(f"--engine {asked.engine} needs {COMMITTEE_MIN} nodes or more")
+    if asked.liars and not asked.engine.by_committee:
+        parser.error("--liars can be borne by --engine pbft and cgpbft alone")
     if asked.warm and asked.namespaces:
         parser.error("--warm cannot be had with --namespaces, in which nodes have to be started")
     if asked.drops:

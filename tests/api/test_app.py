@@ -15,7 +15,7 @@ import pytest
 
 from tests.node.live import Village, run, until
 from wattquorum.api.app import application
-from wattquorum.api.shapes import BatchItem, BatchOutcome, quorum_sizes
+from wattquorum.api.shapes import BatchItem, BatchOutcome
 from wattquorum.foundation.codec import Decoder, encode
 from wattquorum.foundation.identities import address_of
 from wattquorum.ledger.blocks import decode_block
@@ -167,9 +167,3 @@ def test_status_metrics_and_health(village: Village) -> None:
             await asyncio.sleep(0)
 
     run(story())
-
-
-def test_quorum_sizes() -> None:
-    assert quorum_sizes([1, 1, 1]) == (2, 2)
-    assert quorum_sizes([4, 4, 1, 1, 1]) == (2, 4)
-    assert quorum_sizes([1]) == (1, 1)

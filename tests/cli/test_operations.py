@@ -76,7 +76,9 @@ class Running:
     def __init__(self, folder: Path) -> None:
         first = free_ports(8)
         self.folder = folder
-        self.founded = found(folder, "village", 3, Voting.WEIGHTED, LOOPBACK, first, RAFT, PARAMETERS)
+        self.founded = found(
+            folder, "village", 3, {"voting": int(Voting.WEIGHTED), **PARAMETERS}, LOOPBACK, first, RAFT
+        )
         self.spare = first + 6
         self.nodes = list(self.founded.nodes)
         self.apis = [f"http://{host}:{port}" for host, port in self.founded.apis]

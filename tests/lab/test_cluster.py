@@ -17,7 +17,7 @@ from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import address_of, verify_each
 from wattquorum.foundation.quantities import MILLION, Millis
 from wattquorum.foundation.refusals import Refused
-from wattquorum.lab.cluster import Cluster, Engine, Links, Replicas, replica_name, wide_area
+from wattquorum.lab.cluster import Cluster, Links, Replicas, replica_name, wide_area
 from wattquorum.lab.comparison import WRITES
 from wattquorum.lab.members import Member
 from wattquorum.lab.report import write_report
@@ -28,6 +28,7 @@ from wattquorum.lab.shipped import shipped_members
 from wattquorum.lab.week import WeekPlan
 from wattquorum.ledger.blocks import decode_block
 from wattquorum.ledger.genesis import chain_id_of
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.ledger.rounds import decode_evidence
 from wattquorum.ledger.seats import Validator
 from wattquorum.ledger.state import Table
@@ -44,7 +45,7 @@ COUNT = 5
 class Ran(NamedTuple):
     """A day on five replicas."""
 
-    engine: Engine
+    engine: Protocol
     written: Written
 
     def rows(self, table: Any) -> list[AnyRow]:
@@ -56,23 +57,23 @@ def silent(_doing: str, _done: int, _total: int) -> None:
     """No progress is shown."""
 
 
-def ran(out: Path, engine: Engine) -> Ran:
+def ran(out: Path, engine: Protocol) -> Ran:
     return Ran(engine, run_week(RunOptions(out, days=1, replicas=Replicas(COUNT, engine)), verify_each, silent))
 
 
 @pytest.fixture(scope="module")
 def weighted(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    return ran(tmp_path_factory.mktemp("weighted") / "week", Engine.WEIGHTED_RAFT)
+    return ran(tmp_path_factory.mktemp("weighted") / "week", Protocol.WEIGHTED_RAFT)
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    return ran(tmp_path_factory.mktemp("plain") / "week", Engine.RAFT)
+    return ran(tmp_path_factory.mktemp("plain") / "week", Protocol.RAFT)
 
 
-@pytest.fixture(params=list(Engine))
+@pytest.fixture(params=[Protocol.WEIGHTED_RAFT, Protocol.RAFT])
 def either(request: pytest.FixtureRequest) -> Ran:
-    fixture = "weighted" if request.param is Engine.WEIGHTED_RAFT else "plain"
+    fixture = "weighted" if request.param is Protocol.WEIGHTED_RAFT else "plain"
     found: Ran = request.getfixturevalue(fixture)
     return found
 
@@ -104,7 +105,7 @@ def test_every_replica_is_given_to_a_member_of_its_own(either: Ran) -> None:
 
 
 def test_the_same_seed_gives_the_same_chain_bytes_and_the_same_measurements(weighted: Ran, tmp_path: Path) -> None:
-    again = ran(tmp_path / "week", Engine.WEIGHTED_RAFT)
+    again = ran(tmp_path / "week", Protocol.WEIGHTED_RAFT)
     assert chain_bytes(again.written.chain) == chain_bytes(weighted.written.chain)
     for table in m.MEASURED:
         assert again.rows(table) == weighted.rows(table)
@@ -237,8 +238,8 @@ def test_replicas_stand_in_the_order_of_their_addresses_which_no_member_can_take
 
 
 def test_the_voting_parameter_is_the_genesis_s() -> None:
-    assert Replicas(3, Engine.RAFT).parameters == {"voting": 2, "probation_days": 0}
-    assert Replicas(3, Engine.WEIGHTED_RAFT, Links.WAN).parameters == {"voting": 1, "probation_days": 0}
+    assert Replicas(3, Protocol.RAFT).parameters == {"voting": 2, "probation_days": 0}
+    assert Replicas(3, Protocol.WEIGHTED_RAFT, Links.WAN).parameters == {"voting": 1, "probation_days": 0}
 
 
 # The report -------------------------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wattquorum.lab.cluster import Engine
 from wattquorum.lab.comparison import FAR, FAR_MS, GAP_MS, NEAR, Trial, tried
+from wattquorum.ledger.protocols import Protocol
 
 WRITES = 240
 SYNCS_MS = 4  # the leader's or the follower's, and one that was under way
@@ -13,12 +13,12 @@ SYNCS_MS = 4  # the leader's or the follower's, and one that was under way
 
 @pytest.fixture(scope="module")
 def weighted() -> Trial:
-    return tried(Engine.WEIGHTED_RAFT, 1, WRITES)
+    return tried(Protocol.WEIGHTED_RAFT, 1, WRITES)
 
 
 @pytest.fixture(scope="module")
 def plain() -> Trial:
-    return tried(Engine.RAFT, 1, WRITES)
+    return tried(Protocol.RAFT, 1, WRITES)
 
 
 def test_powers_become_4_4_1_1_1_by_standing_alone(weighted: Trial, plain: Trial) -> None:
@@ -48,4 +48,4 @@ def test_before_the_change_both_take_the_same_time_to_the_millisecond(weighted: 
 
 
 def test_the_same_seed_gives_the_same_trial() -> None:
-    assert tried(Engine.WEIGHTED_RAFT, 2, 30) == tried(Engine.WEIGHTED_RAFT, 2, 30)
+    assert tried(Protocol.WEIGHTED_RAFT, 2, 30) == tried(Protocol.WEIGHTED_RAFT, 2, 30)

@@ -24,7 +24,7 @@ from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
-from wattquorum.lab.cluster import Engine, Replicas
+from wattquorum.lab.cluster import Replicas
 from wattquorum.lab.live import HOST, PORTS, LiveCluster, free_places
 from wattquorum.lab.places import CHAIN, NODES, clear
 from wattquorum.lab.report.consensus import consensus
@@ -33,6 +33,7 @@ from wattquorum.lab.run import RunOptions, Written, run_week
 from wattquorum.lab.week import Week
 from wattquorum.ledger.blocks import decode_block
 from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.config import parsed, written
@@ -100,14 +101,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """Two days on five nodes, of which a follower and then the leader are killed in the middle."""
     out = tmp_path_factory.mktemp("live") / "week"
     killing = Killing(out / NODES, 12, 20)
-    options = RunOptions(out, days=DAYS, replicas=Replicas(COUNT, Engine.RAFT), connect=connected)
+    options = RunOptions(out, days=DAYS, replicas=Replicas(COUNT, Protocol.RAFT), connect=connected)
     return Ran(run_week(options, verify_each, killing), killing.killed)
 
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Written:
     out = tmp_path_factory.mktemp("simulated") / "week"
-    return run_week(RunOptions(out, days=DAYS, replicas=Replicas(COUNT, Engine.RAFT)), verify_each, silent)
+    return run_week(RunOptions(out, days=DAYS, replicas=Replicas(COUNT, Protocol.RAFT)), verify_each, silent)
 
 
 def tables(place: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -262,7 +263,7 @@ class Lying:
 
 
 def test_a_player_believes_no_block_and_no_state_that_its_own_ledger_does_not_give(tmp_path: Path) -> None:
-    wanted = replace(plan(1), replicas=Replicas(1, Engine.RAFT))
+    wanted = replace(plan(1), replicas=Replicas(1, Protocol.RAFT))
     made: list[Lying] = []
 
     def connect(nodes: Sequence[str]) -> Lying:
@@ -270,7 +271,7 @@ def test_a_player_believes_no_block_and_no_state_that_its_own_ledger_does_not_gi
         made[-1].lies = len(made) > 1
         return made[-1]
 
-    seeds, assumed = wanted.replica_seeds(), Replicas(1, Engine.RAFT)
+    seeds, assumed = wanted.replica_seeds(), Replicas(1, Protocol.RAFT)
     with LiveCluster(
         tmp_path / "chain", tmp_path / "nodes", wanted.genesis(), seeds, assumed, verify_each, connect
     ) as node:
@@ -293,7 +294,7 @@ def test_a_player_believes_no_block_and_no_state_that_its_own_ledger_does_not_gi
 
 
 def test_a_node_of_a_live_chain_is_never_cleared_away(tmp_path: Path) -> None:
-    founded = found(tmp_path / "out" / NODES, "ours", 1, Voting.EQUAL, HOST, 7_900)
+    founded = found(tmp_path / "out" / NODES, "ours", 1, {"voting": int(Voting.EQUAL)}, HOST, 7_900)
     with pytest.raises(Refused) as refused_:
         clear(tmp_path / "out")
     assert refused_.value.code == "folder_exists"

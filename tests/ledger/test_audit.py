@@ -80,7 +80,7 @@ ALTERED: dict[str, Callable[[Block], Block]] = {
     "receipts_root": lambda b: with_header(b, receipts_root=OTHER),
     "state_digest": lambda b: with_header(b, state_digest=OTHER),
     "state_root": lambda b: with_header(b, state_root=OTHER),
-    "commit_certificate": lambda b: with_header(b, commit_certificate=b"x"),
+    "committee": lambda b: with_header(b, committee=b"x"),
 }
 
 

@@ -60,6 +60,7 @@ class World:
         intervals: int = 4,
         governors: Sequence[str] = ("operator",),
         approvals_needed: int = 1,
+        proposers: Sequence[SigningKey] = (),
     ) -> None:
         self.intervals = intervals
         self.proposer = key_of("proposer")
@@ -77,7 +78,7 @@ class World:
                 Founder(name, name, key_of(name).public.hex(), (*own, *(("GOVERNOR",) if name in governors else ())))
                 for name, own in founders.items()
             ),
-            (self.proposer.public.hex(),),
+            tuple(key.public.hex() for key in proposers or [self.proposer]),
             parameters or {},
         )
         self.genesis_bytes = encode_genesis(genesis)

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from wattquorum.simulation.world import World
+from wattquorum.simulation.raft_world import RaftWorld
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_SCENARIO = ("no_rollback", "older_term_committed", "own_vote_counted_early")
@@ -73,16 +73,16 @@ def test_a_mutant_that_does_not_exist_cannot_be_tried(mutants: ModuleType, capsy
 
 
 def test_an_error_in_a_world_notices_a_mutant_by_its_name(mutants: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(_world: World, _client: int) -> None:
+    def fails(_world: RaftWorld, _client: int) -> None:
         raise KeyError
 
-    monkeypatch.setattr(World, "_submit", fails)
+    monkeypatch.setattr(RaftWorld, "_submit", fails)
     assert mutants._broken(0) == "KeyError"
 
-    def waits(_world: World, _client: int) -> None:
+    def waits(_world: RaftWorld, _client: int) -> None:
         time.sleep(5)
 
-    monkeypatch.setattr(World, "_submit", waits)
+    monkeypatch.setattr(RaftWorld, "_submit", waits)
     monkeypatch.setattr(mutants, "PATIENCE_S", 1)
     before = signal.signal(signal.SIGALRM, mutants._too_long)
     try:

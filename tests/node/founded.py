@@ -41,7 +41,13 @@ class Hamlet:
     def __init__(self, folder: Path, count: int = 3, parameters: dict[str, int] | None = None) -> None:
         self.folder = folder
         self.founded = found(
-            folder, "hamlet", count, Voting.WEIGHTED, LOOPBACK, free_ports(2 * count), RAFT, parameters or PARAMETERS
+            folder,
+            "hamlet",
+            count,
+            {"voting": int(Voting.WEIGHTED), **(parameters or PARAMETERS)},
+            LOOPBACK,
+            free_ports(2 * count),
+            RAFT,
         )
         self.operator = read_key(folder / COMMUNITY / OPERATOR_KEY)
         self.chain_id = chain_id_of((folder / COMMUNITY / "genesis.json").read_bytes())

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from tests.loops import apart
 from tests.node.communities import Community
+from wattquorum.consensus.bft.settings import Settings as BftSettings
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import SigningKey, address_of, verify_each
 from wattquorum.ledger.genesis import chain_id_of
 from wattquorum.ledger.transactions import Body, Deposit, Payload, sign
+from wattquorum.node.engines import Times
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.transport import Place
 from wattquorum.simulation.founding import Founding
@@ -23,6 +25,7 @@ from wattquorum.simulation.founding import Founding
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 20.0
 QUICK = Settings(election_ms=200, slot_ms=40, heartbeat_ms=40)
+QUICK_BFT = BftSettings(timeout_ms=600, timeout_max_ms=2_400, resend_ms=100, fetch_ms=50, poll_ms=200, blocks_kept=4)
 HOUR = 3_600_000
 
 
@@ -78,7 +81,7 @@ class Village:
             self.places[self.addresses[number]],
             self.places,
             self._community.contexts(self.addresses[number], self.chain_id),
-            self.settings,
+            Times(self.settings, QUICK_BFT),
             tick_ms=self.tick_ms,
         )
 

@@ -23,7 +23,7 @@ from wattquorum.node.renewal import Renewal
 
 @pytest.fixture
 def founded(tmp_path: Path) -> Founded:
-    return found(tmp_path / "village", "village", 3, Voting.EQUAL, "127.0.0.1", free_port())
+    return found(tmp_path / "village", "village", 3, {"voting": int(Voting.EQUAL)}, "127.0.0.1", free_port())
 
 
 def renewal_of(node: Node) -> Renewal:

@@ -213,7 +213,7 @@ def test_a_demo_is_founded_with_the_keys_it_is_given_in_an_empty_folder(tmp_path
     for number, node in enumerate(founded.nodes):
         found = parsed((node / "node.toml").read_text(encoding="utf-8"))
         assert (found.listen, found.api) == (places[number], places[2 + number])
-        assert (found.declared, found.settings.election_ms) == (True, 700)
+        assert (found.declared, found.times.raft.election_ms) == (True, 700)
         config, api = load(node / "node.toml")
         assert (config.genesis, config.key.public, api) == (data, SigningKey(seeds[number]).public, places[2 + number])
         assert list(config.peers.values()) == [places[1 - number]]

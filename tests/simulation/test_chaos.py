@@ -11,7 +11,8 @@ from typing import Final
 import pytest
 
 from wattquorum.simulation.chaos import Rules, nature_of
-from wattquorum.simulation.world import ERROR, World
+from wattquorum.simulation.raft_world import RaftWorld
+from wattquorum.simulation.world import ERROR
 
 SEEDS: Final = "0:200"
 
@@ -34,7 +35,7 @@ def test_nothing_breaks_in_two_hundred_worlds() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     summary = done.stdout.splitlines()[-1]
     assert summary.startswith("200 seeds, 0 broken: ")
-    changes = re.search(r"(\d+) changes of power", summary)
+    changes = re.search(r"(\d+) changes of who decides", summary)
     assert changes is not None
     assert int(changes[1]) > 300, "powers have to change for anything to be shown"
     hurt = re.search(r"(\d+) elections, .* (\d+) crashes", summary)
@@ -85,11 +86,11 @@ def test_wrong_usage_ends_with_two_and_says_what_was_wrong(arguments: tuple[str,
 def test_an_error_ends_its_own_world_and_is_told_with_its_seed_and_the_events_before_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fails(_world: World, _host: None, _number: int) -> None:
+    def fails(_world: RaftWorld, _host: None, _number: int) -> None:
         raise KeyError("lost")
 
-    monkeypatch.setattr(World, "_on_client", fails)
-    outcome = World(3, nature_of(3, Rules())).run()
+    monkeypatch.setattr(RaftWorld, "_on_client", fails)
+    outcome = RaftWorld(3, nature_of(3, Rules())).run()
     assert outcome.seed == 3
     assert outcome.breach is not None
     assert outcome.breach.invariant == ERROR
@@ -98,7 +99,7 @@ def test_an_error_ends_its_own_world_and_is_told_with_its_seed_and_the_events_be
 
 
 def test_a_host_that_is_down_gets_no_frame() -> None:
-    world, lines = World(13, nature_of(13, Rules())), list[str]()
+    world, lines = RaftWorld(13, nature_of(13, Rules())), list[str]()
     world.on_event = lines.append
     world.run()
     down: dict[str, bool] = {}

@@ -10,13 +10,14 @@ import pytest
 from wattquorum.consensus.raft.leadership import Asked, Leadership
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.simulation.chaos import Rules, nature_of
-from wattquorum.simulation.checkers import Checkers, lost_at_most
-from wattquorum.simulation.world import WRONG_MS, Nature, World
+from wattquorum.simulation.raft_checkers import RaftCheckers, lost_at_most
+from wattquorum.simulation.raft_world import RaftNature, RaftWorld
+from wattquorum.simulation.world import WRONG_MS
 
 HOSTS: Final = 4
 
 
-def calm() -> Nature:
+def calm() -> RaftNature:
     """A world without trouble, soon over."""
     quiet = replace(nature_of(1, Rules(HOSTS)), troubles=(), amnesia_ppm=0, spares=0, removals=0, wrong_clocks=False)
     return replace(quiet, hosts=HOSTS, safety_ms=2_000, clock_ahead_ms=50, clock_drift_ppm=0)
@@ -24,7 +25,7 @@ def calm() -> Nature:
 
 def test_a_crash_that_was_due_after_the_freeze_does_not_happen() -> None:
     nature = calm()
-    world = World(1, nature)
+    world = RaftWorld(1, nature)
     for number in range(HOSTS):
         world.put(nature.safety_ms + 1, "crash", number)
         world.put(nature.safety_ms + 30, "start", number)
@@ -36,9 +37,9 @@ def test_reads_that_nobody_answers_are_no_progress(monkeypatch: pytest.MonkeyPat
     def silent(_: Leadership) -> list[Asked]:
         return []
 
-    assert World(1, calm()).run().breach is None
+    assert RaftWorld(1, calm()).run().breach is None
     monkeypatch.setattr(Leadership, "answered_reads", silent)
-    breach = World(1, replace(calm(), liveness_ms=5_000)).run().breach
+    breach = RaftWorld(1, replace(calm(), liveness_ms=5_000)).run().breach
     assert breach is not None
     assert (breach.invariant, breach.found) == ("I13", "a read waits for ever without faults")
 
@@ -47,15 +48,15 @@ def test_reads_that_nobody_answers_are_no_progress(monkeypatch: pytest.MonkeyPat
 def test_a_clock_that_is_wrong_from_the_middle_on_moves_no_time(wrong_ms: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever leads then, its clock is set; blocks keep to the other clocks, and the chain goes on."""
     late: list[int] = []
-    executed = Checkers.executed
+    executed = RaftCheckers.executed
 
-    def noted(self: Checkers, done: Executed, ledger: Ledger) -> None:
+    def noted(self: RaftCheckers, done: Executed, ledger: Ledger) -> None:
         if done.block.header.height > self.height:
             late.append(done.block.header.time_ms - world.created_ms - world.now)
         executed(self, done, ledger)
 
-    monkeypatch.setattr(Checkers, "executed", noted)
-    world = World(1, replace(calm(), wrong_clocks=True))
+    monkeypatch.setattr(RaftCheckers, "executed", noted)
+    world = RaftWorld(1, replace(calm(), wrong_clocks=True))
     world.begin()
     world.happen_until(1_500)
     before = len(late)
@@ -70,7 +71,7 @@ def test_a_clock_that_is_wrong_from_the_middle_on_moves_no_time(wrong_ms: int, m
 
 
 def test_no_more_clocks_can_be_wrong_than_replicas_may_be_lost() -> None:
-    found = [World(seed, nature_of(seed, Rules())) for seed in range(12)]
+    found = [RaftWorld(seed, nature_of(seed, Rules())) for seed in range(12)]
     wrong = [world for world in found if world.nature.wrong_clocks]
     assert 2 < len(wrong) < 12
     for world in wrong:

@@ -214,7 +214,7 @@ def free_port() -> int:
 def test_whatever_a_node_acknowledged_is_there_after_each_power_failure(tmp_path: Path) -> None:
     """One node, so that nobody else has it either."""
     chance = random.Random(5)
-    founded = found(tmp_path / "c", "power", 1, Voting.WEIGHTED, HOST, free_port(), RAFT)
+    founded = found(tmp_path / "c", "power", 1, {"voting": int(Voting.WEIGHTED)}, HOST, free_port(), RAFT)
     (node,), (api,) = founded.nodes, [f"http://{host}:{port}" for host, port in founded.apis]
     genesis = (tmp_path / "c" / COMMUNITY / "genesis.json").read_bytes()
     cashier = Party(chain_id_of(genesis), read_key(tmp_path / "c" / COMMUNITY / OPERATOR_KEY))

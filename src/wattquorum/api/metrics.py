@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from wattquorum.consensus.raft.engine import Role
+from wattquorum.node import engines
 from wattquorum.node.node import Node
 
 Sample = tuple[str, str, str, dict[str, str], float]  # name, kind, help, labels, value
@@ -13,12 +13,19 @@ Sample = tuple[str, str, str, dict[str, str], float]  # name, kind, help, labels
 
 def _samples(node: Node) -> Iterator[Sample]:
     engine, runtime, transport = node.engine, node.runtime, node.transport
-    yield "term", "gauge", "Term of the consensus", {}, engine.term
-    yield "leader", "gauge", "1 while this node leads", {}, engine.role is Role.LEADER
+    yield "term", "gauge", "Term or view of the consensus", {}, engine.term
+    yield "leader", "gauge", "1 while this node leads", {}, engine.leader == node.address
     yield "height", "gauge", "Blocks that this node has executed", {}, node.ledger.height
     yield "archived_height", "gauge", "Blocks in the chain folder", {}, node.archive.height
-    yield "commit_index", "gauge", "Last index known to be committed", {}, engine.commit
-    yield "oversized_snapshot_bytes", "gauge", "Of the one it needs and may not take; 0: none", {}, engine.oversized
+    yield "commit_index", "gauge", "Last index known to be committed", {}, engines.decided(engine)
+    yield (
+        "oversized_snapshot_bytes",
+        "gauge",
+        "Of the one it needs and may not take; 0: none",
+        {},
+        engines.oversized(engine),
+    )
+    yield "faults_total", "counter", "Messages of replicas that no correct one sends", {}, engines.faults(engine)
     yield "waiting_transactions", "gauge", "Transactions in the pool that no block has", {}, node.replica.waiting
     yield "halted", "gauge", "1 when this node takes part no more", {}, node.halted is not None
     yield "disk_full", "gauge", "1 while the disk has no room", {}, runtime.full or node.archive.full

@@ -25,10 +25,12 @@ from wattquorum.node.transport import Place
 Say = Callable[..., None]
 
 
-async def serve(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> None:
+async def serve(
+    config: NodeConfig, api: Place, verify: Verifier, say: Say, made: Callable[[NodeConfig, Verifier], Node] = Node
+) -> None:
     """Runs a node until the process is asked to end. `say` is told events by name, with their circumstances."""
     tls = tls_of(config.folder, api)
-    node = Node(config, verify)
+    node = made(config, verify)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
@@ -89,14 +91,16 @@ async def _keep_renewed(node: Node, say: Say) -> None:
             say("not_renewed", code=refused.code, field=refused.field, value=refused.value, remedy=refused.remedy)
 
 
-def run(config: NodeConfig, api: Place, verify: Verifier, say: Say) -> None:
+def run(
+    config: NodeConfig, api: Place, verify: Verifier, say: Say, made: Callable[[NodeConfig, Verifier], Node] = Node
+) -> None:
     """The same in a loop of its own: uvloop's where it is installed."""
     if sys.platform != "win32":
         try:
             import uvloop
 
-            uvloop.run(serve(config, api, verify, say))
+            uvloop.run(serve(config, api, verify, say, made))
             return
         except ModuleNotFoundError:
             pass
-    asyncio.run(serve(config, api, verify, say))
+    asyncio.run(serve(config, api, verify, say, made))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wattquorum.foundation.codec import Record, Unsigned
+from wattquorum.node import engines
 from wattquorum.node.node import Decided, Node
 
 
@@ -139,34 +140,21 @@ def receipt_shape(decided: Decided) -> ReceiptShape:
     )
 
 
-def quorum_sizes(powers: list[int]) -> tuple[int, int]:
-    """The fewest and the most members that it takes until more than half of all power is together."""
-    total, sizes = sum(powers), []
-    for order in (sorted(powers, reverse=True), sorted(powers)):
-        held = count = 0
-        for power in order:
-            held, count = held + power, count + 1
-            if 2 * held > total:
-                break
-        sizes.append(count)
-    return sizes[0], sizes[1]
-
-
 def status_shape(node: Node) -> StatusShape:
     """A node's state as it is told."""
     engine, ledger = node.engine, node.ledger
     effective = engine.configuration
-    fewest, most = quorum_sizes([voter.power for voter in effective.new])
+    fewest, most = engines.quorum_sizes(engine, effective)
     return StatusShape(
         node.address.hex(),
         node.chain_id.hex(),
-        engine.role.value,
+        engines.role(engine, node.address),
         engine.term,
         engine.leader.hex(),
         ledger.height,
         ledger.digest.hex(),
         node.archive.height,
-        engine.commit,
+        engines.decided(engine),
         str(node.halted or ""),
         node.runtime.full or node.archive.full,
         node.clock.apart_ms,

@@ -24,6 +24,7 @@ TOLD_MAX: Final = 3  # failures told with their events
 ALL_SEEDS: Final = "0:200"
 LINES: Final = 10  # of progress where there is no terminal
 PROGRESS: Final = "I13"
+COMMITTEE_MIN: Final = 4
 SHOWN: Final = 40  # of the last events before a failure
 
 
@@ -31,16 +32,19 @@ class EngineName(StrEnum):
     """Whose protocol is tried."""
 
     RAFT = "raft"
+    PBFT = "pbft"
 
 
 def chaos(
-    engine: Annotated[EngineName, typer.Option(help="Whose protocol is tried.")] = EngineName.RAFT,  # noqa: ARG001 - one so far
+    engine: Annotated[
+        EngineName, typer.Option(help="Whose protocol is tried; in worlds of pbft up to a third of the replicas lie.")
+    ] = EngineName.RAFT,
     seeds: Annotated[
         str | None, typer.Option(help=f"From the first to before the last; {ALL_SEEDS} if not given.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="One seed alone, instead of --seeds.", min=0)] = None,
     nodes: Annotated[
-        int, typer.Option(help="How many replicas every world has; 0: from 3 to 9, drawn by its seed.", min=0, max=100)
+        int, typer.Option(help="How many replicas every world has; 0: a few, drawn by its seed.", min=0, max=100)
     ] = 0,
     literal: Annotated[
         bool, typer.Option("--literal", help="Document A's own rules: weights at hand, that change at once.")
@@ -56,11 +60,15 @@ def chaos(
     """
     from joblib import Parallel, delayed
 
-    from wattquorum.simulation.chaos import Rules, nature_of, outcome_of
-    from wattquorum.simulation.world import ERROR, World
+    from wattquorum.ledger.protocols import Protocol
+    from wattquorum.simulation.chaos import Rules, outcome_of, world_of
 
     console = Console(highlight=False, soft_wrap=True)
-    rules = Rules(nodes, literal)
+    rules = Rules(nodes, literal, Protocol.WEIGHTED_RAFT if engine is EngineName.RAFT else Protocol(engine))
+    if literal and engine is not EngineName.RAFT:
+        raise Refused("out_of_range", "--literal", f"with --engine {engine}", "Only Raft has document A's own rules.")
+    if engine is not EngineName.RAFT and 0 < nodes < COMMITTEE_MIN:
+        raise Refused("out_of_range", "--nodes", nodes, f"A committee needs {COMMITTEE_MIN} or more.")
     if trace and seed is None:
         raise Refused("out_of_range", "--trace", "without --seed", "Name the seed whose events are to be printed.")
     if seed is not None and seeds is not None:
@@ -68,7 +76,7 @@ def chaos(
     if jobs == 0:
         raise Refused("out_of_range", "--jobs", jobs, "Name how many processes, or -1.")
     if seed is not None:
-        world = World(seed, nature_of(seed, rules))
+        world = world_of(seed, rules)
         if trace:
             world.on_event = lambda line: console.print(line, markup=False)
         outcomes = [world.run()]
@@ -88,8 +96,29 @@ def chaos(
                 console.print(f"{len(outcomes)} of {len(wanted)} seeds were tried, {held} of them held")
                 raise
     outcomes.sort(key=lambda outcome: outcome.seed)
-    broken_ones = [outcome for outcome in outcomes if outcome.breach is not None]
-    told = _worth_telling(broken_ones)
+    _tell_broken(console, outcomes, _again(engine, rules.hosts, literal), trace=trace)
+    if seed is not None:
+        console.print(f"trace {outcomes[0].trace}")
+    total = [sum(values) for values in zip(*(outcome.counts for outcome in outcomes), strict=True)]
+    events, blocks, elections, versions, crashes, world_ms = total or [0] * 6
+    leaders = "elections" if engine is EngineName.RAFT else "views that decided"
+    seeds_tried = "1 seed" if len(outcomes) == 1 else f"{len(outcomes)} seeds"
+    changes = "weights that change at every block" if literal else f"{versions} changes of who decides"
+    broken = sum(outcome.breach is not None for outcome in outcomes)
+    console.print(
+        f"{seeds_tried}, {broken} broken: {events} events, {blocks} blocks, {elections} {leaders}, "
+        f"{changes}, {crashes} crashes in {world_ms // 1_000} simulated seconds"
+    )
+    if broken:
+        raise typer.Exit(BROKEN)
+
+
+def _tell_broken(console: Console, outcomes: Sequence[Outcome], again: str, *, trace: bool) -> None:
+    """Says which worlds broke, how the first of each invariant came to it, and how to see that again."""
+    from wattquorum.simulation.world import ERROR
+
+    broken = [outcome for outcome in outcomes if outcome.breach is not None]
+    told = _worth_telling(broken)
     for outcome in told:
         assert outcome.breach is not None
         what = "ends with an" if outcome.breach.invariant == ERROR else "breaks"
@@ -97,24 +126,28 @@ def chaos(
         if not trace:
             for line in outcome.breach.story[-SHOWN:]:
                 console.print(f"  {line}", markup=False)
-        console.print(f"  replay: wattquorum chaos {_again(rules.hosts, literal)}--seed {outcome.seed} --trace")
-    rest = [outcome for outcome in broken_ones if outcome not in told]
+        console.print(f"  replay: wattquorum chaos {again}--seed {outcome.seed} --trace")
+    rest = [outcome for outcome in broken if outcome not in told]
     if rest:
         console.print(
             "more broken seeds: " + ", ".join(f"{each.seed} ({each.breach.invariant})" for each in rest if each.breach)
         )
-    if seed is not None:
-        console.print(f"trace {outcomes[0].trace}")
-    total = [sum(values) for values in zip(*(outcome.counts for outcome in outcomes), strict=True)]
-    events, blocks, elections, versions, crashes, world_ms = total or [0] * 6
-    seeds_tried = "1 seed" if len(outcomes) == 1 else f"{len(outcomes)} seeds"
-    changes = "weights that change at every block" if literal else f"{versions} changes of power"
-    console.print(
-        f"{seeds_tried}, {len(broken_ones)} broken: {events} events, {blocks} blocks, {elections} elections, "
-        f"{changes}, {crashes} crashes in {world_ms // 1_000} simulated seconds"
-    )
-    if broken_ones:
-        raise typer.Exit(BROKEN)
+
+
+def _check_seeds(seed: int | None, seeds: str | None, *, trace: bool) -> None:
+    if trace and seed is None:
+        raise Refused("out_of_range", "--trace", "without --seed", "Name the seed whose events are to be printed.")
+    if seed is not None and seeds is not None:
+        raise Refused("out_of_range", "--seeds", f"{seeds} beside --seed {seed}", "Give one of the two.")
+
+
+def _check_engine(engine: EngineName, nodes: int, *, literal: bool) -> None:
+    if engine is EngineName.RAFT:
+        return
+    if literal:
+        raise Refused("out_of_range", "--literal", f"with --engine {engine}", "Only Raft has document A's own rules.")
+    if 0 < nodes < COMMITTEE_MIN:
+        raise Refused("out_of_range", "--nodes", nodes, f"A committee needs {COMMITTEE_MIN} or more.")
 
 
 @contextmanager
@@ -146,8 +179,9 @@ def _worth_telling(broken: Sequence[Outcome]) -> list[Outcome]:
     return [*by_kind, *others][: max(TOLD_MAX, len(by_kind))]
 
 
-def _again(hosts: int, literal: bool) -> str:
-    return f"{f'--nodes {hosts} ' if hosts else ''}{'--literal ' if literal else ''}"
+def _again(engine: EngineName, hosts: int, literal: bool) -> str:
+    other = "" if engine is EngineName.RAFT else f"--engine {engine} "
+    return f"{other}{f'--nodes {hosts} ' if hosts else ''}{'--literal ' if literal else ''}"
 
 
 def _range(text: str) -> range:

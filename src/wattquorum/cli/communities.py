@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wattquorum.cli.files import writing
-from wattquorum.cli.nodes import Engine
+from wattquorum.cli.nodes import ENGINES
 from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.protocols import Protocol
 
 if TYPE_CHECKING:
     from wattquorum.ledger.genesis import Founder
@@ -174,9 +175,10 @@ def genesis(
     ] = None,
     approvals: Annotated[int, typer.Option(min=1, help="How many governors must agree to a proposal.")] = 1,
     currency: Annotated[str, typer.Option(help="In which money accounts are kept.")] = "EUR",
-    engine: Annotated[
-        Engine, typer.Option(help="weighted-raft: standing carries votes; raft: all votes are equal.")
-    ] = Engine.WEIGHTED_RAFT,
+    engine: Annotated[Protocol, typer.Option(help=ENGINES)] = Protocol.WEIGHTED_RAFT,
+    groups: Annotated[
+        int | None, typer.Option(min=4, max=1_000, help="With cgpbft: into how many groups members are divided.")
+    ] = None,
     parameter: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: a parameter of docs/limits.md that differs from its default.")
     ] = None,
@@ -194,7 +196,7 @@ def genesis(
     founders = [_founder(each) for each in founder or ()]
     if operator:
         founders.append(of_every_office(OPERATOR, operator))
-    parameters = {"voting": int(engine.voting), **dict(map(_parameter, parameter or ()))}
+    parameters = {**engine.parameters(groups), **dict(map(_parameter, parameter or ()))}
     data = [read_file(request, str(request)) for request in requests]
     with opened(folder, now_ms()) as community:
         written = community.begin(data, founders, Rules(currency, approvals, parameters), now_ms())

@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,7 +16,7 @@ from rich.table import Table
 
 from wattquorum.cli.logs import Form, writer
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.protocols import Protocol
 
 node_commands = typer.Typer(help="Run one node of a community.", no_args_is_help=True)
 HOST: Final = "127.0.0.1"
@@ -27,16 +26,10 @@ SHORT: Final = 8
 DEFAULT_FOLDER: Final = Path("out/community")
 
 
-class Engine(StrEnum):
-    """How replicas agree."""
-
-    RAFT = "raft"
-    WEIGHTED_RAFT = "weighted-raft"
-
-    @property
-    def voting(self) -> Voting:
-        """As the ledger's parameter says it."""
-        return Voting.EQUAL if self is Engine.RAFT else Voting.WEIGHTED
+ENGINES: Final = (
+    "weighted-raft: standing carries votes; raft: all votes are equal; pbft: any third may lie; cgpbft: agents whom "
+    "groups elect agree, of whom any third may lie."
+)
 
 
 @node_commands.callback()
@@ -68,9 +61,10 @@ def node_run(
 
 def up(
     replicas: Annotated[int, typer.Option(min=1, max=50, help="How many nodes.")] = 3,
-    engine: Annotated[
-        Engine, typer.Option(help="weighted-raft: standing carries votes; raft: all votes are equal.")
-    ] = Engine.WEIGHTED_RAFT,
+    engine: Annotated[Protocol, typer.Option(help=ENGINES)] = Protocol.WEIGHTED_RAFT,
+    groups: Annotated[
+        int | None, typer.Option(min=4, max=1_000, help="With cgpbft: into how many groups members are divided.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Where the community is, or will be.")] = DEFAULT_FOLDER,
     port: Annotated[int, typer.Option(min=1, max=65_000, help="The first of the ports on 127.0.0.1.")] = FIRST_PORT,
     seconds: Annotated[float | None, typer.Option(help="End by itself after so long.", show_default=False)] = None,
@@ -86,7 +80,7 @@ def up(
 
     console = Console(highlight=False, soft_wrap=True)
     if not (folder / COMMUNITY).exists():
-        found(folder, folder.name, replicas, engine.voting, HOST, port)
+        found(folder, folder.name, replicas, engine.parameters(groups), HOST, port)
         console.print(f"founded a community of {replicas} nodes in {folder}")
     nodes = sorted(folder.glob("node-*"), key=lambda path: int(path.name.removeprefix("node-")))
     if left := end_left_over(nodes):

@@ -15,8 +15,9 @@ from wattquorum.foundation.intervals import MS_PER_MINUTE
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.calendar import ZONE
-from wattquorum.lab.cluster import Engine, Links, Replicas
+from wattquorum.lab.cluster import Links, Replicas
 from wattquorum.lab.places import NODES, RECORDS, REPORT
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.node.verification import threads
 from wattquorum.traders.forecast import Kind
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from wattquorum.api.client import Client
 
 LIVE: Final = 5  # nodes, where nobody says how many
+COMMITTEE_MIN: Final = 4  # replicas
 CLIENT_S: Final = 10.0  # after which the player looks whether nodes run at all
 
 
@@ -66,10 +68,11 @@ def week(
         ),
     ] = None,
     engine: Annotated[
-        Engine | None,
+        Protocol | None,
         typer.Option(
             help="How replicas agree: weighted-raft lets a member's standing carry its replica's vote (from the first "
-            "day's end on); raft gives all the same. Default with --replicas: weighted-raft."
+            "day's end on); raft gives all the same; pbft and cgpbft, with --live alone, bear that a third of who "
+            "agree lie. Default with --replicas: weighted-raft."
         ),
     ] = None,
     live: Annotated[
@@ -151,20 +154,25 @@ def _connected(nodes: Sequence[str]) -> Client:
     return Client(nodes, patience_s=CLIENT_S)
 
 
-def _replicas(count: int | None, engine: Engine | None, world: Links | None, *, live: bool) -> Replicas | None:
+def _replicas(count: int | None, engine: Protocol | None, world: Links | None, *, live: bool) -> Replicas | None:
     """The replicas that were asked for; Refused("out_of_range") where their engine or world is named without them."""
     if live:
         if world is not None:
             remedy = "Live nodes run on this machine; leave the world out, or say --in-process."
             raise Refused("out_of_range", "--world", f"{world} with --live", remedy)
-        return Replicas(LIVE if count is None else count, engine or Engine.WEIGHTED_RAFT)
+        wanted = Replicas(LIVE if count is None else count, engine or Protocol.WEIGHTED_RAFT)
+        if wanted.engine.by_committee and wanted.count < COMMITTEE_MIN:
+            raise Refused("out_of_range", "--replicas", wanted.count, f"A committee has {COMMITTEE_MIN} or more.")
+        return wanted
+    if engine is not None and engine.by_committee:
+        raise Refused("out_of_range", "--engine", f"{engine} without --live", "Committees agree among live nodes.")
     if count is None:
         for option, value in (("--engine", engine), ("--world", world)):
             if value is not None:
                 remedy = "One sequencer orders alone; say with --replicas how many are to agree."
                 raise Refused("out_of_range", option, f"{value} without --replicas", remedy)
         return None
-    return Replicas(count, engine or Engine.WEIGHTED_RAFT, world or Links.WAN)
+    return Replicas(count, engine or Protocol.WEIGHTED_RAFT, world or Links.WAN)
 
 
 def report(

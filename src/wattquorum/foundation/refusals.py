@@ -83,6 +83,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "already_approved": ("was approved by this governor before", "Nothing is left to do for this governor."),
     "meter_known": ("is registered already", "Use a meter id that is not in use."),
     "meter_unknown": ("is not a registered meter", "Register the meter first or correct its id."),
+    "parameter_fixed": ("is fixed by the chain's genesis", "Found another chain for another value."),
     "parameter_out_of_range": ("lies outside the parameter's range", "Choose a value inside the range."),
     "parameter_unknown": ("is not a parameter", "See the table of parameters."),
     "proposal_expired": ("was not approved by enough governors in time", "Propose it again."),
@@ -94,7 +95,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "validator_exists": ("has a replica already", "A legal owner runs one replica, with a key of its own."),
     "validator_unknown": ("is no replica that this concerns", "Check its address, and who runs it."),
     "validators_too_many": ("has no seat left", "Remove a replica first, or raise the parameter validators_max."),
-    "validators_too_few": ("would leave nobody who votes", "Admit another replica first."),
+    "validators_too_few": ("are too few who vote", "Admit another replica first."),
     # delivery days and trading
     "band_violated": ("lies outside the price band", "Choose a price inside the band."),
     "collateral_short": ("is less than the collateral that this needs", "Deposit more or promise less."),
@@ -156,6 +157,9 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "sale_unknown": ("is not for sale", "It was sold, withdrawn or never offered."),
     "technology_ineligible": ("earns no certificates", "Certify generation from wind, sun or biomass."),
     # standing
+    "evidence_wrong": ("is not the certificate of the block before", "Embed the certificate that the block got."),
+    "seal_forged": ("is not a committee member's signature", "Ask that member again."),
+    "signers_wrong": ("are not a quorum of the committee", "Name a quorum's members, each once, in their order."),
     "vote_invalid": ("is not a vote that counts", "Vote once, for a member of your own group."),
     # meter files and member files
     "column_missing": ("is missing", "Name the columns as the format describes."),

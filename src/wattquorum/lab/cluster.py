@@ -29,32 +29,21 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.genesis import chain_id_of
-from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.ledger.rounds import decode_evidence
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.lone import Done
 from wattquorum.replica.replica import Kind, Work, read_frame
 from wattquorum.simulation.clock import Clock
 from wattquorum.simulation.course import Course
-from wattquorum.simulation.host import Host, Plan
+from wattquorum.simulation.host import Host
 from wattquorum.simulation.network import Network, Weather
-from wattquorum.simulation.world import Verified
+from wattquorum.simulation.raft_plan import RaftPlan
+from wattquorum.simulation.verified import Verified
 
 QUIET_BEATS: Final = 2  # heartbeats without news after which nothing more will come of a block
 STALLED_MS: Final = 60_000  # of the world's time, after which something is wrong: nothing fails in it
 MARGIN_SHARE: Final = 10  # leadership moves for a tenth of an equal share of all power
-
-
-class Engine(StrEnum):
-    """By whose votes replicas agree."""
-
-    WEIGHTED_RAFT = "weighted-raft"
-    RAFT = "raft"
-
-    @property
-    def voting(self) -> Voting:
-        """The ledger's parameter that says so."""
-        return Voting.WEIGHTED if self is Engine.WEIGHTED_RAFT else Voting.EQUAL
 
 
 class Links(StrEnum):
@@ -71,13 +60,13 @@ class Replicas:
     """How a chain is to be ordered by several: how many replicas, by which votes, over which links."""
 
     count: int
-    engine: Engine = Engine.WEIGHTED_RAFT
+    engine: Protocol = Protocol.WEIGHTED_RAFT
     links: Links = Links.WAN
 
     @property
     def parameters(self) -> dict[str, int]:
         """What the genesis says: by which votes, and that standing counts from the first epoch's end on."""
-        return {"voting": int(self.engine.voting), "probation_days": 0}
+        return {**self.engine.parameters(), "probation_days": 0}
 
     @property
     def settings(self) -> Settings:
@@ -133,7 +122,7 @@ class Measured(NamedTuple):
 class Proposal(NamedTuple):
     """What a leader has proposed: the entry's place in the log and its record's, when, and who has stored it since."""
 
-    leader: Host
+    leader: Host[Raft]
     entry: int
     position: int
     at: int
@@ -155,14 +144,14 @@ class Quorum(NamedTuple):
     followers: tuple[bytes, ...]
 
 
-class Machines(Course):
+class Machines(Course[Raft]):
     """The replicas of one chain on their hosts, all of which run from the beginning to the end."""
 
     def __init__(
         self, genesis: bytes, keys: Sequence[SigningKey], network: Network, settings: Settings, chance: Chance
     ) -> None:
         ledger = Ledger(genesis)
-        plan = Plan(genesis, Verified(), settings, Raft)
+        plan = RaftPlan(genesis, Verified(), settings, Raft)
         clock = Clock(ledger.genesis.created_ms, 0)
         hosts = [
             Host(number, key, ledger.chain_id, plan, clock, chance.stream(f"host {number}"))
@@ -172,14 +161,14 @@ class Machines(Course):
         self.keys = {host.address: key for host, key in zip(hosts, keys, strict=True)}
         self.elections: list[Election] = []
         self.blocks = [hashlib.sha256() for _ in keys]  # over all blocks of each host
-        self.first: Callable[[Host, Executed], None] = lambda _host, _executed: None  # to have executed a block
+        self.first: Callable[[Host[Raft], Executed], None] = lambda _host, _executed: None  # to have executed a block
         self.proposal: Proposal | None = None
         self._height = 0
         self._heartbeat_ms = settings.heartbeat_ms
         for host in hosts:
             self.put(0, "start", host.number)
 
-    def _did(self, host: Host, work: Work) -> None:
+    def _did(self, host: Host[Raft], work: Work) -> None:
         engine = host.engine
         assert engine is not None
         if engine.role is Role.LEADER and (not self.elections or engine.term > self.elections[-1].term):
@@ -190,7 +179,7 @@ class Machines(Course):
                 self._height = executed.block.header.height
                 self.first(host, executed)
 
-    def propose(self, leader: Host, time_ms: Millis) -> None:
+    def propose(self, leader: Host[Raft], time_ms: Millis) -> None:
         """Lets the leader propose what waits there as a block of this time."""
         assert leader.replica is not None
         assert leader.engine is not None
@@ -201,7 +190,7 @@ class Machines(Course):
         self.proposal = Proposal(leader, before + 1, leader.disk.last + 1, self.now, {})
         self._step(leader)
 
-    def _on_frame(self, host: Host, what: tuple[int, int, bytes]) -> None:
+    def _on_frame(self, host: Host[Raft], what: tuple[int, int, bytes]) -> None:
         if self.proposal is not None and host is self.proposal.leader:
             sender, _, frame = what
             kind, data = read_frame(frame)
@@ -210,7 +199,7 @@ class Machines(Course):
                 self.proposal.stored.setdefault(sender, self.now)
         super()._on_frame(host, what)
 
-    def _kept(self, host: Host) -> None:
+    def _kept(self, host: Host[Raft]) -> None:
         if self.proposal is not None and host is self.proposal.leader and host.durable >= self.proposal.position:
             self.proposal.stored.setdefault(host.number, self.now)
 
@@ -219,7 +208,7 @@ class Machines(Course):
         assert self.proposal is not None
         return sorted(self.proposal.stored.values())[len(self.hosts) // 2]
 
-    def submit(self, host: Host, data: bytes) -> Refused | None:
+    def submit(self, host: Host[Raft], data: bytes) -> Refused | None:
         """Hands a host a signed transaction, to be ordered as soon as may be; None, or why it does not take it."""
         assert host.replica is not None
         refused = host.replica.accept(data, None, self.local(host))
@@ -236,7 +225,7 @@ class Machines(Course):
                 raise Refused("diverged", "height", height, f"No quorum within {STALLED_MS} ms of the world.")
             self.happen_next()
 
-    def rest(self) -> Host:
+    def rest(self) -> Host[Raft]:
         """Lets the world run until nothing more will come of what has happened; the leader, who can propose then.
 
         That is: one leads and everybody follows, all have executed the same, powers are those that the ledger wants;
@@ -254,7 +243,7 @@ class Machines(Course):
         assert leader is not None
         return leader
 
-    def _at_rest(self) -> Host | None:
+    def _at_rest(self) -> Host[Raft] | None:
         """The leader whom everybody follows and who has nothing left to do; None where there is any."""
         engines = [host.engine for host in self.hosts if host.engine is not None]
         leader = self.by_address.get(engines[0].leader)
@@ -322,7 +311,7 @@ class Cluster:
         self._note_powers()
         return Done(finished, (), (), None)
 
-    def _first(self, host: Host, executed: Executed) -> None:
+    def _first(self, host: Host[Raft], executed: Executed) -> None:
         """A block is committed and executed where it was proposed, or by who leads by now."""
         proposal, header = self.machines.proposal, executed.block.header
         assert proposal is not None

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.quantities import MILLION, Power, Ppm
 from wattquorum.foundation.refusals import Refused
-from wattquorum.lab.cluster import Engine, Machines
+from wattquorum.lab.cluster import Machines
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.blocks import Outcome
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.genesis import FORMAT, Founder, Genesis, chain_id_of, encode_genesis
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.ledger.transactions import (
     AddValidator,
     Body,
@@ -85,14 +87,14 @@ class Trial(NamedTuple):
         return last[len(last) // 2]
 
 
-def tried(engine: Engine, seed: int, writes: int) -> Trial:
+def tried(engine: Protocol, seed: int, writes: int) -> Trial:
     """Sends so many writes to the leader, one every `GAP_MS`; after a third of them the carbon period is closed."""
     return _Load(engine, seed).run(writes)
 
 
 def trial_rows(seed: int) -> dict[str, list[dict[str, int | str | None]]]:
     """Both engines' trials as rows of `records.measured_tables`, by table."""
-    trials = {engine: tried(engine, seed, WRITES) for engine in Engine}
+    trials = {engine: tried(engine, seed, WRITES) for engine in (Protocol.WEIGHTED_RAFT, Protocol.RAFT)}
     return {
         "trials_measured": [
             {"engine": engine, "replica": replica, "power": power}
@@ -110,13 +112,13 @@ def trial_rows(seed: int) -> dict[str, list[dict[str, int | str | None]]]:
 class _Load:
     """The five replicas, the office that writes, and when each write was sent and done."""
 
-    def __init__(self, engine: Engine, seed: int) -> None:
+    def __init__(self, engine: Protocol, seed: int) -> None:
         secrets = DemoSecrets(seed, demo=True)
         self.key = secrets.key(OFFICE)
         self.members = [secrets.key(f"member-{number}") for number in range(NEAR + FAR)]
         replicas = [secrets.key(f"replica-{number}") for number in range(NEAR + FAR)]
         roles = ("GOVERNOR", "REGISTRAR", "CASHIER", "REGISTRY")
-        parameters = {"voting": int(engine.voting), "epoch_ms": 1_000, "probation_days": 0, **ONLY_CARBON}
+        parameters = {**engine.parameters(), "epoch_ms": 1_000, "probation_days": 0, **ONLY_CARBON}
         founders = (Founder(OFFICE, OFFICE, self.key.public.hex(), roles),)
         proposers = tuple(key.public.hex() for key in replicas)
         genesis = encode_genesis(
@@ -161,7 +163,7 @@ class _Load:
     def address(self, key: SigningKey) -> bytes:
         return address_of(self.chain_id, key.public)
 
-    def _found(self, leader: Host) -> None:
+    def _found(self, leader: Host[Raft]) -> None:
         """Registers the members, gives each its replica and its carbon, of which the near ones will have surplus."""
         for number, (member, replica) in enumerate(zip(self.members, self.replicas, strict=True)):
             name, own = f"member-{number}", self.address(member)
@@ -172,7 +174,7 @@ class _Load:
             self._send(leader, ReportEmissions(own, 1, 0 if number < NEAR else QUOTA))
         self.machines.rest()
 
-    def _send(self, leader: Host, payload: Payload) -> bytes:
+    def _send(self, leader: Host[Raft], payload: Payload) -> bytes:
         expires = CREATED + self.machines.now + 1_000_000
         data = sign(self.key, Body(self.chain_id, self.address(self.key), self.nonce, 100_000, expires, payload))
         self.nonce += 1
@@ -181,7 +183,7 @@ class _Load:
             raise refused
         return data
 
-    def _done(self, _host: Host, executed: Executed) -> None:
+    def _done(self, _host: Host[Raft], executed: Executed) -> None:
         for receipt in executed.block.receipts:
             if receipt.outcome is not Outcome.DONE:
                 raise Refused(receipt.code, receipt.field, receipt.value)

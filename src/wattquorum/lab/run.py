@@ -17,7 +17,7 @@ from wattquorum.foundation.quantities import MILLION, Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.grid.curtailment import PLANNING, Limits
 from wattquorum.lab.calendar import ZONE, days_from, trading_day, zone_of
-from wattquorum.lab.cluster import ROUND_TRIPS_MS, Cluster, Engine, Replicas, measured_rows
+from wattquorum.lab.cluster import ROUND_TRIPS_MS, Cluster, Replicas, measured_rows
 from wattquorum.lab.comparison import trial_rows
 from wattquorum.lab.grid_files import check_grid, read_grid
 from wattquorum.lab.grid_operator import Grid
@@ -30,6 +30,7 @@ from wattquorum.lab.report import write_report
 from wattquorum.lab.shipped import shipped_grid, shipped_members, shipped_network, shipped_profiles, shipped_week
 from wattquorum.lab.week import Ordering, Week, WeekPlan, last_days, strategy_of
 from wattquorum.ledger.execution import Executed
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.node.lone import LoneNode
 from wattquorum.records.annotations import MemberInfo, annotate
 from wattquorum.records.measured_entries import put_measured
@@ -46,8 +47,10 @@ FORECASTS: Final = {
 }
 
 VOTES: Final = {
-    Engine.WEIGHTED_RAFT: "weighted Raft: a replica's vote weighs what its member's standing is worth",
-    Engine.RAFT: "plain Raft: all votes are equal",
+    Protocol.WEIGHTED_RAFT: "weighted Raft: a replica's vote weighs what its member's standing is worth",
+    Protocol.RAFT: "plain Raft: all votes are equal",
+    Protocol.PBFT: "PBFT: everybody agrees, and a third of them may lie",
+    Protocol.CGPBFT: "CGPBFT: agents of groups agree, and a third of them may lie",
 }
 
 

@@ -101,7 +101,17 @@ class Header(Record, frozen=True):
     receipts_root: Digest
     state_digest: Digest
     state_root: Annotated[bytes, Meta(max_length=32)]  # empty but at an epoch's end
-    commit_certificate: bytes  # of the previous block; empty where no quorum signs
+    committee: bytes  # that agrees from the next block on, encoded; empty where it stays, and where replicas do not lie
+
+
+class NextCommittee(Record, frozen=True):
+    """Who agrees from the next block on, in order: the first proposes first. Headers alone tell whose signatures count.
+
+    So whoever knows a committee, and its certificate on the block that names the next, knows the next.
+    """
+
+    version: Unsigned
+    keys: tuple[Key, ...]
 
 
 class Block(Record, frozen=True):
@@ -114,6 +124,7 @@ class Block(Record, frozen=True):
 
 _blocks: Final = Decoder[Block](Block, "block")
 _ordered: Final = Decoder[Ordered](Ordered, "ordered entry")
+decode_committee: Final = Decoder[NextCommittee](NextCommittee, "committee").decode
 
 
 def decode_block(data: bytes) -> Block:

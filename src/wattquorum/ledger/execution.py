@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from wattquorum.consensus.bft.certificates import CommitCertificate
 from wattquorum.consensus.configuration import Configuration
 from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import Signed, Verifier, address_of, is_signed, tagged_hash
@@ -28,6 +29,7 @@ from wattquorum.ledger import (
     settling,
 )
 from wattquorum.ledger.accounts import Account, reserved
+from wattquorum.ledger.agreement import check_certificate, check_view, note_view, seal_checks
 from wattquorum.ledger.blocks import (
     Applied,
     Block,
@@ -42,15 +44,25 @@ from wattquorum.ledger.blocks import (
     receipts_root,
     transactions_root,
 )
+from wattquorum.ledger.committees import named, seat_agents, seat_everybody
 from wattquorum.ledger.context import Context, Tariffs
 from wattquorum.ledger.entities import Chain, version_in_force
-from wattquorum.ledger.facts import Fact
-from wattquorum.ledger.genesis import Genesis, chain_id_of, decode_genesis, first_state, genesis_hash, version_key
+from wattquorum.ledger.facts import Fact, VectorMade
+from wattquorum.ledger.genesis import (
+    Genesis,
+    chain_id_of,
+    decode_genesis,
+    first_parameters,
+    first_state,
+    genesis_hash,
+    version_key,
+)
 from wattquorum.ledger.metering import rows_in_use
-from wattquorum.ledger.parameters import Parameters
+from wattquorum.ledger.parameters import Consensus, Parameters
 from wattquorum.ledger.readings import Shelf
 from wattquorum.ledger.rounds import check_round, end_epoch, note_round
-from wattquorum.ledger.state import State, Table, next_digest
+from wattquorum.ledger.seats import Validator
+from wattquorum.ledger.state import Change, State, Table, next_digest
 from wattquorum.ledger.transactions import (
     Accept,
     AddMeter,
@@ -99,6 +111,7 @@ from wattquorum.ledger.validators import configuration_of, ready_validator, seat
 
 BLOCK_TRANSACTIONS_MAX: Final = 20_000
 APPLIED_LAG_MAX: Final = 1_024  # blocks that a proposer may have ordered beyond the last one it executed
+TRIALS_MAX: Final = 4  # entries of one height whose trial is remembered
 
 RULES: Final[dict[type, Callable[[Context, Any], None]]] = {
     Register: membership.register,
@@ -160,7 +173,16 @@ class Prepared(NamedTuple):
     root: bytes  # of its transactions
     received: tuple[Received | Refused, ...]
     keys: tuple[bytes, ...]  # the senders' when this was prepared; empty where there was none
-    checks: tuple[Signed, ...]  # the proposer's, then those of the transactions whose sender had a key
+    seals: tuple[Signed, ...]  # of who certified the block before, where a committee agrees
+    checks: tuple[Signed, ...]  # the proposer's, those of the transactions whose sender had a key, the seals'
+
+
+class Trial(NamedTuple):
+    """What executing an entry on the tip does: its block, what it changes in the state, and the rows beside it then."""
+
+    executed: Executed
+    changes: tuple[Change, ...]
+    shelf: Shelf
 
 
 class Ledger:
@@ -170,7 +192,9 @@ class Ledger:
         "_hashes",
         "_reserved",
         "_tariffs",
+        "_trials",
         "chain_id",
+        "consensus",
         "founding_facts",
         "genesis",
         "genesis_bytes",
@@ -184,6 +208,7 @@ class Ledger:
         self.genesis: Genesis = decode_genesis(genesis_bytes)
         self.genesis_bytes = genesis_bytes
         self.chain_id = chain_id_of(genesis_bytes)
+        self.consensus = Consensus(first_parameters(self.genesis).consensus)
         self.state: State
         self.state, self.founding_facts = first_state(self.genesis, self.chain_id)
         self.shelf = Shelf()
@@ -191,10 +216,12 @@ class Ledger:
         self._reserved = reserved(self.chain_id)
         self._hashes = {0: genesis_hash(genesis_bytes)}  # of the last blocks, by height
         self._tariffs = Tariffs()
+        self._trials: dict[bytes, Trial] = {}  # by entry, of this tip
 
     def stand_at(self, header: Header) -> None:
         """Moves the tip; the hashes of the last blocks are kept for what later proposals name."""
         self.tip = header
+        self._trials.clear()
         self._hashes[header.height] = header_hash(header)
         self._hashes.pop(header.height - APPLIED_LAG_MAX - 1, None)
 
@@ -231,6 +258,11 @@ class Ledger:
         return found
 
     @property
+    def by_committee(self) -> bool:
+        """Whether a committee agrees on this chain, of which some may lie."""
+        return self.consensus is not Consensus.RAFT
+
+    @property
     def configuration(self) -> Configuration:
         """Who votes by the newest vector, as an engine is told it; whether it is in force the engine knows."""
         return configuration_of(self.state, seats_of(self.state).newest)
@@ -253,6 +285,13 @@ class Ledger:
                 return Round(term, old, version)
         raise Refused("diverged", "configuration.old", version, "No version has these voters.")
 
+    def key_of(self, replica: bytes) -> bytes:
+        """The key of a replica that was admitted here; Refused("validator_unknown") for any other."""
+        found: Validator | None = self.state.get(Table.VALIDATOR, replica)
+        if found is None:
+            raise Refused("validator_unknown", "replica", replica)
+        return found.key
+
     def votes(self, key: bytes) -> bool:
         """Whether a replica's key was ever admitted here."""
         return self.state.get(Table.VALIDATOR, address_of(self.chain_id, key)) is not None
@@ -261,9 +300,32 @@ class Ledger:
         """Executes an ordered entry and moves the tip.
 
         `verify` checks many signatures at once. Refused on an entry that no proposer of this chain signed or whose
-        time does not lie above the previous block's; nothing is changed then.
+        time does not lie above the previous block's; nothing is changed then. An entry that was tried out on this tip
+        is not computed again.
         """
-        return self.execute_ordered(decode_ordered(entry), verify)
+        trial = self._trials.get(entry)
+        if trial is None:
+            return self.execute_ordered(decode_ordered(entry), verify)
+        self.state.redo(trial.changes)
+        return self._conclude(trial.executed, trial.shelf)
+
+    def try_out(self, entry: bytes, verify: Verifier) -> Executed:
+        """What executing an entry now would give; nothing is changed. Refused as by `execute`.
+
+        So a block can be judged, and named by what it leads to, before it is agreed on; one that is not leaves nothing.
+        """
+        trial = self._trials.get(entry)
+        if trial is None:
+            prepared = self.prepare(decode_ordered(entry))
+            mark = self.state.mark()
+            try:
+                executed, shelf = self._carry_out(prepared, verify(prepared.checks))
+            finally:
+                changes = self.state.take_back(mark)
+            if len(self._trials) >= TRIALS_MAX:
+                del self._trials[next(iter(self._trials))]
+            trial = self._trials[entry] = Trial(executed, changes, shelf)
+        return trial.executed
 
     def execute_ordered(self, ordered: Ordered, verify: Verifier) -> Executed:
         """As `execute`, for an entry that is decoded already."""
@@ -284,17 +346,36 @@ class Ledger:
         checks.extend(
             each.check(key) for each, key in zip(received, keys, strict=True) if isinstance(each, Received) and key
         )
-        return Prepared(ordered, root, received, keys, tuple(checks))
+        seals: tuple[Signed, ...] = ()
+        if self.by_committee:
+            seals = seal_checks(self.state, self.chain_id, self.tip, ordered.evidence)
+            checks.extend(seals)
+        return Prepared(ordered, root, received, keys, seals, tuple(checks))
 
     def execute_prepared(self, prepared: Prepared, verdicts: Iterable[bool]) -> Executed:
         """Executes an entry whose signatures were checked, with one verdict for each of its checks; as `execute`."""
-        ordered, root, received, keys, _ = prepared
+        return self._conclude(*self._carry_out(prepared, verdicts))
+
+    def _carry_out(self, prepared: Prepared, verdicts: Iterable[bool]) -> tuple[Executed, Shelf]:
+        """Changes the state as an entry has it, journalled; the tip and the shelf stay where they are."""
+        ordered, root, received, keys, seals, _ = prepared
         self._check_order(ordered)
         left = iter(verdicts)
         if not next(left):
             raise Refused("signature_forged", "proposal_signature", ordered.signature)
         signed = [key if key and next(left) else b"" for key in keys]
-        return self._apply(ordered, root, received, signed)
+        certificate = None
+        if self.by_committee:
+            good = [each for each in seals if next(left)]
+            certificate = check_certificate(self.state, self.chain_id, self.tip, ordered.evidence, good)
+        return self._apply(ordered, root, received, signed, certificate)
+
+    def _conclude(self, executed: Executed, shelf: Shelf) -> Executed:
+        """What was carried out stays."""
+        self.state.commit()
+        self.shelf = shelf
+        self.stand_at(executed.block.header)
+        return executed
 
     def foresee(self, data: bytes, now: Millis) -> Receipt:
         """What would become of a transaction that comes without rows, alone in a block made now; nothing is changed."""
@@ -307,14 +388,22 @@ class Ledger:
             self.state.roll_back(mark)
 
     def _apply(
-        self, ordered: Ordered, root: bytes, received: Sequence[Received | Refused], signed: Sequence[bytes]
-    ) -> Executed:
-        shelved = self.shelf.roots()
-        beside = {put: data for data in ordered.attachments if (put := _shelve(self.shelf, data))}
-        context = Context(self.state, self.shelf, self._tariffs, self.chain_id, self._reserved)
+        self,
+        ordered: Ordered,
+        root: bytes,
+        received: Sequence[Received | Refused],
+        signed: Sequence[bytes],
+        certificate: CommitCertificate | None,
+    ) -> tuple[Executed, Shelf]:
+        shelved, shelf = self.shelf.roots(), self.shelf.copied()
+        beside = {put: data for data in ordered.attachments if (put := _shelve(shelf, data))}
+        context = Context(self.state, shelf, self._tariffs, self.chain_id, self._reserved)
         context.now, context.height, context.beside = Millis(ordered.time_ms), self.height + 1, dict.fromkeys(beside)
-        counted = note_round(self.state, self.chain_id, context.height, ordered)
-        told: list[Fact] = [] if counted is None else [counted]
+        told: list[Fact] = []
+        if self.by_committee:
+            note_view(self.state, ordered, certificate)
+        elif (counted := note_round(self.state, self.chain_id, context.height, ordered)) is not None:
+            told.append(counted)
         receipts, facts, done = [], [], list[Payload]()
         for data, each, key in zip(ordered.transactions, received, signed, strict=True):
             context.facts, context.transfers, context.owing, context.done = [], [], {}, ("", "")
@@ -324,14 +413,12 @@ class Ledger:
             if isinstance(each, Received) and receipt.outcome is Outcome.DONE:
                 done.append(each.body.payload)
         block = self._sealed(ordered, root, tuple(receipts), context.parameters(), told)
-        self.state.commit()
-        self.stand_at(block.header)
         if any(isinstance(payload, SealDay) for payload in done):
-            self.shelf.keep(rows_in_use(self.state))
+            shelf.keep(rows_in_use(self.state))
         elif beside:
-            self.shelf.keep((*shelved, *(payload.root for payload in done if isinstance(payload, CommitReadings))))
+            shelf.keep((*shelved, *(payload.root for payload in done if isinstance(payload, CommitReadings))))
         rows = tuple(data for put, data in beside.items() if put in context.rows_read)
-        return Executed(block, encode(block), tuple(facts), tuple(told), rows)
+        return Executed(block, encode(block), tuple(facts), tuple(told), rows), shelf
 
     def _key_of(self, received: Received | Refused) -> bytes:
         """The key that the sender has before this block; empty when there is none."""
@@ -394,7 +481,7 @@ class Ledger:
         if ends:
             self.state.put(Table.CHAIN, b"", changed(chain, epoch=chain.epoch + 1, epoch_started_ms=ordered.time_ms))
             told.extend(end_epoch(self.state, parameters))
-        vector = seat_voters(self.state, parameters, self.height + 1, self.digest, epoch_ends=ends)
+        vector = self._seat(parameters, epoch_ends=ends)
         if vector is not None:
             told.append(vector)
         header = Header(
@@ -411,15 +498,27 @@ class Ledger:
             receipts_root(receipts),
             next_digest(self.digest, self.state.changes()),
             self.state.root() if ends else b"",
-            b"",
+            encode(named(self.state, vector)) if vector is not None and self.by_committee else b"",
         )
         return Block(header, ordered.transactions, receipts)
 
+    def _seat(self, parameters: Parameters, *, epoch_ends: bool) -> VectorMade | None:
+        """Who votes from the next block on, if this one changes that."""
+        height = self.height + 1
+        if self.consensus is Consensus.RAFT:
+            return seat_voters(self.state, parameters, height, self.digest, epoch_ends=epoch_ends)
+        if self.consensus is Consensus.PBFT:
+            return seat_everybody(self.state, height, self.digest)
+        return seat_agents(self.state, self.chain_id, height, self.digest) if epoch_ends else None
+
     def _check_order(self, ordered: Ordered) -> None:
-        check_round(self.state, self.chain_id, ordered)
-        if self.tip and ordered.round.term < self.tip.round.term:
-            remedy = f"Terms never fall below {self.tip.round.term}."
-            raise Refused("out_of_range", "round.term", ordered.round.term, remedy)
+        if self.by_committee:
+            check_view(self.state, self.chain_id, ordered)
+        else:
+            check_round(self.state, self.chain_id, ordered)
+            if self.tip and ordered.round.term < self.tip.round.term:
+                remedy = f"Terms never fall below {self.tip.round.term}."
+                raise Refused("out_of_range", "round.term", ordered.round.term, remedy)
         if len(ordered.transactions) > BLOCK_TRANSACTIONS_MAX:
             raise Refused(
                 "out_of_range", "transactions", len(ordered.transactions), f"At most {BLOCK_TRANSACTIONS_MAX}."

@@ -16,9 +16,11 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import GRANTABLE, Account, Reserved, Role, Status, reserved
 from wattquorum.ledger.entities import Chain
 from wattquorum.ledger.facts import AccountOpened, Fact, ParametersChanged, RoleChanged, ValidatorChanged, VectorMade
-from wattquorum.ledger.parameters import DEFAULTS, Parameters, check, with_changes
+from wattquorum.ledger.parameters import DEFAULTS, Consensus, Parameters, check, with_changes
 from wattquorum.ledger.seats import VERSION_KEY_BYTES, Seat, Seats, Validator, Vector
 from wattquorum.ledger.state import State, Table
+from wattquorum.standing.election import tie
+from wattquorum.standing.groups import GROUPS_MIN, group_count
 
 FORMAT: Final = 1
 PARAMETERS_KEY_BYTES: Final = 4
@@ -79,10 +81,13 @@ def decode_genesis(data: bytes) -> Genesis:
         for role in founder.roles:
             if role not in [each.name for each in GRANTABLE]:
                 raise Refused("role_unknown", "genesis.founders.roles", role)
-    most = first_parameters(genesis).validators_max
-    if len(genesis.proposers) > most:
-        remedy = f"Name at most {most} or raise the parameter validators_max."
+    parameters = first_parameters(genesis)
+    if len(genesis.proposers) > parameters.validators_max:
+        remedy = f"Name at most {parameters.validators_max} or raise the parameter validators_max."
         raise Refused("validators_too_many", "genesis.proposers", len(genesis.proposers), remedy)
+    if parameters.consensus == Consensus.CGPBFT and len(genesis.proposers) < GROUPS_MIN:
+        remedy = f"Name at least {GROUPS_MIN}: of fewer agents none may lie."
+        raise Refused("validators_too_few", "genesis.proposers", len(genesis.proposers), remedy)
     return genesis
 
 
@@ -118,6 +123,19 @@ def version_key(version: int) -> bytes:
     return version.to_bytes(PARAMETERS_KEY_BYTES, "big")
 
 
+def founding_voters(genesis: Genesis, chain_id: bytes) -> tuple[bytes, ...]:
+    """The proposers that vote first, in their order: all by address, but of a chain that agents run the first agents.
+
+    Nobody has any standing yet, so who they are is drawn: as many as there are to be groups, by their ties (B-4).
+    """
+    replicas = sorted(address_of(chain_id, bytes.fromhex(key)) for key in genesis.proposers)
+    parameters = first_parameters(genesis)
+    if parameters.consensus != Consensus.CGPBFT:
+        return tuple(replicas)
+    drawn = sorted(replicas, key=lambda replica: tie(chain_id, 0, replica))
+    return tuple(drawn[: group_count(parameters.groups, len(replicas))])
+
+
 def first_state(genesis: Genesis, chain_id: bytes) -> tuple[State, list[Fact]]:
     """The state before the first block, and the facts that lead to it."""
     state, facts = State(), list[Fact]()
@@ -130,13 +148,15 @@ def first_state(genesis: Genesis, chain_id: bytes) -> tuple[State, list[Fact]]:
         address = getattr(special, name)
         state.put(Table.ACCOUNT, address, Account(b"", Status.ACTIVE, 0, 0, 0, 0, name, name, genesis.created_ms, 0))
         facts.append(AccountOpened(address, name, name))
-    voters = []
-    for replica, key in sorted((address_of(chain_id, key), key) for key in map(bytes.fromhex, genesis.proposers)):
+    keys = {address_of(chain_id, key): key for key in map(bytes.fromhex, genesis.proposers)}
+    for replica, key in sorted(keys.items()):
         state.put(Table.VALIDATOR, replica, Validator(key, b"", Seat.VOTER, 0, 0, 0))
         facts.append(ValidatorChanged(replica, key, b"", Seat.VOTER))
-        voters.append(Voter(replica, 1))
-    facts.append(VectorMade(0, tuple(voters), ()))
-    state.put(Table.VECTOR, bytes(VERSION_KEY_BYTES), Vector(tuple(voters), (), 0, b""))
+    voting = founding_voters(genesis, chain_id)
+    voters = tuple(Voter(replica, 1) for replica in voting)
+    learners = tuple(replica for replica in sorted(keys) if replica not in voting)
+    facts.append(VectorMade(0, voters, learners))
+    state.put(Table.VECTOR, bytes(VERSION_KEY_BYTES), Vector(voters, learners, 0, b""))
     state.put(Table.SEATS, b"", Seats(0, 0, 0, 0, 0, 0))
     for founder in genesis.founders:
         key = bytes.fromhex(founder.key)

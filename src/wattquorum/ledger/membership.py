@@ -29,7 +29,7 @@ from wattquorum.ledger.facts import (
 )
 from wattquorum.ledger.genesis import version_key
 from wattquorum.ledger.money import is_barred
-from wattquorum.ledger.parameters import with_changes
+from wattquorum.ledger.parameters import FIXED, with_changes
 from wattquorum.ledger.state import Table, day_key, side_key
 from wattquorum.ledger.transactions import (
     Action,
@@ -224,6 +224,9 @@ def _execute(context: Context, action: Action) -> None:
 
 
 def _set_parameters(context: Context, action: SetParameters) -> None:
+    for name, value in action.changes:
+        if name in FIXED:
+            raise Refused("parameter_fixed", name, value)
     chain = context.chain()
     latest = context.parameters(len(chain.parameter_starts) - 1)
     parameters = with_changes(latest, action.changes)

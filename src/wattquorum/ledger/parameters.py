@@ -11,8 +11,9 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from wattquorum.foundation.codec import Record, changed
-from wattquorum.foundation.quantities import INT64_MAX, MILLION, MONEY_MAX, POINTS_MAX, PRICE_MAX, Ppm
+from wattquorum.foundation.quantities import INT64_MAX, MILLION, MONEY_MAX, POINTS_MAX, PRICE_MAX, Points, Ppm
 from wattquorum.foundation.refusals import Refused
+from wattquorum.standing.election import Stakes, check_stakes
 from wattquorum.standing.weight import Coefficients, check_coefficients
 
 
@@ -28,6 +29,14 @@ class Voting(IntEnum):
 
     WEIGHTED = 1  # by its member's standing
     EQUAL = 2
+
+
+class Consensus(IntEnum):
+    """How a chain's replicas agree; its genesis says so once and for all."""
+
+    RAFT = 1  # votes have weight; replicas crash, and none lies
+    PBFT = 2  # everybody who votes agrees, by heads; some may lie
+    CGPBFT = 3  # the agents of groups agree (B-8)
 
 
 class Parameters(Record, frozen=True):
@@ -79,6 +88,33 @@ class Parameters(Record, frozen=True):
     hysteresis: int
     probation_days: int
     validators_max: int
+    consensus: int
+    groups: int
+    tau_traded: int
+    tau_trust: int
+    alpha: int
+    beta: int
+    delta: int
+    gamma: int
+    view_loss: int
+    view_voters_loss: int
+    kappa: int
+    stand_blocks: int
+
+    @property
+    def by_committee(self) -> bool:
+        """Whether a committee agrees, by heads, of which some may lie."""
+        return self.consensus != Consensus.RAFT
+
+    @property
+    def stakes(self) -> Stakes:
+        """What office brings and costs (B-5)."""
+        return Stakes(Points(self.alpha), Points(self.beta), Points(self.delta), Points(self.gamma))
+
+    @property
+    def view_stakes(self) -> Stakes:
+        """The same where only the primacy of a view failed."""
+        return Stakes(Points(self.alpha), Points(self.view_loss), Points(self.delta), Points(self.view_voters_loss))
 
     @property
     def generator_coefficients(self) -> Coefficients:
@@ -181,8 +217,21 @@ RANGES: Final = (
     Range("hysteresis", "ppm of all power", 0, MILLION, 10_000, "change below which powers stay as they are"),
     Range("probation_days", "closed days", 0, 3_650, 7, "before a new validator's standing counts (L-17)"),
     Range("validators_max", "replicas", 1, 1_000, 50, "that vote or learn at most; every one of them costs (L-17)"),
+    Range("consensus", "1 raft, 2 pbft, 3 cgpbft", 1, 3, 1, "how replicas agree; fixed by the genesis"),
+    Range("groups", "groups", 4, 1_000, 4, "into which members are divided, and their agents (B-3)"),
+    Range("tau_traded", "ppm of the mean", 0, MILLION, 20_000, "by how much groups' traded energy may differ (B-3)"),
+    Range("tau_trust", "ppm of the mean", 0, MILLION, 20_000, "by how much groups' trust may differ (B-3)"),
+    Range("alpha", "millionths of a point", 1, POINTS_MAX - 1, MILLION, "what an agent's office earns it (B-5)"),
+    Range("beta", "millionths of a point", 2, POINTS_MAX, 5 * MILLION, "what misconduct costs an agent (B-5)"),
+    Range("delta", "millionths of a point", 1, POINTS_MAX - 1, 500_000, "what its office earns its voters (B-5)"),
+    Range("gamma", "millionths of a point", 2, POINTS_MAX, 2 * MILLION, "what its misconduct costs them (B-5)"),
+    Range("view_loss", "millionths of a point", 2, POINTS_MAX, 2 * MILLION, "what a failed view costs its primary"),
+    Range("view_voters_loss", "millionths of a point", 2, POINTS_MAX, 800_000, "and those who voted for it"),
+    Range("kappa", "ppm", 0, MILLION, 980_000, "what idleness leaves of trust (B-7)"),
+    Range("stand_blocks", "blocks", 1, 10_000, 20, "K: in which to stand for election; between two early ends"),
 )
 
+FIXED: Final = ("consensus",)  # by the genesis
 BY_NAME: Final = {each.name: each for each in RANGES}
 DEFAULTS: Final = Parameters(*(each.default for each in RANGES))
 
@@ -199,6 +248,11 @@ def with_changes(current: Parameters, changes: Sequence[tuple[str, int]]) -> Par
     after = changed(current, **dict(changes))
     for coefficients in (after.generator_coefficients, after.consumer_coefficients):
         check_coefficients(coefficients)
+    check_stakes(after.stakes)
+    for gain, loss in (("alpha", "view_loss"), ("delta", "view_voters_loss")):
+        least, cost = getattr(after, gain), getattr(after, loss)
+        if cost <= least:
+            raise Refused("parameter_out_of_range", loss, cost, f"Choose {loss} above {gain}, {least}.")
     return after
 
 

@@ -62,6 +62,12 @@ class Shelf:
     def __init__(self) -> None:
         self._rows: dict[bytes, tuple[Row, ...]] = {}
 
+    def copied(self) -> Shelf:
+        """Another shelf with the same rows."""
+        shelf = Shelf()
+        shelf._rows = dict(self._rows)
+        return shelf
+
     def put(self, data: bytes) -> bytes:
         """Keeps an attachment's rows and returns their root."""
         rows = decode_rows(data)

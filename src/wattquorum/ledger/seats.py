@@ -37,7 +37,7 @@ class Validator(Record, frozen=True):
 
 
 class Vector(Record, frozen=True):
-    """A version of who votes, in the order of addresses."""
+    """A version of who votes: in the order of addresses, or that in which the members of a committee propose."""
 
     voters: tuple[Voter, ...]
     learners: tuple[Address, ...]
@@ -51,7 +51,7 @@ class Seats(Record, frozen=True):
     newest: Unsigned
     old: Unsigned  # of the last block's round
     new: Unsigned
-    evidenced: Unsigned  # the last height of which evidence was counted
+    evidenced: Unsigned  # the last height of which evidence was counted, or whose certificate is on the chain
     rounds: Unsigned  # counted in the running epoch
     epochs: Unsigned  # that have ended
 

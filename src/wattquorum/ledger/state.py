@@ -209,7 +209,7 @@ class Entry(Record, frozen=True):
     value: bytes
 
 
-_Change = tuple[Table, bytes, Any]
+Change = tuple[Table, bytes, Any]  # an entry and the record that it had, or is to have; None: none
 
 
 class State:
@@ -220,7 +220,7 @@ class State:
     def __init__(self) -> None:
         self._tables: dict[Table, dict[bytes, Any]] = {table: {} for table in Table}
         self._index: dict[Table, dict[bytes, dict[bytes, None]]] = {table: {} for table in _PLACES}
-        self._journal: list[_Change] = []
+        self._journal: list[Change] = []
         # The leaf hashes of entries that did not change since the root was computed last: most of them, in most epochs.
         self._leaves: dict[Table, dict[bytes, bytes]] = {table: {} for table in Table}
 
@@ -311,6 +311,21 @@ class State:
                 if key not in entries:
                     self._list(table, key, before)
                 entries[key] = before
+
+    def take_back(self, mark: int) -> tuple[Change, ...]:
+        """Takes back every change since the mark, and tells them, so that `redo` can make them again on this state."""
+        touched = dict.fromkeys((table, key) for table, key, _ in self._journal[mark:])
+        made = tuple((table, key, self._tables[table].get(key)) for table, key in touched)
+        self.roll_back(mark)
+        return made
+
+    def redo(self, changes: Iterable[Change]) -> None:
+        """Makes changes again that were taken back, journalled."""
+        for table, key, record in changes:
+            if record is None:
+                self.drop(table, key)
+            else:
+                self.put(table, key, record)
 
     def changes(self) -> list[Entry]:
         """What changed since the last commit, sorted by table and key, with the values of now.

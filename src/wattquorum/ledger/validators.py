@@ -25,6 +25,7 @@ from wattquorum.ledger.seats import VERSION_KEY_BYTES, KeptRound, Seat, Seats, V
 from wattquorum.ledger.state import State, Table
 from wattquorum.ledger.transactions import AddValidator, ReadyValidator, RemoveValidator
 from wattquorum.ledger.weighing import members
+from wattquorum.standing.groups import GROUPS_MIN
 from wattquorum.standing.power import project, tolerance_default, tolerance_max
 from wattquorum.standing.voters import voters
 
@@ -104,15 +105,17 @@ def remove_validator(context: Context, action: RemoveValidator) -> None:
 
 
 def dismiss(context: Context, member: bytes) -> None:
-    """A member leaves: its seat goes at once (L-24), unless nobody else would vote."""
+    """A member leaves: its seat goes at once (L-24), unless too few others would vote."""
     for replica, validator in list(context.state.items(Table.VALIDATOR)):
         if validator.member == member and validator.seat is not Seat.REMOVED:
             _remove(context, replica, validator)
 
 
 def _remove(context: Context, replica: bytes, validator: Validator) -> bool:
+    """Takes a seat away, unless nobody would vote, or fewer than can bear that one of them lies."""
     voting = sum(each.seat is Seat.VOTER for _, each in context.state.items(Table.VALIDATOR))
-    if validator.seat is Seat.VOTER and voting == 1:
+    least = GROUPS_MIN if context.parameters().by_committee else 1
+    if validator.seat is Seat.VOTER and voting <= least:
         return False
     _put(context, replica, changed(validator, seat=Seat.REMOVED))
     return True
@@ -184,7 +187,11 @@ def distance(one: Sequence[Voter], other: Sequence[Voter]) -> Ppm:
 def prune(state: State) -> None:
     """Drops the vectors that no block and no evidence can refer to any more."""
     kept: list[KeptRound] = [each for _, each in state.items(Table.ROUND)]
-    oldest = min([seats_of(state).old, *(each.old for each in kept)])
+    prune_below(state, min([seats_of(state).old, *(each.old for each in kept)]))
+
+
+def prune_below(state: State, oldest: int) -> None:
+    """Drops the vectors below a version."""
     for key, _ in list(state.items(Table.VECTOR)):
         if int.from_bytes(key, "big") < oldest:
             state.drop(Table.VECTOR, key)

@@ -5,7 +5,7 @@ api = "127.0.0.1:8400"              # for clients; also api_tls and api_plain, s
 tick_ms = 1000                      # how often an idle chain has a block; 0: never
 [peers]                             # where this node reaches others, if elsewhere than peers.json says
 "1f3a...": "10.0.0.1:7400"
-[raft]                              # times and bounds of the engine, all optional
+[raft]                              # times and bounds of the engine, all optional; [bft] on a chain of pbft or cgpbft
 election_ms = 1000
 
 A demo's nodes may have `clock = "declared"`: whoever plays the demo says with each step what time it is.
@@ -18,13 +18,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
+from wattquorum.consensus.bft.settings import Settings as BftSettings
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import ADDRESS_BYTES
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node import node_folder
 from wattquorum.node.disk import read_file
+from wattquorum.node.engines import Times
 from wattquorum.node.node import TICK_MS, NodeConfig
 from wattquorum.node.processes import NODE_FILE
 from wattquorum.node.transport import Place
@@ -32,9 +34,12 @@ from wattquorum.node.wal import SEGMENT_BYTES
 
 CONFIG: Final = NODE_FILE
 PORT_MAX: Final = 65_535
-KEYS: Final = ("listen", "api", "api_tls", "api_plain", "peers", "raft", "tick_ms", "clock", "wal_segment_bytes")
+KEYS: Final = ("listen", "api", "api_tls", "api_plain", "peers", "raft", "bft", "tick_ms", "clock", "wal_segment_bytes")
 STEADY, DECLARED = "steady", "declared"  # clocks
 WAL_SEGMENT_BYTES_MIN: Final = 1 << 20
+
+
+S = TypeVar("S", Settings, BftSettings)
 
 
 class NodeFile(NamedTuple):
@@ -43,7 +48,7 @@ class NodeFile(NamedTuple):
     listen: Place
     api: Place
     peers: dict[bytes, Place]
-    settings: Settings
+    times: Times
     tick_ms: int
     declared: bool
     segment_bytes: int
@@ -85,7 +90,7 @@ def parsed(text: str) -> NodeFile:
         place(found.get("listen"), "listen"),
         place(found.get("api"), "api"),
         _peers(found.get("peers", {})),
-        _settings(found.get("raft", {})),
+        Times(_settings("raft", found.get("raft", {}), Settings), _settings("bft", found.get("bft", {}), BftSettings)),
         tick,
         clock == DECLARED,
         segment,
@@ -107,24 +112,31 @@ def _peers(found: object) -> dict[bytes, Place]:
     return peers
 
 
-def _settings(found: object) -> Settings:
-    known = [each.name for each in fields(Settings)]
+def _settings(table: str, found: object, kind: type[S]) -> S:
+    known = [each.name for each in fields(kind)]
     if not isinstance(found, dict):
-        raise Refused("config_invalid", "raft", found, "Write a table.")
+        raise Refused("config_invalid", table, found, "Write a table.")
     for name, value in found.items():
         if name not in known or not isinstance(value, int):
-            raise Refused("config_invalid", f"raft.{name}", value, f"Whole numbers for {', '.join(known)}.")
-    return Settings(**found)
+            raise Refused("config_invalid", f"{table}.{name}", value, f"Whole numbers for {', '.join(known)}.")
+    return kind(**found)
 
 
-def composed(listen: Place, api: Place, peers: Mapping[bytes, Place], raft: Mapping[str, int]) -> str:
+def composed(
+    listen: Place,
+    api: Place,
+    peers: Mapping[bytes, Place],
+    raft: Mapping[str, int],
+    bft: Mapping[str, int] | None = None,
+) -> str:
     """The text of a node.toml."""
     lines = [f'listen = "{written(listen)}"', f'api = "{written(api)}"']
     if peers:
         lines += ["", "[peers]"]
         lines += [f'"{address.hex()}" = "{written(where)}"' for address, where in sorted(peers.items())]
-    if raft:
-        lines += ["", "[raft]", *(f"{name} = {value}" for name, value in raft.items())]
+    for name, table in (("raft", raft), ("bft", bft or {})):
+        if table:
+            lines += ["", f"[{name}]", *(f"{key} = {value}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -143,7 +155,7 @@ def load(path: Path) -> tuple[NodeConfig, Place]:
         found.listen,
         {**files.peers, **found.peers},
         files.contexts,
-        found.settings,
+        found.times,
         tick_ms=found.tick_ms,
         declared=found.declared,
         segment_bytes=found.segment_bytes,

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from wattquorum.foundation.identities import ADDRESS_BYTES
 from wattquorum.foundation.refusals import CODES, Refused
+from wattquorum.node import engines
 from wattquorum.node.backup import backup
 from wattquorum.node.disk import refusal
 from wattquorum.node.node import Node
@@ -54,7 +55,7 @@ async def status(node: Node, _: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "replica": node.address.hex(),
         "chain": node.chain_id.hex(),
-        "role": engine.role.value,
+        "role": engines.role(engine, node.address),
         "term": engine.term,
         "leader": engine.leader.hex(),
         "height": node.ledger.height,

@@ -21,7 +21,6 @@ from wattquorum.foundation.identities import KEY_BYTES, SigningKey, address_of
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import GRANTABLE
 from wattquorum.ledger.genesis import Founder, chain_id_of, decode_genesis
-from wattquorum.ledger.parameters import Voting
 from wattquorum.node import community_folder, node_folder
 from wattquorum.node.community import Authority, make_authority, make_request
 from wattquorum.node.community_folder import Rules
@@ -59,11 +58,10 @@ def found(
     folder: Path,
     name: str,
     replicas: int,
-    voting: Voting,
+    parameters: Mapping[str, int],
     host: str,
     first_port: int,
     raft: Mapping[str, int] | None = None,
-    parameters: Mapping[str, int] | None = None,
     currency: str = "EUR",
 ) -> Founded:
     """Makes a community of so many nodes; Refused("folder_exists") where the folder is not empty."""
@@ -84,7 +82,7 @@ def found(
             node_folder.ask(node, invitation, written(place), now_ms, os.urandom, fingerprint)
             requests.append(read_file(node / node_folder.REQUEST, node_folder.REQUEST))
         founder = of_every_office(OPERATOR, SigningKey(operator).public.hex())
-        rules = Rules(currency, 1, {"voting": int(voting), **(parameters or {})})
+        rules = Rules(currency, 1, dict(parameters))
         community.begin(requests, [founder], rules, now_ms)
         admissions = [community.admit(request, now_ms)[1] for request in requests]
     peers = read_file(home / community_folder.PEERS, community_folder.PEERS)

@@ -16,6 +16,7 @@ from typing import Final
 
 from wattquorum.consensus.configuration import Configuration
 from wattquorum.ledger.execution import Executed
+from wattquorum.node import engines
 from wattquorum.node.node import Node
 
 LOOK_S: Final = 0.1
@@ -112,7 +113,7 @@ class Journal:
 
     def _look_at_leadership(self) -> None:
         engine = self._node.engine
-        role, ordering = engine.role.value, (engine.term, engine.leader)
+        role, ordering = engines.role(engine, self._node.address), (engine.term, engine.leader)
         if role != self._role and role in ("prospect", "candidate") and self._role not in ("prospect", "candidate"):
             self._say("campaigns", term=engine.term)
         if ordering != self._ordering:

@@ -13,7 +13,6 @@ be none. The same transaction may be handed in again: it has one nonce, and what
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +20,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from wattquorum.consensus.raft.engine import Raft
-from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
@@ -33,13 +30,14 @@ from wattquorum.node.archive import Archive
 from wattquorum.node.chain_files import GENESIS
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.community import Contexts
+from wattquorum.node.engines import Rules, Times, started
 from wattquorum.node.history import History
 from wattquorum.node.runtime import Runtime
 from wattquorum.node.steady_clock import SteadyClock
 from wattquorum.node.transport import Place, Transport
 from wattquorum.node.wal import SEGMENT_BYTES, Wal
 from wattquorum.replica.pool import Limits
-from wattquorum.replica.replica import Replica, Work, founding_configuration
+from wattquorum.replica.replica import Work
 
 REPLICA, ASK_BLOCKS, BLOCKS = (bytes([kind]) for kind in range(3))  # what a message between nodes begins with
 BLOCKS_REMEMBERED: Final = 20_000  # at a start
@@ -60,7 +58,7 @@ class NodeConfig(NamedTuple):
     listen: Place
     peers: Mapping[bytes, Place]  # by address, itself included or not
     contexts: Contexts  # of its TLS identity
-    settings: Settings = Settings()
+    times: Times = Times()  # and bounds, of its engine
     limits: Limits = Limits()
     tick_ms: int = TICK_MS
     declared: bool = False  # the time of blocks is declared, by who plays a demo, with each step
@@ -104,25 +102,9 @@ class Node:
         self.chain_id = chain.chain_id
         self.chain = chain
         self.history = History(chain)
-        ledger = Ledger(config.genesis)
         self.address = address_of(self.chain_id, config.key.public)
-        self.engine = Raft(
-            self.address,
-            founding_configuration(ledger),
-            self.wal.records(),
-            int.from_bytes(os.urandom(8), "big"),
-            self.clock.read(),
-            settings=config.settings,
-        )
-        self.replica = Replica(
-            self.engine,
-            ledger,
-            config.key,
-            verify,
-            config.limits,
-            tick_ms=0 if config.declared else config.tick_ms,
-            declared=config.declared,
-        )
+        rules = Rules(config.times, config.limits, config.tick_ms, config.declared)
+        self.engine, self.replica = started(chain, config.key, verify, self.wal.records(), self.clock.read(), rules)
         self.transport = Transport(
             self.address,
             self.chain_id,

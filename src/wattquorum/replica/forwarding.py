@@ -39,7 +39,16 @@ class Forwarding:
 
     def batch(self, pool: Pool, now: int) -> list[Pending]:
         """What goes into the next frame to the leader, in order."""
-        self._send_again(pool, now)
+        self._due.extend(pending.received.hash for pending in self._overdue(pool, now))
+        return self._next(pool, now)
+
+    def batches(self, pool: Pool, now: int) -> tuple[list[Pending], list[Pending]]:
+        """What came and goes into the next frame, and what was sent so long ago that it has to be sent again."""
+        again = self._overdue(pool, now)
+        self._sent.extend((now, pending.received.hash) for pending in again)
+        return self._next(pool, now), again
+
+    def _next(self, pool: Pool, now: int) -> list[Pending]:
         found: list[Pending] = []
         size = 0
         while self._due:
@@ -53,13 +62,16 @@ class Forwarding:
             self._due.popleft()
         return found
 
-    def _send_again(self, pool: Pool, now: int) -> None:
+    def _overdue(self, pool: Pool, now: int) -> list[Pending]:
+        """What was sent and still waits after some time; a frame's worth in that time."""
+        found: list[Pending] = []
         if now - self._again_ms < FORWARD_AGAIN_MS:
-            return
+            return found
         size = 0
         while self._sent and now - self._sent[0][0] >= FORWARD_AGAIN_MS and size < FORWARD_BYTES_MAX:
             pending = pool.get(self._sent.popleft()[1])
             if pending is not None:
                 self._again_ms = now
-                self._due.append(pending.received.hash)
+                found.append(pending)
                 size += pending.size
+        return found

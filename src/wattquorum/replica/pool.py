@@ -93,6 +93,12 @@ class Pool:
         first = next(iter(self._waiting.values()), None)
         return first.arrived_ms if first is not None else None
 
+    @property
+    def oldest_undecided_ms(self) -> Millis | None:
+        """Since when the oldest has waited that is in no block, reserved or not; None when there is none."""
+        first = next(iter(self._known.values()), None)
+        return first.arrived_ms if first is not None else None
+
     def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> bytes:
         """Lets a signed transaction wait, with the rows beside it if it commits to any. Tells its hash.
 
@@ -185,7 +191,8 @@ class Pool:
 
     def release(self) -> None:
         """Lets what was reserved wait again, in its old place: its block may never come."""
-        self._waiting = dict(self._known)
+        if len(self._waiting) < len(self._known):
+            self._waiting = dict(self._known)
 
     def get(self, transaction: bytes) -> Pending | None:
         """A transaction that waits or is reserved, by its hash."""

@@ -4,8 +4,8 @@ Transactions go into the pool, entries of them into the engine, committed entrie
 their facts come out. Whoever drives it, a node or a simulated world, makes records durable, carries messages and says
 what time it is. Whatever engine decides, this is the only place where its decisions meet the ledger: here the ledger's
 voting powers go down to the engine, and who completed a quorum goes up into the next block. What waits at a replica
-that does not order is sent to the one that does. Engines that want proposals judged before they support them are not
-driven here.
+that does not order is sent to the one that does. Engines that want proposals judged before they support them are driven
+by `replica.agreeing`, which builds on this.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from wattquorum.consensus.configuration import Configuration, Voter
-from wattquorum.consensus.engine import Committed, Durable, Engine, Message, Restore
+from wattquorum.consensus.engine import Committed, Durable, Engine, Judged, Message, Restore
 from wattquorum.foundation.codec import Decoder, Record, encode
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis
@@ -209,18 +209,25 @@ class Replica:
 
     def _order(self, taken: Sequence[Pending], time_ms: Millis, now: Millis) -> bytes:
         self._last_ms = time_ms
-        entry = order(
-            self._key,
-            self.ledger.chain_id,
-            self._last_ms,
-            self.ledger.applied,
-            tuple(pending.received.data for pending in taken),
-            tuple(pending.attachment for pending in taken if pending.attachment is not None),
-            self.ledger.round_of(self._engine.configuration, self._engine.term),
-            self._evidence(),
-        )
+        attachments = tuple(pending.attachment for pending in taken if pending.attachment is not None)
+        entry = self._entry(taken, attachments, time_ms, self._evidence())
         self._engine.propose((entry,), now)
         return entry
+
+    def _entry(
+        self, taken: Sequence[Pending], attachments: tuple[bytes, ...], time_ms: Millis, evidence: bytes
+    ) -> bytes:
+        """An entry that this replica signs."""
+        return order(
+            self._key,
+            self.ledger.chain_id,
+            time_ms,
+            self.ledger.applied,
+            tuple(pending.received.data for pending in taken),
+            attachments,
+            self.ledger.round_of(self._engine.configuration, self._engine.term),
+            evidence,
+        )
 
     def _time(self, now: Millis) -> Millis:
         """What time it is by this replica's clock, but not before what a quorum's clocks have reached (L-26).
@@ -278,7 +285,7 @@ class Replica:
                 raise Refused("diverged", "index", committed.index, "Another entry was executed in its place.")
             self._engine.applied(committed.index, executed.block.header.state_digest, now)
             return executed
-        executed = self._execute(committed.payload)
+        executed = self._execute(self._entry_of(committed.payload))
         header = executed.block.header
         if committed.evidence:
             self._proven = Proven(committed.term, header.height, committed.evidence)
@@ -288,6 +295,10 @@ class Replica:
             self._engine.snapshot(committed.index, copy_of(self.ledger), now)
         return executed
 
+    def _entry_of(self, payload: bytes) -> bytes:
+        """The ordered entry in what the engine decided."""
+        return payload
+
     def _tell_powers(self, now: Millis) -> None:
         newest = self.ledger.configuration
         if newest.version > self._told:
@@ -295,7 +306,10 @@ class Replica:
             self._engine.reconfigure(newest, now)
 
     def _restore(self, restore: Restore, now: Millis) -> None:
-        """Goes on from another replica's state. Refused when it does not prove itself."""
+        self._go_on_from(self._ledger_in(restore), restore.index, now)
+
+    def _ledger_in(self, restore: Restore) -> Ledger:
+        """The ledger in another replica's state. Refused when it does not prove itself."""
         copy = _copies.decode(restore.state)
         ledger = snapshots.restore(self.ledger.genesis_bytes, copy.snapshot)
         roots = snapshots.rows_needed(ledger)
@@ -303,13 +317,16 @@ class Replica:
             raise Refused("rows_missing", "rows", f"{len(copy.rows)} of {len(roots)}")
         for root, rows in zip(roots, copy.rows, strict=True):
             ledger.shelf.load(rows, root)
+        return ledger
+
+    def _go_on_from(self, ledger: Ledger, index: int, now: Millis) -> None:
         self.ledger = ledger
         self._pool.move_to(ledger)
         self._last_ms = max(self._last_ms, ledger.tip.time_ms if ledger.tip else 0)
         self._drift_ms = ledger.parameters.drift_ms
         self._proven = None
         self._tell_powers(now)
-        self._engine.applied(restore.index, ledger.digest, now)
+        self._engine.applied(index, ledger.digest, now)
 
     def drain(self, now: Millis) -> Work:
         """Executes what was committed, proposes what is wanted, and hands out what there is to do.
@@ -327,19 +344,30 @@ class Replica:
             if output.restore is not None:
                 self._restore(output.restore, now)
             finished += [self._apply(committed, now) for committed in output.committed]
+            for judged in output.judge:
+                self._engine.judged(judged.digest, self._is_good(judged), now)
             reads += output.reads
             if output.wanted is not None and (len(self._pool) or self._ticks(now)):
                 self.cut(now)
                 self._demand(now)
-            elif not output.committed and output.restore is None:
+            elif not (output.committed or output.judge) and output.restore is None:
                 break
         self._follow_leader(now)
         messages += self._forward(now)
         deadline = output.deadline
-        if self._tick_ms and self._engine.takes and not self._ticks(now):
+        if self._tick_ms and self._has_to_tick and not self._ticks(now):
             tick = now + self._tick_ms - (self._time(now) - self._last_ms)
             deadline = tick if deadline is None else min(deadline, tick)
         return Work(tuple(records), tuple(messages), tuple(finished), self._pool.dropped(), tuple(reads), deadline)
+
+    def _is_good(self, judged: Judged) -> bool:
+        """Whether a proposed payload may be supported. Engines that trust who orders do not ask."""
+        raise Refused("input_unexpected", "judge", judged.digest, "This replica judges nothing.")
+
+    @property
+    def _has_to_tick(self) -> bool:
+        """Whether this replica has to do something when a tick is due."""
+        return self._engine.takes
 
     def _ticks(self, now: Millis) -> bool:
         """Whether there was no block for so long that an empty one is due."""
@@ -367,8 +395,7 @@ class Replica:
             return
         batch = self._forwarding.batch(self._pool, now)
         if batch:
-            data = encode([Forwarded(pending.received.data, pending.attachment) for pending in batch])
-            yield Message(leader, _framed(Kind.TRANSACTIONS, data), 0)
+            yield Message(leader, transactions_frame(batch), 0)
 
 
 def copy_of(ledger: Ledger) -> bytes:
@@ -383,6 +410,11 @@ def founding_configuration(ledger: Ledger) -> Configuration:
     return Configuration(0, None, tuple(Voter(address, 1) for address in addresses), (), 0, b"")
 
 
+def transactions_frame(batch: Sequence[Pending]) -> bytes:
+    """Transactions on their way to another replica."""
+    return _framed(Kind.TRANSACTIONS, encode([Forwarded(each.received.data, each.attachment) for each in batch]))
+
+
 def _framed(kind: Kind, data: bytes) -> bytes:
     return encode(Frame(kind, data))
 
@@ -391,3 +423,8 @@ def read_frame(frame: bytes) -> tuple[Kind, bytes]:
     """What kind of frame it is and what it holds; Refused for anything else."""
     found = _frames.decode(frame)
     return found.kind, found.data
+
+
+def engine_frame(data: bytes) -> bytes:
+    """An engine's message on its way to another replica."""
+    return _framed(Kind.ENGINE, data)

@@ -279,6 +279,8 @@ class Assembly:
 
         means = Means(signed, checked, self.key_of, outline)
         machine.engine = Bft(machine.address, CHAIN, self.founding, means, (), seed, self.time, 0, self.settings)
+        if machine.number < self.agents:
+            machine.engine.serve([self.addresses[member] for member in self.group_of(machine.number)], self.time)
         self._give(machine, self._demand)
 
     # Time -----------------------------------------------------------------------------------------------------------
@@ -400,7 +402,6 @@ class Assembly:
             self._call(machine, engine.applied, committed.index, b"")
             self._call(machine, engine.demand, self._oldest(machine))
             self._after_input(machine)
-            self._bring(machine, chained)
         for judged in output.judge:
             payload = read_payload(judged.payload)
             self._charge(machine, payload)
@@ -412,13 +413,6 @@ class Assembly:
                 self._charge(machine, payload)
                 self._call(machine, engine.propose, (encode(payload),))
                 self._after_input(machine)
-
-    def _bring(self, machine: Machine, chained: Chained) -> None:
-        """An agent brings a block with its certificate to its group, after what the block has led to was said."""
-        if machine.number < self.agents < self.members:
-            frame = encode(Blocks((chained.block,), chained.commit_certificate))
-            for member in self.group_of(machine.number):
-                self._say(machine, self.addresses[member], frame)
 
     def _executed(self, machine: Machine, height: int, chained: Chained) -> None:
         machine.executed[height] = self.now + self._spent

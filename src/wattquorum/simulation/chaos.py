@@ -7,16 +7,20 @@ drawn first (swarm testing, Groce and others 2012), because a fault that is alwa
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from wattquorum.consensus.bft.settings import Settings as BftSettings
 from wattquorum.consensus.raft.engine import Raft
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.quantities import MILLION
-from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.parameters import Consensus, Voting
+from wattquorum.ledger.protocols import Protocol
+from wattquorum.simulation.bft_world import BftNature, BftWorld
 from wattquorum.simulation.literal import LiteralRaft
 from wattquorum.simulation.network import Weather
-from wattquorum.simulation.world import Nature, Outcome, World
+from wattquorum.simulation.raft_world import RaftNature, RaftWorld
+from wattquorum.simulation.world import Outcome, World
 
 TROUBLES: Final = (
     "crash",
@@ -29,6 +33,15 @@ TROUBLES: Final = (
     "clock_jump",
     "transfer",
 )
+BFT_TROUBLES: Final = (
+    "crash",
+    "blackout",
+    "pause",
+    "split",
+    "isolation",
+    "broken_link",
+    "slow_disk",
+)  # clocks are within skew
 HALF: Final = MILLION // 2
 LEASED: Final = MILLION // 4
 EQUALS: Final = MILLION // 16
@@ -43,13 +56,14 @@ ONLY_PARTICIPATION: Final = {
 
 
 class Rules(NamedTuple):
-    """Which engine a chaos is about, how many hosts its worlds have (0: 3 to 9, drawn), and by which rules it votes."""
+    """What a chaos is about: how many hosts its worlds have (0: drawn), by which rules it votes, and how it agrees."""
 
     hosts: int = 0
     literal: bool = False
+    protocol: Protocol = Protocol.WEIGHTED_RAFT
 
 
-def nature_of(seed: int, rules: Rules) -> Nature:
+def nature_of(seed: int, rules: Rules) -> RaftNature:
     """The world that a seed draws."""
     chance = Chance(seed).stream("nature")
     settings = Settings(
@@ -64,14 +78,7 @@ def nature_of(seed: int, rules: Rules) -> Nature:
         heaviest_for=chance.pick((1, 3)),
         cooldown_ms=chance.pick((500, 3_000)),
     )
-    weather = Weather(
-        delay_ms=(1, chance.pick((2, 10, 50))),
-        jitter_ms=chance.pick((0, 3, 30)),
-        lost_ppm=chance.pick((0, 0, 20_000, 100_000)),
-        twice_ppm=chance.pick((0, 0, 20_000, 100_000)),
-        late_ppm=chance.pick((0, 0, 20_000)),
-        ordered=chance.happens(HALF),
-    )
+    weather = weather_of(chance)
     drawn = tuple(kind for kind in TROUBLES if chance.happens(HALF))
     voters = rules.hosts or chance.between(3, 9)
     spares, removals = (0, 0) if rules.literal else _membership(Chance(seed).stream("membership"), voters)
@@ -81,12 +88,12 @@ def nature_of(seed: int, rules: Rules) -> Nature:
     steady = "clock_jump" not in drawn and not wrong_clocks
     if steady and Chance(seed).stream("lease").happens(LEASED):  # a lease trusts clocks to go on
         settings = replace(settings, lease_ms=settings.election_ms // 2)
-    return Nature(
-        voters + spares,
-        LiteralRaft if rules.literal else Raft,
-        not rules.literal,
-        settings,
-        weather,
+    return RaftNature(
+        hosts=voters + spares,
+        engine=LiteralRaft if rules.literal else Raft,
+        joint=not rules.literal,
+        settings=settings,
+        weather=weather,
         parameters={
             **ONLY_PARTICIPATION,
             "epoch_ms": chance.pick((1_000, 2_000)),
@@ -108,6 +115,64 @@ def nature_of(seed: int, rules: Rules) -> Nature:
     )
 
 
+def weather_of(chance: Chance) -> Weather:
+    """How bad a world's network is."""
+    return Weather(
+        delay_ms=(1, chance.pick((2, 10, 50))),
+        jitter_ms=chance.pick((0, 3, 30)),
+        lost_ppm=chance.pick((0, 0, 20_000, 100_000)),
+        twice_ppm=chance.pick((0, 0, 20_000, 100_000)),
+        late_ppm=chance.pick((0, 0, 20_000)),
+        ordered=chance.happens(HALF),
+    )
+
+
+def bft_nature_of(seed: int, hosts: int) -> BftNature:
+    """The world that a seed draws where a committee agrees: how many of it lie, and how, beside everything else."""
+    chance = Chance(seed).stream("nature")
+    hosts = hosts or chance.pick((4, 4, 4, 5, 6, 7))
+    faults = (hosts - 1) // 3
+    timeout_ms = chance.pick((200, 400, 800))
+    settings = BftSettings(
+        timeout_ms=timeout_ms,
+        timeout_max_ms=timeout_ms * chance.pick((8, 16)),
+        resend_ms=chance.pick((40, 100, 250)),
+        fetch_ms=chance.pick((20, 50)),
+        poll_ms=chance.pick((200, 500)),
+        skew_ms=chance.pick((400, 2_000)),
+        censor_ms=chance.pick((1_500, 4_000)),
+        chunk_bytes=chance.pick((1_000, 10_000, 1 << 20)),
+        blocks_kept=chance.pick((2, 5, 64)),
+    )
+    liars = chance.between(0, faults)
+    drawn = tuple(kind for kind in BFT_TROUBLES if chance.happens(HALF))
+    wrong_clocks = liars < faults and chance.happens(HALF)
+    return BftNature(
+        hosts=hosts,
+        weather=weather_of(chance),
+        settings=settings,
+        liars=liars,
+        twins=liars if chance.happens(HALF // 2) else 0,
+        hostile=chance.happens(HALF // 2),
+        parameters={
+            "consensus": int(Consensus.PBFT),
+            "epoch_ms": chance.pick((1_000, 2_000, 10_000)),
+            "drift_ms": settings.skew_ms,
+            "probation_days": 0,
+        },
+        tick_ms=chance.pick((0, 0, 500)),
+        clients=chance.between(1, 4),
+        clock_ahead_ms=chance.pick((0, 50, 150)),
+        clock_drift_ppm=chance.pick((0, 100)),
+        wrong_clocks=wrong_clocks,
+        sync_ms=(0, chance.pick((0, 3, 20))),
+        trouble_ms=(50, chance.pick((300, 1_000, 3_000))),
+        troubles=(*drawn, *(["wrong_clock"] if wrong_clocks else [])),
+        linger_ms=chance.pick((0, 0, 2)),
+        safety_ms=10_000,
+    )
+
+
 def _voting(chance: Chance) -> dict[str, int]:
     """By which rules standing becomes power: now and then all are equal, more or fewer may be lost, or powers cling."""
     return {
@@ -124,6 +189,13 @@ def _membership(chance: Chance, voters: int) -> tuple[int, int]:
     return chance.between(0, 2), chance.between(0, min(2, voters - 3))
 
 
+def world_of(seed: int, rules: Rules) -> World[Any]:
+    """One seed's world."""
+    if not rules.protocol.by_committee:
+        return RaftWorld(seed, nature_of(seed, rules))
+    return BftWorld(seed, bft_nature_of(seed, rules.hosts))
+
+
 def outcome_of(seed: int, rules: Rules) -> Outcome:
     """What became of one seed's world."""
-    return World(seed, nature_of(seed, rules)).run()
+    return world_of(seed, rules).run()

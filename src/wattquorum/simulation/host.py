@@ -8,39 +8,34 @@ puts its replica together from what its disk still holds.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
-from wattquorum.consensus.engine import Message
-from wattquorum.consensus.raft.engine import Raft
-from wattquorum.consensus.raft.settings import Settings
+from wattquorum.consensus.engine import Durable, Engine, Message
 from wattquorum.foundation.chance import Chance
-from wattquorum.foundation.identities import SigningKey, Verifier, address_of
+from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.quantities import Millis
-from wattquorum.ledger.execution import Ledger
-from wattquorum.replica.replica import Replica, Work, founding_configuration
+from wattquorum.replica.replica import Replica, Work
 from wattquorum.simulation.clock import Clock
 from wattquorum.simulation.disk import Disk
 from wattquorum.simulation.literal import LiteralRaft
 
-EngineOf = Callable[..., Raft]
+E = TypeVar("E", bound=Engine)
+Made_co = TypeVar("Made_co", bound=Engine, covariant=True)
 
 
-class Plan(NamedTuple):
-    """What all hosts of a world have in common."""
+class Plan(Protocol[Made_co]):
+    """What all hosts of a world have in common: how a replica is put together from what a disk holds."""
 
-    genesis: bytes
-    verify: Verifier
-    settings: Settings
-    engine: EngineOf  # `Raft`, or the literal rules
+    def start(self, key: SigningKey, records: Sequence[Durable], seed: int, now: Millis) -> tuple[Made_co, Replica]:
+        """An engine and the replica that drives it, of the replica with this key."""
 
 
-class Host:
+class Host(Generic[E]):
     """A machine that runs, is paused, or has crashed. Times are the world's unless they say `local`."""
 
     __slots__ = (
         "_chance",
-        "_key",
         "_plan",
         "_syncing",
         "_waiting",
@@ -51,6 +46,7 @@ class Host:
         "disk",
         "durable",
         "engine",
+        "key",
         "number",
         "paused",
         "paused_until",
@@ -59,12 +55,14 @@ class Host:
         "ticks_at",
     )
 
-    def __init__(self, number: int, key: SigningKey, chain_id: bytes, plan: Plan, clock: Clock, chance: Chance) -> None:
+    def __init__(
+        self, number: int, key: SigningKey, chain_id: bytes, plan: Plan[E], clock: Clock, chance: Chance
+    ) -> None:
         self.number = number
         self.address = address_of(chain_id, key.public)
         self.clock = clock
         self.disk = Disk(chain_id)
-        self.engine: Raft | None = None
+        self.engine: E | None = None
         self.replica: Replica | None = None
         self.crashes = 0
         self.paused = False
@@ -73,7 +71,8 @@ class Host:
         self.deadline: int | None = None
         self.ticks_at: int | None = None  # when the world lets its clock strike next
         self.sync_ms = (0, 2)  # how long a sync takes, from the shortest to the longest
-        self._plan, self._key, self._chance = plan, key, chance
+        self.key = key
+        self._plan, self._chance = plan, chance
         self._syncing: int | None = None  # up to which position a sync is under way
         self._waiting: deque[Message] = deque()
 
@@ -86,12 +85,7 @@ class Host:
         """Starts, or starts again from what its disk holds."""
         records = self.disk.read()
         local = Millis(self.clock.read(now))
-        ledger = Ledger(self._plan.genesis)
-        founding = founding_configuration(ledger)
-        self.engine = self._plan.engine(
-            self.address, founding, records, self._chance.bits(), local, settings=self._plan.settings
-        )
-        self.replica = Replica(self.engine, ledger, self._key, self._plan.verify)
+        self.engine, self.replica = self._plan.start(self.key, records, self._chance.bits(), local)
         self.durable = records[-1].position if records else 0
         self._syncing = None
         self._waiting.clear()

@@ -18,23 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
-from wattquorum.consensus.engine import Durable
-from wattquorum.consensus.raft.engine import Raft, Role
-from wattquorum.consensus.raft.messages import from_frame
-from wattquorum.consensus.raft.records import Ballot, decode_record
-from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.chance import Chance
-from wattquorum.foundation.identities import Signed, is_signed
+from wattquorum.foundation.identities import SigningKey
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.transactions import ReadyValidator
 from wattquorum.replica.replica import Kind, Work, read_frame
-from wattquorum.simulation.checkers import Broken, Checkers, lost_at_most, must
+from wattquorum.simulation.checkers import Broken, Checkers, must
 from wattquorum.simulation.clients import Client
 from wattquorum.simulation.clock import Clock
 from wattquorum.simulation.course import Course, Event
 from wattquorum.simulation.founding import Founding
-from wattquorum.simulation.host import EngineOf, Host, Plan
+from wattquorum.simulation.host import E, Host, Plan
 from wattquorum.simulation.network import Network, Weather
 
 SHOWN_EVENTS: Final = 60
@@ -46,14 +41,11 @@ TIME_LATE_MS: Final = 1_000  # by how much a block's time may lie behind the rig
 ERROR: Final = "error"  # no invariant: something raised what nothing should
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Nature:
     """What may go wrong in a world, and how long it lasts."""
 
     hosts: int
-    engine: EngineOf
-    joint: bool  # whether that engine changes powers by joint entries
-    settings: Settings
     weather: Weather
     parameters: dict[str, int] = field(default_factory=dict)  # of the chain, beside the defaults
     spares: int = 0  # of the hosts: they do not vote at first
@@ -68,7 +60,6 @@ class Nature:
     linger_ms: int = (
         0  # how long a host may take in frames before it does what they ask, so that several cost one write
     )
-    amnesia_ppm: int = 0  # of those who vote crash at that moment
     safety_ms: int = 15_000
     liveness_ms: int = 60_000
 
@@ -86,7 +77,7 @@ class Counts(NamedTuple):
 
     events: int
     blocks: int
-    elections: int  # terms with a leader
+    elections: int  # terms or views with a leader
     changes: int  # configurations that were in force after the first
     crashes: int
     world_ms: int
@@ -101,8 +92,11 @@ class Outcome(NamedTuple):
     counts: Counts
 
 
-class World(Course):
-    """One seed's world. `run` lets it happen."""
+class World(Course[E]):
+    """One seed's world, whatever its protocol. `run` lets it happen."""
+
+    checkers: Checkers
+    nature: Nature
 
     def __init__(self, seed: int, nature: Nature) -> None:
         self.seed = seed
@@ -112,14 +106,14 @@ class World(Course):
         self._troubles = chance.stream("troubles")
         founding = Founding(seed, nature.hosts, nature.clients, nature.parameters, nature.spares)
         self.created_ms = founding.created_ms
-        plan = Plan(founding.genesis, Verified(), nature.settings, nature.engine)
+        self.founding = founding
+        plan = self._plan(founding.genesis)
         ledger = Ledger(founding.genesis)
-        network = Network(nature.hosts, nature.weather, chance.stream("network"))
         hosts = [
             Host(number, key, ledger.chain_id, plan, self._clock(chance, number), chance.stream(f"host {number}"))
-            for number, key in enumerate(founding.host_keys)
+            for number, key in enumerate(self._host_keys(founding))
         ]
-        super().__init__(hosts, network)
+        super().__init__(hosts, Network(len(hosts), nature.weather, chance.stream("network")))
         self.clients: list[Client] = [
             Client(key, ledger.chain_id, chance.stream(f"client {number}"))
             for number, key in enumerate(founding.client_keys)
@@ -134,11 +128,9 @@ class World(Course):
             asks = [ReadyValidator(self.hosts[number].address)] * READY_TRIES
             member = chance.stream(f"member {number}")
             self.clients.append(Client(founding.member_keys[number], ledger.chain_id, member, asks, endless=False))
-        self.checkers = Checkers(ledger, [host.address for host in self.hosts], joint=nature.joint)
+        self.checkers = self._checkers(ledger)
         self._hash = hashlib.sha256()
         self._recent: deque[tuple[Event | str, bool]] = deque(maxlen=SHOWN_EVENTS)  # and whether it is missed
-        self._roles: dict[int, tuple[str, int]] = {}  # by host, as told last
-        self._decided = 0  # up to which index, as told last
         self._reads: dict[tuple[int, int, int], int] = {}  # (host, its life, read): what it must see
         self._asked: dict[tuple[int, int], int] = {}  # by (host, its life): how many reads began there
         self._frozen = False
@@ -157,10 +149,43 @@ class World(Course):
         chance.shuffle(hosts)
         return sorted(hosts[: self._lost_at_most()]) if self.nature.wrong_clocks else []
 
+    # What a protocol makes of it ------------------------------------------------------------------------------------
+
+    def _plan(self, genesis: bytes) -> Plan[E]:
+        """How replicas are put together."""
+        raise NotImplementedError
+
+    def _host_keys(self, founding: Founding) -> Sequence[SigningKey]:
+        """The keys of the hosts, in their order."""
+        return founding.host_keys
+
+    def _checkers(self, ledger: Ledger) -> Checkers:
+        """What must hold."""
+        raise NotImplementedError
+
     def _lost_at_most(self) -> int:
         """How many may be lost, whoever votes by then."""
-        voters_min = self.nature.hosts - self.nature.spares - self.nature.removals
-        return lost_at_most(self.checkers.parameters, voters_min)
+        raise NotImplementedError
+
+    def _orders(self, host: Host[E]) -> bool:
+        """Whether a host leads: it is hurt most by what happens to it."""
+        raise NotImplementedError
+
+    def _engine_did(self, host: Host[E], work: Work) -> None:
+        """A host's engine took an input: whether everything that its protocol promises still holds."""
+        raise NotImplementedError
+
+    def _says(self, frame: bytes) -> object:
+        """The protocol's message in an engine's frame. Refused for what none is."""
+        raise NotImplementedError
+
+    def _late_ms(self) -> int:
+        """By how much a block's time may lie behind all right clocks."""
+        return TIME_LATE_MS
+
+    def _is_judged(self, _host: Host[E]) -> bool:
+        """Whether what a host has done has to be right."""
+        return True
 
     # Time -----------------------------------------------------------------------------------------------------------
 
@@ -237,21 +262,23 @@ class World(Course):
         if event.kind == "frame":
             sender, _, frame = event.what
             verb = "misses" if missed else "gets"
-            return f"{at}{_name(event.host)} {verb} from {_name(sender)}: {describe(frame)}"
-        who = _name(event.host) if event.host >= 0 else ""
+            return f"{at}{name(event.host)} {verb} from {name(sender)}: {self.described(frame)}"
+        who = name(event.host) if event.host >= 0 else ""
         about = "" if event.what is None else f" {event.what}"
         return f"{at}{who} {event.kind}{about}".rstrip()
 
+    def described(self, frame: bytes) -> str:
+        """What a frame says."""
+        try:
+            kind, data = read_frame(frame)
+            message = self._says(data) if kind is Kind.ENGINE else None
+        except Refused:
+            return f"{len(frame)} bytes"
+        return f"transactions, {len(data)} bytes" if message is None else said(message)
+
     # What happens at hosts ------------------------------------------------------------------------------------------
 
-    def _started(self, host: Host) -> None:
-        assert host.engine is not None
-        self.checkers.restarted(host.number, host.engine, host.disk.read())
-
-    def _kept(self, host: Host) -> None:
-        self.checkers.shadows[host.number].synced(host.durable)
-
-    def _on_frame(self, host: Host, what: tuple[int, int, bytes]) -> None:
+    def _on_frame(self, host: Host[E], what: tuple[int, int, bytes]) -> None:
         sender, _, frame = what
         if host.replica is not None and self.network.reaches(sender, host.number):
             host.replica.receive(self.hosts[sender].address, frame, self.local(host))
@@ -260,17 +287,16 @@ class World(Course):
             else:
                 self._step(host)
 
-    def _on_linger(self, host: Host, life: int) -> None:
+    def _on_linger(self, host: Host[E], life: int) -> None:
         if host.runs and life == host.crashes:
             self._step(host)
 
-    def _did(self, host: Host, work: Work) -> None:
+    def _did(self, host: Host[E], work: Work) -> None:
         """Looks whether everything still holds, and tells clients what was done."""
         assert host.replica is not None
-        assert host.engine is not None
-        self.checkers.stepped(host.number, host.engine, host.address, work.records)
-        self._lose_votes(host, work.records)
-        self._tell_of(host.number, host.engine)
+        self._engine_did(host, work)
+        if not self._is_judged(host):
+            return
         for executed in work.finished:
             self.checkers.timed(executed.block.header, self._right_clocks())
             self.checkers.executed(executed, host.replica.ledger)
@@ -279,18 +305,9 @@ class World(Course):
             sees = self._reads.pop((host.number, host.crashes, read), 0)
             self.checkers.read(host.replica.ledger, sees)
 
-    def _tell_of(self, host: int, engine: Raft) -> None:
-        role = engine.role.value, engine.term
-        if self._roles.get(host) != role:
-            self._roles[host] = role
-            self._tell(f"{_name(host)} is a {role[0]} of term {role[1]}")
-        if engine.role is Role.LEADER and engine.commit > self._decided:
-            self._decided = engine.commit
-            self._tell(f"{_name(host)} knows that everything up to entry {engine.commit} is decided")
-
     # Clients --------------------------------------------------------------------------------------------------------
 
-    def _tell_clients(self, host: Host, height: int, transactions: list[bytes]) -> None:
+    def _tell_clients(self, host: Host[E], height: int, transactions: list[bytes]) -> None:
         for client in self.clients:
             if client.waits_for in transactions and client.host == host.number:
                 self.checkers.told(client.waits_for, height)
@@ -327,7 +344,7 @@ class World(Course):
         host.replica.turn(self.local(host))
         self._step(host)
 
-    def _ask(self, host: Host) -> None:
+    def _ask(self, host: Host[E]) -> None:
         """Begins a read: it must show every block that anybody was told of before.
 
         Every life of a host counts its reads from 1, so that answers to a former one would be taken if they could.
@@ -350,9 +367,9 @@ class World(Course):
         self._tell(f"trouble: {kind.replace('_', ' ')}, so that {self._cuts()}")
         self.put(self.now + self._troubles.between(*self.nature.trouble_ms), "trouble")
 
-    def _victim(self) -> Host:
+    def _victim(self) -> Host[E]:
         """Half the time the leader, which it hurts most; otherwise anybody."""
-        leaders = [host for host in self.hosts if host.engine is not None and host.engine.role is Role.LEADER]
+        leaders = [host for host in self.hosts if self._orders(host)]
         if leaders and self._troubles.happens(500_000):
             return self._troubles.pick(leaders)
         return self._troubles.pick(self.hosts)
@@ -435,35 +452,16 @@ class World(Course):
         """What the clocks show that may be trusted."""
         return [self.local(host) for host in self.hosts if host.number not in self._apart]
 
-    def _make_transfer(self) -> None:
-        """Somebody asks the leader to hand over."""
-        for host in self.hosts:
-            if host.engine is not None and host.engine.role is Role.LEADER and not host.paused:
-                try:
-                    host.engine.transfer(self._troubles.pick(self.hosts).address, self.local(host))
-                except Refused:
-                    continue
-                self._step(host)
-
-    def _lose_votes(self, host: Host, records: Sequence[Durable]) -> None:
-        """Where votes are in danger, some who have just voted crash before their disk has it, and come back at once."""
-        if self._frozen or not self.nature.amnesia_ppm:
-            return
-        voted = any(isinstance(decode_record(each.data), Ballot) for each in records)
-        if voted and self._troubles.happens(self.nature.amnesia_ppm):
-            self.put(self.now + self._troubles.below(4), "crash", host.number)
-            self.put(self.now + self._troubles.between(4, 40), "start", host.number)
-
-    def _on_crash(self, host: Host, _: None) -> None:
+    def _on_crash(self, host: Host[E], _: None) -> None:
         if host.runs:
             host.crash()
 
-    def _on_pause(self, host: Host, until: int) -> None:
+    def _on_pause(self, host: Host[E], until: int) -> None:
         if host.runs:
             host.paused, host.paused_until = True, until
             self.put(until, "resume", host.number)
 
-    def _on_resume(self, host: Host, _: None) -> None:
+    def _on_resume(self, host: Host[E], _: None) -> None:
         """It may still believe that it leads; what it is asked now must not be answered by what it had before."""
         host.paused = False
         self._ask(host)
@@ -471,10 +469,10 @@ class World(Course):
     def _on_heal(self, _host: None, _what: None) -> None:
         self.network.heal()
 
-    def _on_fast(self, host: Host, _: None) -> None:
+    def _on_fast(self, host: Host[E], _: None) -> None:
         host.sync_ms = self.nature.sync_ms
 
-    def _on_jump(self, host: Host, by_ms: int) -> None:
+    def _on_jump(self, host: Host[E], by_ms: int) -> None:
         host.clock.set(self.now, by_ms)
         if host.replica is not None:
             host.replica.turn(self.local(host))
@@ -487,9 +485,7 @@ class World(Course):
         self._frozen = True
         self.network.heal()
         self.network.weather = Weather(self.nature.weather.delay_ms, self.nature.weather.jitter_ms)
-        doomed = list(self.hosts)
-        self._troubles.shuffle(doomed)
-        del doomed[self._troubles.below(self._lost_at_most() + 1) :]
+        doomed = self._doomed()
         self._heap = [event for event in self._heap if event.kind not in ("start", "crash")]
         heapq.heapify(self._heap)
         for host in self.hosts:
@@ -502,6 +498,13 @@ class World(Course):
         for number in wrong[self._lost_at_most() - len(doomed) :]:  # who is wrong is as good as lost
             self._set_apart(number, 0)
 
+    def _doomed(self) -> list[Host[E]]:
+        """Who is lost for good."""
+        doomed = list(self.hosts)
+        self._troubles.shuffle(doomed)
+        del doomed[self._troubles.below(self._lost_at_most() + 1) :]
+        return doomed
+
     def _progress(self) -> None:
         """I13: every client is answered twice more, all that live end with one ledger, and their reads are answered."""
         goals = [client.done + 2 if client.endless else 0 for client in self.clients]
@@ -513,7 +516,7 @@ class World(Course):
         while len(dict.fromkeys(ledger.height for ledger in self._members_ledgers())) > 1:
             must(self.now < end, "I13", "ledgers stay apart without faults")
             self.happen_until(self.now + 10)
-        self.checkers.went_on(self._members_ledgers()[0], reached - TIME_LATE_MS)
+        self.checkers.went_on(self._members_ledgers()[0], reached - self._late_ms())
         waiting = list(self._reads_of_members())
         while any(read in self._reads for read in waiting):
             must(self.now < end, "I13", "a read waits for ever without faults")
@@ -521,7 +524,11 @@ class World(Course):
 
     def _members_ledgers(self) -> list[Ledger]:
         """The ledgers of all that live and vote or learn, by the ledger that is furthest. Others are sent nothing."""
-        alive = [(host.address, host.replica.ledger) for host in self.hosts if host.replica is not None]
+        alive = [
+            (host.address, host.replica.ledger)
+            for host in self.hosts
+            if host.replica is not None and self._is_judged(host)
+        ]
         configuration = max((ledger for _, ledger in alive), key=lambda ledger: ledger.height).configuration
         members = [*(voter.replica for voter in configuration.new), *configuration.learners]
         return [ledger for address, ledger in alive if address in members]
@@ -535,50 +542,29 @@ class World(Course):
                 yield number, life, read
 
 
-class Verified:
-    """A verifier that remembers verdicts: a signature that one host checked needs no second look by another."""
-
-    def __init__(self) -> None:
-        self._verdicts: dict[Signed, bool] = {}
-
-    def __call__(self, checks: Any) -> list[bool]:
-        """The verdicts, in order."""
-        found = []
-        for check in checks:
-            verdict = self._verdicts.get(check)
-            if verdict is None:
-                verdict = self._verdicts[check] = is_signed(check)
-            found.append(verdict)
-        return found
-
-
 def _raised(error: Exception) -> str:
     """What was raised, and where."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} (in {where.name}, {PurePath(where.filename).name}:{where.lineno})"
 
 
-def _name(number: int) -> str:
+def name(number: int) -> str:
+    """What a host is called in a story."""
     return f"host {number}"
 
 
-def describe(frame: bytes) -> str:
-    """What a frame says."""
-    try:
-        kind, data = read_frame(frame)
-        message = from_frame(data) if kind is Kind.ENGINE else None
-    except Refused:
-        return f"{len(frame)} bytes"
-    if message is None:
-        return f"transactions, {len(data)} bytes"
+def said(message: Any) -> str:
+    """A message in short."""
     parts = []
-    for name in message.__struct_fields__:
-        value = getattr(message, name)
-        if name == "entries":
+    for field_name in message.__struct_fields__:
+        value = getattr(message, field_name)
+        if isinstance(value, tuple):
             value = f"{len(value)}"
         elif isinstance(value, bytes):
             value = f"{len(value)} bytes"
-        elif name == "configuration":
+        elif field_name == "configuration":
             value = f"version {value.version}"
-        parts.append(f"{name} {value}")
+        elif hasattr(value, "__struct_fields__"):
+            value = f"of {getattr(value, 'height', '?')}"
+        parts.append(f"{field_name} {value}")
     return f"{type(message).__name__} {', '.join(parts)}"

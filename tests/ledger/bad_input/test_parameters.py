@@ -35,6 +35,11 @@ def setting_a_parameter_below_its_range(world: WatchedWorld) -> Attempt:
     return governed(parameters(world, ("fee", -1)), -1)
 
 
+@refused("parameter_fixed", "consensus")
+def setting_how_replicas_agree(world: WatchedWorld) -> Attempt:
+    return governed(parameters(world, ("fee", 0), ("consensus", 2)), 2)
+
+
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_bad_input_is_refused_with_code_field_and_value_and_uses_a_nonce(case: Case) -> None:
     check_case(case)

@@ -48,12 +48,17 @@ class PreparedCertificate(Record, frozen=True):
 Certificate = CommitCertificate | PreparedCertificate
 
 
-def checks_of(certificate: Certificate, committee: Committee, seals: Seals) -> list[Signed] | None:
-    """The signatures that must hold for a certificate to be this committee's; None: none could make it so."""
+def is_quorum(certificate: Certificate, committee: Committee) -> bool:
+    """Whether the signers that it names are a quorum of a committee, each once, in the order of places."""
     places = [seal.member for seal in certificate.seals]
     if len(places) != committee.quorum or any(place >= len(committee.members) for place in places):
-        return None
-    if any(place >= follower for place, follower in pairwise(places)):
+        return False
+    return not any(place >= follower for place, follower in pairwise(places))
+
+
+def checks_of(certificate: Certificate, committee: Committee, seals: Seals) -> list[Signed] | None:
+    """The signatures that must hold for a certificate to be this committee's; None: none could make it so."""
+    if not is_quorum(certificate, committee):
         return None
     support = Phase.COMMIT if isinstance(certificate, CommitCertificate) else Phase.PREPARE
     height, view, digest = certificate.height, certificate.view, certificate.digest

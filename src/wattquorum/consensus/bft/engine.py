@@ -62,6 +62,7 @@ from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 
 NOBODY: Final = b""
+INCOMING_MAX: Final = 256  # blocks that wait to be taken, before more of the same peer's are let go
 AHEAD_MAX: Final = 6  # messages of the height after the present one, kept of each member
 DOUBLINGS_MAX: Final = 32
 ACCUSATIONS_MAX: Final = 1_024
@@ -89,6 +90,7 @@ class Bft:
         "_ahead",
         "_applied",
         "_asked",
+        "_audience",
         "_base_index",
         "_catching_up",
         "_certificate",
@@ -105,6 +107,7 @@ class Bft:
         "_failures",
         "_faults",
         "_found",
+        "_heights",
         "_incoming",
         "_incoming_from",
         "_judge",
@@ -186,6 +189,8 @@ class Bft:
         self._incoming: list[Chained] = []  # fetched, of one peer
         self._incoming_from = NOBODY
         self._catching_up = CatchingUp()
+        self._audience: tuple[bytes, ...] = ()
+        self._heights: dict[bytes, int] = {}  # how far those of the audience are, as they said
         self._found: Proposal | None = None
         self._missing = NOBODY
         self._missing_due_ms = 0
@@ -257,6 +262,11 @@ class Bft:
         if choice is None:
             return True
         return choice.height < round_.height or (choice.height == round_.height and choice.digest == FREE)
+
+    @property
+    def quorum_ms(self) -> None:
+        """Nothing: the time of a block is the primary's, and voters refuse one that is `skew_ms` from theirs."""
+        return None
 
     @property
     def height(self) -> int:
@@ -443,6 +453,16 @@ class Bft:
             self._install()
             self._settle()
 
+    def serve(self, audience: Sequence[bytes], now: Millis, /) -> None:
+        """From now on tells each of these replicas, which are not in the committee, of every block as it is certified.
+
+        Whoever is told takes the block by its certificate, as one that it fetched; what gets lost it fetches.
+        """
+        self._now = int(now)
+        members = self._committee.members
+        self._audience = tuple(each for each in audience if each not in members and each != self._me)
+        self._heights = {each: self._heights.get(each, 0) for each in self._audience}
+
     def snapshot(self, index: int, state: bytes, now: Millis, /) -> None:
         """The driver's state after `index`: records before it are not needed any more.
 
@@ -472,9 +492,17 @@ class Bft:
             self._resend()
         if self._now >= self._poll_ms:
             self._poll_ms = self._now + self._settings.poll_ms
-            if self._others:
-                self._outbox.say([self._chance.pick(self._others)], Poll(self.height))
+            self._outbox.say(self._polled(), Poll(self.height))
         self._settle()
+
+    def _polled(self) -> list[bytes]:
+        """Whose tips are asked for: of who agrees any other's, and from outside those of f+1, of whom one is honest.
+
+        They are drawn anew each time, so that nobody is at the mercy of the same few for long.
+        """
+        others = self._others
+        self._chance.shuffle(others)
+        return others[: 1 if self._place is not None else self._committee.faults + 1]
 
     def drain(self) -> Output:
         """Hands out, once, what there is to do."""
@@ -505,6 +533,8 @@ class Bft:
             case NewView():
                 self._opened(sender, message)
             case Poll(height):
+                if sender in self._heights:
+                    self._heights[sender] = height
                 self._tell_tip(sender, height)
             case Tip(certificate):
                 self._told_tip(sender, certificate)
@@ -753,6 +783,9 @@ class Bft:
         self._chained[certificate.height] = Chained(proposal.block, certificate)
         self._chained.pop(certificate.height - self._settings.blocks_kept, None)
         self._decided.append(Committed(certificate.height, certificate.view, proposal.block.payload, ()))
+        told = [each for each in self._audience if self._heights[each] < certificate.height]
+        if told:
+            self._outbox.say(told, Blocks((proposal.block,), certificate))
         self._failures, self._timer_ms, self._resend_ms = 0, None, None
         self._establish_by(certificate)
         self._found = None
@@ -947,7 +980,13 @@ class Bft:
         """Blocks, whoever gives them and however late: they prove themselves. Some at a time."""
         if not message.blocks or message.blocks[-1].height <= self.height:
             return
-        if self._incoming and sender != self._catching_up.asked:
+        reached = self._incoming[-1].block.height if self._incoming else self.height
+        first = message.blocks[0].height
+        if first > reached + 1:
+            self._catching_up.claim(sender, message.blocks[-1].height)
+            return
+        continued = sender == self._incoming_from and first == reached + 1 and len(self._incoming) < INCOMING_MAX
+        if self._incoming and sender != self._catching_up.asked and not continued:
             return
         self._catching_up.answered(sender, self._now)
         certificates = [block.commit_certificate for block in message.blocks[1:]]
@@ -956,7 +995,8 @@ class Bft:
             for block, certificate in zip(message.blocks, [*certificates, message.commit_certificate], strict=True)
             if certificate is not None and block.height > self.height
         ]
-        self._incoming, self._incoming_from = found, sender
+        self._incoming = [*self._incoming, *found] if continued else found
+        self._incoming_from = sender
         if not self._take_incoming():
             self._disappointed(sender)
 

@@ -49,6 +49,21 @@ def phase_of(committee: Committee, place: int, view: int, phase: Phase) -> Phase
     return phase
 
 
+def statement_check(
+    chain: bytes,
+    committee: Committee,
+    place: int,
+    height: int,
+    view: int,
+    phase: Phase,
+    digest: bytes,
+    signature: bytes,
+) -> Signed:
+    """What must hold for a signature to be this member's."""
+    statement = Statement(chain, committee.epoch, height, view, phase, digest)
+    return Signed(committee.keys[place], signed_bytes(PURPOSE, encode(statement)), signature)
+
+
 class Seals:
     """Makes this replica's signatures, checks others' and remembers which were good."""
 
@@ -69,8 +84,7 @@ class Seals:
         self, committee: Committee, place: int, height: int, view: int, phase: Phase, digest: bytes, signature: bytes
     ) -> Signed:
         """What must hold for a signature to be this member's."""
-        statement = Statement(self._chain, committee.epoch, height, view, phase, digest)
-        return Signed(committee.keys[place], signed_bytes(PURPOSE, encode(statement)), signature)
+        return statement_check(self._chain, committee, place, height, view, phase, digest, signature)
 
     def verdicts(self, checks: Sequence[Signed]) -> list[bool]:
         """Which of these hold; those not known to hold are checked together."""

@@ -1,0 +1,184 @@
+"""Worlds in which a committee agrees although up to a third of it lie, and so may any of those who follow it.
+
+Beside everything that fails in any world, some members are liars, in ways that their seed draws, or run twice with one
+key (Twins). They go on lying when faults freeze: those who are honest must agree, and go on, all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wattquorum.consensus.bft.blocks import proposal_of
+from wattquorum.consensus.bft.engine import Bft
+from wattquorum.consensus.bft.messages import PrePrepare, from_frame
+from wattquorum.consensus.bft.settings import Settings
+from wattquorum.consensus.bft.statements import Seals
+from wattquorum.foundation.identities import SigningKey
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.agreed import decode_agreed
+from wattquorum.ledger.execution import Ledger
+from wattquorum.replica.recovery import recovered
+from wattquorum.replica.replica import Kind, Work, engine_frame, read_frame
+from wattquorum.simulation.bft_checkers import BftCheckers
+from wattquorum.simulation.bft_plan import BftPlan
+from wattquorum.simulation.founding import Founding
+from wattquorum.simulation.host import Host
+from wattquorum.simulation.liars import TOGETHER, Conspiracy, Liar, Lie, drawn, lied
+from wattquorum.simulation.verified import Verified
+from wattquorum.simulation.world import Nature, World, name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BftNature(Nature):
+    """What may go wrong in such a world, and within which times its engines work."""
+
+    settings: Settings
+    liars: int = 0  # of the hosts; more than a third of a committee break its promise
+    twins: int = 0  # of the liars: they are honest, but run twice
+    hostile: bool = False  # liars help each other to make a fork
+    tick_ms: int = 0
+
+
+class BftWorld(World[Bft]):
+    """One seed's world."""
+
+    nature: BftNature
+    checkers: BftCheckers
+
+    def __init__(self, seed: int, nature: BftNature) -> None:
+        self._bad: list[int] = []
+        self._lies: dict[int, tuple[Lie, ...]] = {}
+        self._verified = Verified()
+        super().__init__(seed, nature)
+        self._views: dict[int, tuple[int, bool]] = {}  # by host, as told last
+        self._by_address: dict[bytes, list[int]] = {}
+        for host in self.hosts:
+            self._by_address.setdefault(host.address, []).append(host.number)
+        lying = self.chance.stream("liars")
+        self._them = Conspiracy(self.checkers.chain, lying, self._verified)
+        self._them.liars = [host for host in self.hosts if host.number in self._bad]
+        self._them.later = self._say_later
+        twins = self._bad[: nature.twins]
+        for number in self._bad[nature.twins : nature.liars]:
+            self._lies[number] = TOGETHER if nature.hostile else drawn(lying)
+        self.twins = twins
+
+    def _plan(self, genesis: bytes) -> BftPlan:
+        self.plan = BftPlan(genesis, self._verified, self.nature.settings, self.nature.tick_ms)
+        return self.plan
+
+    def _host_keys(self, founding: Founding) -> Sequence[SigningKey]:
+        """Twins come after all others."""
+        names = list(range(self.nature.hosts))
+        self.chance.stream("who lies").shuffle(names)
+        self._bad = names[: self.nature.liars]
+        twins = [founding.host_keys[number] for number in self._bad[: self.nature.twins]]
+        self._bad += range(self.nature.hosts, self.nature.hosts + len(twins))
+        return [*founding.host_keys, *twins]
+
+    def _checkers(self, ledger: Ledger) -> BftCheckers:
+        bad = dict.fromkeys(self.hosts[number].address for number in self._bad)
+        return BftCheckers(ledger, Seals(ledger.chain_id, _unsigned, self._verified), self._verified, list(bad))
+
+    def _lost_at_most(self) -> int:
+        """Of the honest: as many as may fail and do not lie already."""
+        return max(0, (self.nature.hosts - 1) // 3 - self.nature.liars)
+
+    def _doomed(self) -> list[Host[Bft]]:
+        honest = [host for host in self.hosts if self._is_judged(host)]
+        self._troubles.shuffle(honest)
+        return honest[: self._troubles.below(self._lost_at_most() + 1)]
+
+    def _orders(self, host: Host[Bft]) -> bool:
+        return host.engine is not None and host.engine.leader == host.address
+
+    def _is_judged(self, host: Host[Bft]) -> bool:
+        return host.number not in self._bad
+
+    def _late_ms(self) -> int:
+        return super()._late_ms() + self.nature.settings.skew_ms
+
+    def _says(self, frame: bytes) -> object:
+        return from_frame(frame)
+
+    # What is said ---------------------------------------------------------------------------------------------------
+
+    def _send(self, host: Host[Bft], to: bytes, frame: bytes) -> None:
+        kind, data = read_frame(frame)
+        if kind is Kind.ENGINE and self._is_judged(host):
+            self._look_at(host, data)
+        lies = self._lies.get(host.number)
+        said = [(to, frame)]
+        if lies is not None and host.engine is not None:
+            self._them.now = self.now
+            if kind is Kind.ENGINE:
+                said = [(target, engine_frame(each)) for target, each in lied(lies, self._them, host, to, data)]
+            elif self._them.chance.happens(500_000):
+                said = []  # what others entrusted to it
+        for target, each in said:
+            for number in self._by_address[target]:
+                if number != host.number:
+                    self._carry(host.number, number, each)
+
+    def _look_at(self, host: Host[Bft], data: bytes) -> None:
+        message = from_frame(data)
+        digest = b""
+        if isinstance(message, PrePrepare):
+            proposal = proposal_of(self.checkers.chain, message.block, self._them.outline)
+            assert proposal is not None
+            self._them.note(message.block)
+            digest = proposal.digest
+        self.checkers.said(host.address, message, digest)
+
+    def _say_later(self, liar: Liar, to: bytes, data: bytes, wait_ms: int) -> None:
+        sender = self.by_address[liar.address].number
+        for number in self._by_address[to]:
+            self.put(self.now + wait_ms, "frame", number, (sender, number, engine_frame(data)))
+
+    def _on_frame(self, host: Host[Bft], what: tuple[int, int, bytes]) -> None:
+        if host.number in self._lies:
+            try:
+                kind, data = read_frame(what[2])
+            except Refused:
+                return
+            if kind is Kind.ENGINE:
+                self._them.hear(data)
+        super()._on_frame(host, what)
+
+    # What is done ---------------------------------------------------------------------------------------------------
+
+    def _engine_did(self, host: Host[Bft], work: Work) -> None:
+        engine, replica = host.engine, host.replica
+        assert engine is not None
+        assert replica is not None
+        for executed in work.finished:
+            self.plan.folders[host.address].keep(executed)
+        for executed in work.finished if self._is_judged(host) else ():
+            chained = engine.block(executed.block.header.height)
+            assert chained is not None
+            entry = decode_agreed(chained.block.payload).entry
+            self.checkers.certified(executed, entry, chained.commit_certificate)
+        view = engine.term, engine.established
+        if self._views.get(host.number) != view:
+            self._views[host.number] = view
+            self._tell(f"{name(host.number)} is in view {view[0]}{'' if view[1] else ', which has not begun'}")
+
+    def _did(self, host: Host[Bft], work: Work) -> None:
+        super()._did(host, work)
+        if self._is_judged(host):
+            assert host.replica is not None
+            self.checkers.untouched(host.replica.ledger)
+
+    def _progress(self) -> None:
+        super()._progress()
+        ledgers = self._members_ledgers()
+        honest = next(host for host in self.hosts if host.replica is not None and host.replica.ledger is ledgers[0])
+        folder = self.plan.folders[honest.address]
+        blocks = [folder.blocks[height] for height in range(1, ledgers[0].height + 1)]
+        again = recovered(self.plan.genesis, None, blocks, folder.rows.get, self._verified)
+        self.checkers.alike([ledger for ledger in ledgers if ledger.height == again.height], again)
+
+
+def _unsigned(_purpose: str, _message: bytes) -> bytes:
+    raise AssertionError("a checker signs nothing")

@@ -1,0 +1,213 @@
+"""A replica among others of whom one may lie: what it supports, what it demands, and what it can prove afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.ledger.world import key_of
+from wattquorum.consensus.bft.blocks import Block, Chained, genesis_digest
+from wattquorum.consensus.bft.engine import Bft
+from wattquorum.consensus.bft.messages import PrePrepare, Vote, from_frame, to_frame
+from wattquorum.consensus.bft.settings import Settings
+from wattquorum.foundation.chance import Chance
+from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.identities import verify_each
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.agreed import Agreed, agreed_digest, decode_agreed, entry_digest
+from wattquorum.ledger.blocks import decode_block, decode_ordered, header_hash, order
+from wattquorum.ledger.parameters import Consensus
+from wattquorum.replica.agreeing import archived
+from wattquorum.replica.replica import Kind, engine_frame, read_frame
+from wattquorum.simulation.bft_world import BftNature, BftWorld
+from wattquorum.simulation.host import Host
+from wattquorum.simulation.liars import Conspiracy
+from wattquorum.simulation.network import Weather
+
+QUIET = BftNature(
+    hosts=4,
+    weather=Weather(),
+    settings=Settings(timeout_ms=400, resend_ms=100, fetch_ms=50, poll_ms=300, skew_ms=1_000, blocks_kept=1_000),
+    parameters={"consensus": int(Consensus.PBFT), "epoch_ms": 2_000, "drift_ms": 1_000},
+    safety_ms=5_000,
+)
+
+
+def lived(milliseconds: int = 4_000, nature: BftNature = QUIET) -> BftWorld:
+    world = BftWorld(1, nature)
+    world.begin()
+    world.happen_until(milliseconds)
+    assert world.checkers.height > 5
+    return world
+
+
+def engine_of(host: Host[Bft]) -> Bft:
+    assert host.engine is not None
+    return host.engine
+
+
+@pytest.fixture(scope="module")
+def world() -> BftWorld:
+    return lived()
+
+
+def test_what_is_on_a_disk_proves_what_the_committee_agreed_on(world: BftWorld) -> None:
+    """The blocks that are served from the chain's folder are those that were certified, to the byte."""
+    host = world.hosts[0]
+    engine, folder = engine_of(host), world.plan.folders[host.address]
+    chain = world.checkers.chain
+    for height in range(1, engine.height):
+        chained = engine.block(height)
+        assert chained is not None
+        stored = archived(genesis_digest(chain), height, folder.blocks.get, folder.rows.get)
+        assert stored is not None
+        assert stored.block == chained.block
+        assert stored.commit_certificate.digest == chained.commit_certificate.digest
+        header = decode_block(folder.blocks[height]).header
+        entry = decode_agreed(chained.block.payload).entry
+        assert agreed_digest(chain, header, entry_digest(entry)) == chained.commit_certificate.digest
+    assert archived(genesis_digest(chain), engine.height, folder.blocks.get, folder.rows.get) is None
+
+
+def test_a_disk_that_was_altered_proves_nothing(world: BftWorld) -> None:
+    host = world.hosts[0]
+    folder = world.plan.folders[host.address]
+    blocks = dict(folder.blocks)
+    block = decode_block(blocks[3])
+    blocks[3] = encode(changed(block, transactions=(*block.transactions, b"more")))
+    genesis = genesis_digest(world.checkers.chain)
+
+    def altered() -> Chained | None:
+        return archived(genesis, 3, blocks.get, folder.rows.get)
+
+    with pytest.raises(Exception, match=r"receipts|shorter|argument"):  # its receipts are too few already
+        altered()
+    blocks[3] = encode(changed(block, header=changed(block.header, time_ms=block.header.time_ms + 1)))
+    assert altered() is None
+
+
+# What is supported
+
+
+def next_block(world: BftWorld, primary: Host[Bft]) -> Block:
+    """A good block that the primary could propose now."""
+    engine, replica = engine_of(primary), primary.replica
+    assert replica is not None
+    ledger = replica.ledger
+    tip = engine.block(engine.height)
+    assert tip is not None
+    evidence = replica._evidence()
+    entry = order(
+        primary.key,
+        ledger.chain_id,
+        world.local(primary),
+        ledger.applied,
+        (),
+        (),
+        ledger.round_of(engine.configuration, engine.term),
+        evidence,
+    )
+    header = header_hash(ledger.try_out(entry, verify_each).block.header)
+    return Block(
+        engine.height + 1, tip.commit_certificate.digest, tip.commit_certificate, encode(Agreed(entry, header))
+    )
+
+
+def with_payload(block: Block, entry: bytes, header: bytes) -> Block:
+    return changed(block, payload=encode(Agreed(entry, header)))
+
+
+def other_header(block: Block, _primary: Host[Bft]) -> Block:
+    return with_payload(block, decode_agreed(block.payload).entry, bytes(32))
+
+
+def more_rows(block: Block, _primary: Host[Bft]) -> Block:
+    agreed = decode_agreed(block.payload)
+    ordered = decode_ordered(agreed.entry)
+    return with_payload(block, encode(changed(ordered, attachments=(b"rows",))), agreed.header)
+
+
+def executed_with(
+    block: Block, primary: Host[Bft], transactions: tuple[bytes, ...] | None = None, evidence: bytes | None = None
+) -> Block:
+    """The same block with something else in its entry, signed by the primary and with the header that follows."""
+    replica = primary.replica
+    assert replica is not None
+    of = decode_ordered(decode_agreed(block.payload).entry)
+    entry = order(
+        primary.key,
+        replica.ledger.chain_id,
+        of.time_ms,
+        of.applied,
+        of.transactions if transactions is None else transactions,
+        (),
+        of.round,
+        of.evidence if evidence is None else evidence,
+    )
+    try:
+        header = header_hash(replica.ledger.try_out(entry, verify_each).block.header)
+    except Refused:
+        header = bytes(32)
+    return with_payload(block, entry, header)
+
+
+def junk_inside(block: Block, primary: Host[Bft]) -> Block:
+    return executed_with(block, primary, transactions=(b"no transaction",))
+
+
+def no_evidence(block: Block, primary: Host[Bft]) -> Block:
+    return executed_with(block, primary, evidence=b"")
+
+
+def signed_by_a_stranger(block: Block, primary: Host[Bft]) -> Block:
+    replica = primary.replica
+    assert replica is not None
+    of = decode_ordered(decode_agreed(block.payload).entry)
+    entry = order(key_of("stranger"), replica.ledger.chain_id, of.time_ms, of.applied, (), (), of.round, of.evidence)
+    return with_payload(block, entry, bytes(32))
+
+
+def no_payload(block: Block, _primary: Host[Bft]) -> Block:
+    return changed(block, payload=b"nothing")
+
+
+def as_it_is(block: Block, _primary: Host[Bft]) -> Block:
+    return block
+
+
+@pytest.mark.parametrize(
+    ("altered", "supported"),
+    [
+        (as_it_is, True),
+        (other_header, False),
+        (more_rows, False),
+        (junk_inside, False),
+        (no_evidence, False),
+        (signed_by_a_stranger, False),
+        (no_payload, False),
+    ],
+)
+def test_only_a_block_that_leads_where_it_says_is_supported(
+    altered: Callable[[Block, Host[Bft]], Block], supported: bool
+) -> None:
+    """And judging it leaves nothing behind, whatever it was."""
+    world = lived(3_000)
+    engine = engine_of(world.hosts[0])
+    primary = world.by_address[engine.leader]
+    backup = next(host for host in world.hosts if host is not primary)
+    assert backup.replica is not None
+    world.network.heal()
+    them = Conspiracy(world.checkers.chain, Chance(1), verify_each)
+    block = altered(next_block(world, primary), primary)
+    message: PrePrepare = them.pre_prepare(primary, engine.term, block)
+    ledger = backup.replica.ledger
+    before = ledger.digest, ledger.state.root(), ledger.state.mark()
+    backup.replica.receive(primary.address, engine_frame(to_frame(message)), world.local(backup))
+    work = backup.replica.drain(world.local(backup))
+    votes = [
+        from_frame(data) for kind, data in (read_frame(each.data) for each in work.messages) if kind is Kind.ENGINE
+    ]
+    prepares = [vote for vote in votes if isinstance(vote, Vote) and vote.phase == 2]
+    assert bool(prepares) is supported
+    assert (ledger.digest, ledger.state.root(), ledger.state.mark()) == before

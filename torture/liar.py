@@ -1,0 +1,96 @@
+"""Runs a node that lies: `python -m torture.liar SEED node run --config FILE`.
+
+It is the node that ships, with its keys, its log and its transport; what its engine says is changed on its way out, in
+ways that the seed draws (`wattquorum.simulation.liars`). It executes what is decided like everybody and serves its
+interface honestly, so that clients may be sent to it; what it is entrusted with for others it may lose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from wattquorum.api import service
+from wattquorum.cli.logs import Form, writer
+from wattquorum.consensus.bft.engine import Bft
+from wattquorum.foundation.chance import Chance
+from wattquorum.foundation.identities import SigningKey, Verifier
+from wattquorum.foundation.refusals import Refused
+from wattquorum.node.config import load
+from wattquorum.node.node import Node, NodeConfig
+from wattquorum.node.verification import threads
+from wattquorum.replica.replica import Kind, Replica, engine_frame, read_frame
+from wattquorum.simulation.liars import Conspiracy, Liar, drawn, lied
+
+
+class Member(NamedTuple):
+    """A liar as liars know each other."""
+
+    key: SigningKey
+    address: bytes
+    engine: Bft
+    replica: Replica
+
+
+class LyingNode(Node):
+    """A node whose engine's messages are changed before they are sent."""
+
+    def __init__(self, config: NodeConfig, verify: Verifier, seed: int) -> None:
+        super().__init__(config, verify)
+        assert isinstance(self.engine, Bft)
+        chance = Chance(seed).stream("live liar")
+        self._lies = drawn(chance)
+        self._them = Conspiracy(self.chain_id, chance, verify)
+        self._me = Member(config.key, self.address, self.engine, self.replica)
+        self._them.liars = [self._me]
+        self._them.later = self._say_later
+
+    @property
+    def ways(self) -> list[str]:
+        """How it lies."""
+        return [lie.__name__ for lie in self._lies]
+
+    def _send(self, to: bytes, frame: bytes) -> None:
+        kind, data = read_frame(frame)
+        if kind is not Kind.ENGINE:
+            if self._them.chance.happens(500_000):
+                super()._send(to, frame)
+            return
+        self._them.now = int(self.clock.read())
+        for target, each in lied(self._lies, self._them, self._me, to, data):
+            super()._send(target, engine_frame(each))
+
+    def _on_messages(self, sender: bytes, messages: Sequence[bytes]) -> None:
+        for message in messages:
+            try:
+                kind, data = read_frame(message[1:])
+            except Refused:
+                continue
+            if kind is Kind.ENGINE:
+                self._them.hear(data)
+        super()._on_messages(sender, messages)
+
+    def _say_later(self, _liar: Liar, to: bytes, data: bytes, wait_ms: int) -> None:
+        asyncio.get_running_loop().call_later(wait_ms / 1_000, super()._send, to, engine_frame(data))
+
+
+def main() -> None:
+    """The command."""
+    seed, config = int(sys.argv[1]), Path(sys.argv[sys.argv.index("--config") + 1])
+    loaded, api = load(config)
+    say = writer(Form.JSON)
+
+    def made(config: NodeConfig, verify: Verifier) -> Node:
+        node = LyingNode(config, verify, seed)
+        say("lies", ways=node.ways)
+        return node
+
+    with threads() as verify:
+        service.run(loaded, api, verify, say, made)
+
+
+if __name__ == "__main__":
+    main()
