@@ -23,6 +23,7 @@ from wattquorum.cli import (
     communities,
     elections,
     keys,
+    lab,
     leader,
     members,
     nodes,
@@ -76,6 +77,7 @@ app.add_typer(certificates.app, name="certificates")
 app.add_typer(standing.app, name="standing")
 app.command("report")(weeks.report)
 app.command("chaos")(chaos.chaos)
+app.add_typer(lab.commands, name="lab")
 app.add_typer(communities.app, name="community")
 app.command("invite")(communities.invite)
 app.command("join")(communities.join)
