@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ from wattquorum.api.asking import (
     Proved,
     Told,
 )
-from wattquorum.api.chain import IDLE_S, BlockShape, HeaderShape
+from wattquorum.api.chain import COUNT_MAX, IDLE_S, BlockShape, HeaderShape, TipShape
 from wattquorum.api.elections import BoothShape, ElectionsShape
 from wattquorum.api.members import MembersShape
 from wattquorum.api.reading import (
@@ -186,6 +187,15 @@ class Client:
     def header(self, height: int) -> HeaderShape:
         """A block's header and hash."""
         return self._read(f"/v1/blocks/{height}/header", HeaderShape)
+
+    def headers(self, first: int) -> list[bytes]:
+        """Encoded headers from a height on, as many as one answer has; none where the chain ends before."""
+        answer = self._asked("GET", "/v1/headers", params={"first": first, "count": COUNT_MAX})
+        return [base64.b64decode(json.loads(line)["header"]) for line in answer.text.splitlines() if line]
+
+    def tip(self) -> TipShape:
+        """Who certified the last block of the node that answers, where a committee agrees."""
+        return self._read("/v1/tip", TipShape)
 
     def status(self) -> StatusShape:
         """How it stands with the node that answers."""

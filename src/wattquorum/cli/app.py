@@ -25,6 +25,7 @@ from wattquorum.cli import (
     keys,
     lab,
     leader,
+    light,
     members,
     nodes,
     standing,
@@ -85,6 +86,7 @@ app.command("keys")(keys.keys)
 app.add_typer(members.commands, name="members")
 app.add_typer(elections.commands, name="elections")
 app.add_typer(leader.commands, name="leader")
+app.add_typer(light.commands, name="light")
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
 app.command("up")(nodes.up)

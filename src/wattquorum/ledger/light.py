@@ -108,7 +108,10 @@ class LightClient:
         return self.checkpoint.height + (1 if self._pending is None else 2)
 
     def take(self, header: Header) -> None:
-        """The next header; it proves the one before it. Refused: header_gap, evidence_wrong, signers_wrong, seal_forged."""
+        """The next header, which proves the one before.
+
+        Refused: header_gap, evidence_wrong, signers_wrong, seal_forged; nothing is believed then.
+        """
         if header.height != self.next:
             raise Refused("header_gap", "height", header.height, f"Give the header of block {self.next}.")
         before = self._pending
@@ -135,9 +138,7 @@ class LightClient:
             committee = Committee(named.version, header.height + 1, members, named.keys)
             self.committees += 1
         self._committee = committee
-        self.checkpoint = self._at(
-            header.height, header_hash(header), header.state_digest, header.time_ms, committee
-        )
+        self.checkpoint = self._at(header.height, header_hash(header), header.state_digest, header.time_ms, committee)
         self._pending = None
 
     def _check(self, header: Header, sealed: Sealed) -> None:
