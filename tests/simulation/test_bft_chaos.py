@@ -58,6 +58,7 @@ def test_a_seed_that_once_broke_holds(seed: int) -> None:
     [
         42,  # I8: the certificate that a former committee had on its last block opened its view in the next one
         10,  # I8: so did a NEW-VIEW of a former committee, heard late
+        359,  # I3: a read that began before its replica had prepared a height overlooked that others had decided it
     ],
 )
 def test_a_seed_with_elections_that_once_broke_holds(seed: int) -> None:

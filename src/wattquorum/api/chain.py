@@ -219,12 +219,12 @@ async def headers(
     return Stream(_counted(state, lines(node, first, ends, _header_line)), media_type=LINES)
 
 
-@get("/v1/tip", summary="Who certified the last block", responses=answers(None, 422, 503), tags=["chain"])
+@get("/v1/tip", summary="Who certified the last block", responses=answers(None, 404, 503), tags=["chain"])
 async def tip(state: AppState) -> TipShape:
     """The certificate of this node's last block, which no header carries yet; where a committee agrees alone."""
     node: Node = state.node
     if not isinstance(node.engine, Bft):
-        raise Refused("consensus_other", "consensus", "raft", "Nobody signs blocks there.")
+        raise Refused("block_unknown", "consensus", "raft", "Nobody signs blocks on a chain of Raft.")
     height = node.ledger.height
     chained = node.engine.block(height) if height else None
     if chained is None:

@@ -1119,7 +1119,7 @@ class Bft:
             return
         height = 0
         for certificate in (message.tip, message.prepared):
-            if certificate is not None and certificate.height > self._promised:
+            if certificate is not None and certificate.height > self.height:
                 if not is_valid(certificate, self._committees.at(certificate.height), self._seals):
                     self._fault(sender)
                     return
