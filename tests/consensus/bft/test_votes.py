@@ -28,8 +28,8 @@ def test_counts_are_those_of_the_slots_and_quorums_are_of_good_signatures(
 ) -> None:
     found = Votes(HEIGHT, COMMITTEE, Seals(CHAIN, sign_as(0), verify))
     for place, view, commits, digest, good in said:
-        phase = Phase.COMMIT if commits else Phase.PREPARE
-        slot: Slot = (view, phase)
+        slot: Slot = (view, Phase.COMMIT) if commits else (view, Phase.PREPARE)
+        phase = slot[1]
         signed = phase_of(COMMITTEE, place, view, phase)
         signature = seals_of(place if good else place + 1).make(COMMITTEE, HEIGHT, view, signed, digest)
         found.add(place, slot, digest, signature)
