@@ -161,6 +161,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "attest_known": ("is known to be attended", "Nothing is left to do for this height."),
     "attest_outsider": ("had no part in agreeing there", "Only who was in the committee can have signed."),
     "candidate_unseated": ("runs no replica that votes", "Vote for a member that runs one."),
+    "checkpoint_old": ("is older than a checkpoint may be", "Get a younger one from somebody whom you trust."),
     "consensus_other": ("has no agents", "Do this on a chain that agents run."),
     "evidence_known": ("is proven to lie already", "Nothing is left to do in this epoch."),
     "evidence_outsider": (

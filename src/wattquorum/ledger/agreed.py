@@ -14,9 +14,10 @@ from typing import Final
 
 from wattquorum.consensus.bft.blocks import Head, genesis_digest, head_digest
 from wattquorum.consensus.bft.certificates import CommitCertificate
+from wattquorum.consensus.bft.light import Named, Step
 from wattquorum.foundation.codec import Decoder, Digest, Record, encode
 from wattquorum.foundation.identities import tagged_hash
-from wattquorum.ledger.blocks import Header, header_hash
+from wattquorum.ledger.blocks import Header, decode_committee, header_hash
 
 
 class Agreed(Record, frozen=True):
@@ -62,12 +63,27 @@ def payload_digest(header: bytes, entry: bytes) -> bytes:
     return tagged_hash("agreed", header, entry)
 
 
-def agreed_digest(chain: bytes, header: Header, entry: bytes) -> bytes:
-    """What a committee signed at a height, from its header and the digest of its entry.
+def agreed_head(chain: bytes, header: Header, entry: bytes) -> Head:
+    """What a committee agreed on at a height, from its header and the digest of its entry.
 
     Refused for a header whose evidence cannot be read.
     """
     before = sealed_in(header.evidence)
     previous = genesis_digest(chain) if before is None else before.certificate.digest
     certificate = None if before is None else before.certificate
-    return head_digest(chain, Head(header.height, previous, certificate, payload_digest(header_hash(header), entry)))
+    return Head(header.height, previous, certificate, payload_digest(header_hash(header), entry))
+
+
+def agreed_digest(chain: bytes, header: Header, entry: bytes) -> bytes:
+    """What a committee signed at a height. Refused for a header whose evidence cannot be read."""
+    return head_digest(chain, agreed_head(chain, header, entry))
+
+
+def agreed_step(chain: bytes, header: Header, entry: bytes) -> Step:
+    """A block as who follows by certificates alone takes it: everything in it is covered by what was signed.
+
+    Refused for a header whose evidence or committee cannot be read.
+    """
+    named = decode_committee(header.committee) if header.committee else None
+    follows = None if named is None else Named(named.version, named.keys)
+    return Step(agreed_head(chain, header, entry), header.time_ms, follows)
