@@ -200,7 +200,7 @@ def forges(world: World, host: Host, to: bytes, frame: bytes) -> Said:
         return said
     height = host.engine.height + 1
     tip = host.archive.get(height - 1)
-    digest = host.engine._tip_digest
+    digest = host.engine._chain.tip_digest
     certificate = tip.commit_certificate if tip is not None else None
     payload = encode(Payload(world.now, False, True, (), 13))
     block = Block(height, digest, certificate, payload)

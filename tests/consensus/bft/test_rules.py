@@ -711,5 +711,5 @@ def test_messages_of_the_next_height_are_kept_a_few_of_each() -> None:
     bench = Bench()
     for salt in range(50):
         bench.vote(2, Phase.PREPARE, 2, 0, bytes([salt]) * 32)
-    assert len(bench.engine._ahead[address(2)]) == 6
+    assert len(bench.engine._agreement._ahead[address(2)]) == 6
     assert isinstance(bench.block(), Block)
