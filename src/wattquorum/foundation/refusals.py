@@ -157,6 +157,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "sale_unknown": ("is not for sale", "It was sold, withdrawn or never offered."),
     "technology_ineligible": ("earns no certificates", "Certify generation from wind, sun or biomass."),
     # standing
+    "checkpoint_old": ("is older than may be trusted", "Pin a younger one, from somebody you trust."),
     "evidence_wrong": ("is not the certificate of the block before", "Embed the certificate that the block got."),
     "seal_forged": ("is not a committee member's signature", "Ask that member again."),
     "signers_wrong": ("are not a quorum of the committee", "Name a quorum's members, each once, in their order."),
