@@ -123,8 +123,7 @@ class Agreement:
             if verdict:
                 self._accept(candidate)
             else:
-                round_.candidate = None
-                self._desk.blame(self._chain.committee.primary(candidate.view))
+                self._reject(candidate)
 
     def pre_prepare(self, sender: bytes, message: PrePrepare) -> None:
         """A proposal: of this view and height it is considered, of a later one kept."""
@@ -199,10 +198,23 @@ class Agreement:
             if proposal.digest not in self._asked:
                 self._asked[proposal.digest] = round_.height
                 self._judge.append(Judged(proposal.digest, proposal.block.payload))
-        elif verdict and round_.candidate is not None:
-            self._accept(round_.candidate)
-        else:
-            round_.candidate = None
+        elif round_.candidate is not None:
+            if verdict:
+                self._accept(round_.candidate)
+            else:
+                self._reject(round_.candidate)
+
+    def _reject(self, candidate: Candidate) -> None:
+        """A bad block ends its view at once: nothing good will come of it, so nobody need wait for the timer.
+
+        Nobody but the view's primary can bring that about, for it has signed the block. Who leaves a view alone, since
+        it alone was shown the bad one, is joined only when f+1 have left; it goes to a later view still only by a
+        quorum's view changes, and takes certificates of every view. So a lying primary loses its view, and no more.
+        """
+        self._chain.round.candidate = None
+        self._desk.blame(self._chain.committee.primary(candidate.view))
+        if self._chain.place is not None:
+            self._views.change(candidate.view + 1)
 
     def _candidate(self, proposal: Proposal, *, good: bool) -> None:
         """This replica, the view's primary, is about to propose a block."""
@@ -250,10 +262,9 @@ class Agreement:
 
     def vote(self, sender: bytes, message: Vote) -> None:
         """A PREPARE or COMMIT of a member."""
+        due = self._is_due(sender, message.height, message)  # also of a stranger: it may be of a later committee
         place = self._chain.committee.place(sender)
-        if place is None:
-            return
-        if not self._is_due(sender, message.height, message):
+        if place is None or not due:
             return
         round_, view = self._chain.round, message.view
         if PHASES[message.phase] is Phase.COMMIT:  # of any view: a certificate is good whatever view one is in

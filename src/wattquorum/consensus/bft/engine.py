@@ -8,8 +8,8 @@ what is told is signed, and what is concluded from it is concluded again by ever
 
 One writer for each piece of state: `Chain` has what is certified, `Round` and `Votes` what is under way above it,
 `Agreement` leads from one to the other, `ViewChanges` has the view and its timers, `Fetching` and `CatchingUp` get
-blocks from others, `Audience` gives them away, `Reading` and `Reads` say how far a read must see, `Outbox` has what is
-to be kept and said. `views` is pure. This class turns inputs into calls of these, and settles what follows.
+blocks from others, `Audience` and `HandOver` give them away, `Reading` and `Reads` say how far a read must see, `Outbox`
+has what is to be kept and said. `views` is pure. This class turns inputs into calls of these, and settles what follows.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from wattquorum.consensus.bft.chain import Chain, Means
 from wattquorum.consensus.bft.committee import Committee, Installed, installed
 from wattquorum.consensus.bft.desk import Desk
 from wattquorum.consensus.bft.fetching import Fetching
+from wattquorum.consensus.bft.handover import HandOver
 from wattquorum.consensus.bft.messages import (
     AskBlock,
     AskBlocks,
@@ -70,6 +71,7 @@ class Bft:
         "_chance",
         "_desk",
         "_fetching",
+        "_handover",
         "_means",
         "_next_committee",
         "_outbox",
@@ -116,7 +118,9 @@ class Bft:
         life = self._chance.stream(f"life from {found.position} at {int(now)}").bits() >> 1
         self._reading = Reading(self._desk, self._catching_up, life)
         self._next_committee: Installed | None = None
+        self._handover = HandOver(self._desk)
         self._agreement.resume(found)
+        self._handover.resume()
         self._views.resume()
         self._poll_ms = self._desk.now + self._chance.below(self._settings.poll_ms) + 1
         self._settle()
@@ -312,6 +316,7 @@ class Bft:
         if self._desk.now >= self._poll_ms:
             self._poll_ms = self._desk.now + self._settings.poll_ms
             self._outbox.say(self._polled(), Poll(self._chain.height))
+        self._handover.tick()
         self._settle()
 
     def _polled(self) -> list[bytes]:
@@ -328,7 +333,8 @@ class Bft:
         records, messages = self._outbox.drain()
         restore, decided = self._chain.drain()
         judge, wanted = self._agreement.drain()
-        due = [self._views.timer_ms, self._views.resend_ms, self._poll_ms, self._fetching.due_ms, self._reading.due_ms]
+        due = [self._views.timer_ms, self._views.resend_ms, self._poll_ms, self._handover.due_ms]
+        due += [self._fetching.due_ms, self._reading.due_ms]
         deadline = min(each for each in due if each is not None)
         self._desk.end_turn()
         return Output(records, messages, restore, decided, judge, wanted, self._reading.take(), deadline)
@@ -369,10 +375,12 @@ class Bft:
         if found is None or found.configuration.basis_index != self._chain.height:
             return
         self._next_committee = None
+        old = self._chain.committee
         self._chain.install(found)
         self._outbox.keep(found)
         self._views.install()
         self._agreement.install()
+        self._handover.begin(old)
 
     def _settle(self) -> None:
         """What any input may have made possible or necessary."""

@@ -102,11 +102,11 @@ class ViewChanges:
 
     def heard(self, sender: bytes, message: ViewChange) -> None:
         """A VIEW-CHANGE: its sender's newest counts, once it is proven."""
+        if message.height > self._chain.height:  # also where a stranger says so: it may be of a later committee
+            self._catching_up.claim(sender, message.height)
         place = self._chain.committee.place(sender)
         if place is None:
             return
-        if message.height > self._chain.height:
-            self._catching_up.claim(sender, message.height)
         known = self._changes.get(place)
         repeated = known is not None and message.view <= known.view
         if message != known and (known is None or (message.view, message.height) >= (known.view, known.height)):
@@ -157,7 +157,8 @@ class ViewChanges:
         """A NEW-VIEW, from whomever it comes: recomputed, then followed."""
         if message.view < self.view or (message.view == self.view and self.established) or message.view == 0:
             return
-        if self._chain.place is None:
+        if self._chain.place is None or self._chain.committee.place(sender) is None:
+            self._catching_up.claim(sender, message.height)
             return
         if not is_justified(message, self._chain.committees, self._seals):
             self._desk.blame(sender)
