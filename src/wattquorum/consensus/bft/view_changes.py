@@ -178,7 +178,13 @@ class ViewChanges:
         self.timer_ms = None
 
     def establish_by(self, certificate: CommitCertificate) -> None:
-        """A certificate of a higher view, or of an unestablished one, establishes it from here on; none lowers it."""
+        """A certificate of a higher view, or of an unestablished one, establishes it from here on; none lowers it.
+
+        One of an earlier epoch, such as a boundary's, says nothing of this one's views: by it a replica would be free to
+        choose in a view that no quorum has gone to, whatever was prepared below it.
+        """
+        if certificate.height < self._chain.committee.first:
+            return
         if certificate.view > self.view:
             self._enter(certificate.view)
         if certificate.view == self.view and not self.established:
