@@ -58,7 +58,8 @@ def handed_over(seed: int) -> World:
     for _ in range(4):
         chance.shuffle(names)
         last = epochs[-1][1] if epochs else []
-        chosen = [name for name in names if name not in last] if chance.happens(500_000) else names
+        others = [name for name in names if name not in last]
+        chosen = others if len(others) >= 4 and chance.happens(500_000) else names
         epochs.append((height, chosen[: chance.between(4, 7)]))
         height += chance.between(1, 3)
     liars = {chance.below(10): drawn(chance)} if chance.happens(500_000) else {}

@@ -185,6 +185,27 @@ def test_a_boundary_is_told_to_the_whole_new_committee_until_its_first_block(me:
     assert not bench.kept(Tip)
 
 
+def test_a_boundarys_certificate_establishes_no_view_of_the_new_epoch() -> None:
+    bench = handed_over(1, range(4), (1, 4, 5, 6))
+    tip = bench.engine.block(1)
+    assert tip is not None
+    bench.hear(2, Tip(bench.certificate(1, 3, tip.commit_certificate.digest, (0, 2, 3))))  # in view 3 of the old one
+    assert (bench.engine.term, bench.engine.established) == (0, True)
+
+
+def test_what_a_former_committee_said_opens_and_joins_no_view_of_the_next() -> None:
+    bench = handed_over(1, range(4), (0, 1, 2, 4))  # who stays has the same place
+    changes = {name: bench.change(name, 2) for name in (0, 2, 3)}
+    bench.said.clear()
+    bench.hear(4, bench.new_view(2, changes))
+    assert (bench.engine.term, bench.engine.established) == (0, True)
+    for name in (0, 2):
+        bench.hear(name, changes[name])
+    assert (bench.engine.term, bench.engine.established) == (0, True)
+    assert {to for to, each, _ in bench.said if isinstance(each, Tip)} == {0, 2}  # they are behind
+    assert not bench.engine.faults
+
+
 def test_who_was_in_neither_committee_hands_nothing_over() -> None:
     bench = handed_over(9, range(4), (4, 5, 6, 7))
     bench.pass_ms(SETTINGS.poll_ms)

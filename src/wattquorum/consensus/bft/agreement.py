@@ -363,8 +363,6 @@ class Agreement:
             else:
                 self._desk.blame(sender)
         elif height == self._chain.height and certificate.digest == self._chain.tip_digest:
-            if height < self._chain.committee.first:
-                return  # a former committee's views say nothing of this one's
             view, established = self._views.view, self._views.established
             later = certificate.view > view or (certificate.view == view and not established)
             if later and is_valid(certificate, self._chain.committees.at(height), self._seals):

@@ -8,8 +8,8 @@ what is told is signed, and what is concluded from it is concluded again by ever
 
 One writer for each piece of state: `Chain` has what is certified, `Round` and `Votes` what is under way above it,
 `Agreement` leads from one to the other, `ViewChanges` has the view and its timers, `Fetching` and `CatchingUp` get
-blocks from others, `Audience` and `HandOver` give them away, `Reading` and `Reads` say how far a read must see, `Outbox`
-has what is to be kept and said. `views` is pure. This class turns inputs into calls of these, and settles what follows.
+blocks from others, `Audience` and `HandOver` give them away, `Reading` and `Reads` say how far a read must see,
+`Outbox` has what is to be kept and said. `views` is pure. This class turns inputs into calls, and settles what follows.
 """
 
 from __future__ import annotations

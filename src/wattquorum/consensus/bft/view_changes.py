@@ -107,6 +107,9 @@ class ViewChanges:
         place = self._chain.committee.place(sender)
         if place is None:
             return
+        if message.height + 1 < self._chain.committee.first:  # of a former committee's view: its sender is behind
+            self._desk.tell_tip(sender, message.height)
+            return
         known = self._changes.get(place)
         repeated = known is not None and message.view <= known.view
         if message != known and (known is None or (message.view, message.height) >= (known.view, known.height)):
@@ -160,6 +163,8 @@ class ViewChanges:
         if self._chain.place is None or self._chain.committee.place(sender) is None:
             self._catching_up.claim(sender, message.height)
             return
+        if message.height + 1 < self._chain.committee.first:  # of a former committee's view
+            return
         if not is_justified(message, self._chain.committees, self._seals):
             self._desk.blame(sender)
             return
@@ -178,7 +183,13 @@ class ViewChanges:
         self.timer_ms = None
 
     def establish_by(self, certificate: CommitCertificate) -> None:
-        """A certificate of a higher view, or of an unestablished one, establishes it from here on; none lowers it."""
+        """A certificate of a higher view, or of an unestablished one, establishes it from here on; none lowers it.
+
+        One of an earlier epoch, such as a boundary's, says nothing of this one's views: by it a replica would be free
+        to choose in a view that no quorum has gone to, whatever was prepared below it.
+        """
+        if certificate.height < self._chain.committee.first:
+            return
         if certificate.view > self.view:
             self._enter(certificate.view)
         if certificate.view == self.view and not self.established:
