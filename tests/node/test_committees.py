@@ -115,7 +115,7 @@ def test_one_that_was_away_fetches_what_is_in_nobodys_memory(village: Village) -
             for _ in range(20):
                 await asyncio.wait_for(nodes[0].submit(village.deposit()), 20)
             assert isinstance(nodes[0].engine, Bft)
-            assert nodes[0].engine._chained.get(1) is None
+            assert nodes[0].engine._chain._chained.get(1) is None
             await village.start(3)
             await until(partial(village.all_have, 100))
 

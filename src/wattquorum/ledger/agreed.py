@@ -62,12 +62,17 @@ def payload_digest(header: bytes, entry: bytes) -> bytes:
     return tagged_hash("agreed", header, entry)
 
 
-def agreed_digest(chain: bytes, header: Header, entry: bytes) -> bytes:
-    """What a committee signed at a height, from its header and the digest of its entry.
+def agreed_head(chain: bytes, header: Header, entry: bytes) -> Head:
+    """What a committee agreed on at a height, from its header and the digest of its entry.
 
     Refused for a header whose evidence cannot be read.
     """
     before = sealed_in(header.evidence)
     previous = genesis_digest(chain) if before is None else before.certificate.digest
     certificate = None if before is None else before.certificate
-    return head_digest(chain, Head(header.height, previous, certificate, payload_digest(header_hash(header), entry)))
+    return Head(header.height, previous, certificate, payload_digest(header_hash(header), entry))
+
+
+def agreed_digest(chain: bytes, header: Header, entry: bytes) -> bytes:
+    """What a committee signed at a height. Refused for a header whose evidence cannot be read."""
+    return head_digest(chain, agreed_head(chain, header, entry))

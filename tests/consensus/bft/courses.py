@@ -49,6 +49,27 @@ def hostile(seed: int) -> World:
     return world
 
 
+def handed_over(seed: int) -> World:
+    """A world of ten whose committees change, overlapping or not, in size too; one of them may lie all the time."""
+    chance = Chance(seed).stream("handed over")
+    names = list(range(10))
+    epochs: list[tuple[int, list[int]]] = []
+    height = 0
+    for _ in range(4):
+        chance.shuffle(names)
+        last = epochs[-1][1] if epochs else []
+        others = [name for name in names if name not in last]
+        chosen = others if len(others) >= 4 and chance.happens(500_000) else names
+        epochs.append((height, chosen[: chance.between(4, 7)]))
+        height += chance.between(1, 3)
+    liars = {chance.below(10): drawn(chance)} if chance.happens(500_000) else {}
+    world = World(seed, 10, liars, epochs=epochs)
+    storm(world, chance)
+    world.run(world.now + STORM_MS)
+    calm(world)
+    return world
+
+
 def storm(world: World, chance: Chance) -> None:
     """Transactions, reads, crashes and partitions."""
     for transaction in range(TRANSACTIONS):

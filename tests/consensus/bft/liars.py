@@ -38,7 +38,7 @@ def seals_of(name: int) -> Seals:
 
 
 def vote_of(world: World, name: int, phase: Phase, height: int, view: int, digest: bytes) -> Vote:
-    signature = seals_of(name).make(world.committee, height, view, phase, digest)
+    signature = seals_of(name).make(world.committees.at(height), height, view, phase, digest)
     return Vote(2 if phase is Phase.PREPARE else 3, height, view, digest, signature)
 
 
@@ -54,7 +54,9 @@ def pre_prepare_of(world: World, name: int, view: int, block: Block) -> PrePrepa
     proposal = proposal_of(CHAIN, block, outline)
     assert proposal is not None
     world.note(proposal)
-    signature = seals_of(name).make(world.committee, block.height, view, Phase.PRE_PREPARE, proposal.digest)
+    signature = seals_of(name).make(
+        world.committees.at(block.height), block.height, view, Phase.PRE_PREPARE, proposal.digest
+    )
     return PrePrepare(view, block, signature)
 
 
@@ -144,7 +146,9 @@ def view_change_of(
     world: World, name: int, view: int, tip: CommitCertificate | None, prepared: PreparedCertificate | None
 ) -> ViewChange:
     height = 0 if tip is None else tip.height
-    signature = seals_of(name).make(world.committee, height, view, Phase.VIEW_CHANGE, view_change_digest(tip, prepared))
+    signature = seals_of(name).make(
+        world.committees.at(height + 1), height, view, Phase.VIEW_CHANGE, view_change_digest(tip, prepared)
+    )
     return ViewChange(view, tip, prepared, signature)
 
 
@@ -200,7 +204,7 @@ def forges(world: World, host: Host, to: bytes, frame: bytes) -> Said:
         return said
     height = host.engine.height + 1
     tip = host.archive.get(height - 1)
-    digest = host.engine._tip_digest
+    digest = host.engine._chain.tip_digest
     certificate = tip.commit_certificate if tip is not None else None
     payload = encode(Payload(world.now, False, True, (), 13))
     block = Block(height, digest, certificate, payload)

@@ -2,9 +2,9 @@
 
     python -m tests.consensus.bft.mutate [--only ID ...] [--seeds 60] [--worlds]
 
-Each mutant of tests/mutants/bft.toml is tried in a copy of the sources: the tests of rules, then those of worlds, and,
-where neither notices or `--worlds` is given, courses from seed 0 on until one breaks. Exit status 1: one was not
-noticed.
+Each mutant of tests/mutants/bft.toml is tried in a copy of the sources: the tests of rules and of light clients, then
+those of worlds, and, where none notices or `--worlds` is given, courses from seed 0 on until one breaks. Exit status 1:
+one was not noticed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import mutants  # noqa: E402 - from scripts
 
 MUTANTS = ROOT / "tests" / "mutants" / "bft.toml"
-FILES = ("tests/consensus/bft/test_rules.py", "tests/consensus/bft/test_worlds.py")
+FILES = tuple(f"tests/consensus/bft/test_{name}.py" for name in ("rules", "light", "worlds"))
 PATIENCE_S = 60
 COURSES = """
 import signal, sys

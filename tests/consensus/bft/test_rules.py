@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from tests.consensus.bft.bench import NOW, SETTINGS, Bench, digest_of
-from tests.consensus.bft.world import CHAIN, address, everybody, key_of, outline, sign_as, verify
+from tests.consensus.bft.liars import seals_of
+from tests.consensus.bft.world import CHAIN, address, configured, everybody, key_of, outline, sign_as, verify
 from wattquorum.consensus.bft.blocks import Block
 from wattquorum.consensus.bft.certificates import CommitCertificate, Seal
-from wattquorum.consensus.bft.committee import quorum_of, tolerated
+from wattquorum.consensus.bft.committee import committee_of, installed, quorum_of, tolerated
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.messages import (
     AskBlock,
@@ -118,7 +119,105 @@ def test_a_bad_block_is_not_prepared() -> None:
     bench.propose_as(0, 0, bench.block())
     assert bench.judged
     assert not bench.votes(2)
-    assert not bench.records
+    assert address(0) in bench.engine.faults
+
+
+def test_a_bad_block_ends_its_view_at_once_and_no_later_one() -> None:
+    bench = Bench()
+    bench.good = False
+    bench.propose_as(0, 0, bench.block())
+    assert [each.view for each in bench.kept(ViewChange)] == [1]
+    bench.propose_as(0, 0, bench.block(1))
+    bench.demand(NOW)
+    bench.pass_ms(10_000)
+    assert [each.view for each in bench.kept(ViewChange)] == [1]  # alone it goes nowhere else
+
+
+def test_who_alone_was_shown_a_bad_block_goes_on_with_the_others() -> None:
+    bench = Bench()
+    bench.good = False
+    bench.propose_as(0, 0, bench.block())
+    assert not bench.engine.established
+    good = bench.block(1)
+    bench.hear(2, Blocks((good,), bench.certificate(1, 0, digest_of(good), (0, 2, 3))))
+    assert bench.committed == [good.payload]
+
+
+def test_a_stranger_cannot_end_a_view_by_a_bad_block() -> None:
+    bench = Bench()
+    bench.good = False
+    bench.hear(0, bench.pre_prepare(2, 0, bench.block()))  # said by the primary, signed by another
+    bench.propose_as(2, 0, bench.block())
+    assert not bench.judged
+    assert not bench.kept(ViewChange)
+
+
+def handed_over(me: int, old: Sequence[int], new: Sequence[int]) -> Bench:
+    """A bench whose first block names another committee."""
+    bench = Bench(members=len(old), me=me)
+    bench.applies = False
+    block = bench.block()
+    bench.hear(2, Blocks((block,), bench.certificate(1, 0, digest_of(block), (0, 2, 3))))
+    bench.engine.reconfigure(configured(new, 1, 1), Millis(bench.now))
+    bench.engine.applied(1, b"", Millis(bench.now))
+    bench.drain()
+    return bench
+
+
+@pytest.mark.parametrize("me", [1, 4])
+def test_a_boundary_is_told_to_the_whole_new_committee_until_its_first_block(me: int) -> None:
+    bench = handed_over(me, range(4), (4, 5, 6, 7))
+    told = {to for to, each, _ in bench.said if isinstance(each, Blocks)}
+    assert told == {4, 5, 6, 7} - {me}
+    for _ in range(3):
+        bench.said.clear()
+        bench.pass_ms(SETTINGS.poll_ms)
+        assert {to for to, each, _ in bench.said if isinstance(each, Tip)} == told
+    after = bench.block(5, bench.now)
+    by_new = committee_of(installed(configured((4, 5, 6, 7), 1, 1), key_of))
+    seals = tuple(
+        Seal(place, seals_of(4 + place).make(by_new, 2, 0, Phase.COMMIT, digest_of(after))) for place in range(3)
+    )
+    bench.hear(5, Blocks((after,), CommitCertificate(2, 0, digest_of(after), seals)))
+    assert bench.engine.height == 2
+    bench.said.clear()
+    bench.pass_ms(SETTINGS.poll_ms)
+    assert not bench.kept(Tip)
+
+
+def test_a_boundarys_certificate_establishes_no_view_of_the_new_epoch() -> None:
+    bench = handed_over(1, range(4), (1, 4, 5, 6))
+    tip = bench.engine.block(1)
+    assert tip is not None
+    bench.hear(2, Tip(bench.certificate(1, 3, tip.commit_certificate.digest, (0, 2, 3))))  # in view 3 of the old one
+    assert (bench.engine.term, bench.engine.established) == (0, True)
+
+
+def test_what_a_former_committee_said_opens_and_joins_no_view_of_the_next() -> None:
+    bench = handed_over(1, range(4), (0, 1, 2, 4))  # who stays has the same place
+    changes = {name: bench.change(name, 2) for name in (0, 2, 3)}
+    bench.said.clear()
+    bench.hear(4, bench.new_view(2, changes))
+    assert (bench.engine.term, bench.engine.established) == (0, True)
+    for name in (0, 2):
+        bench.hear(name, changes[name])
+    assert (bench.engine.term, bench.engine.established) == (0, True)
+    assert {to for to, each, _ in bench.said if isinstance(each, Tip)} == {0, 2}  # they are behind
+    assert not bench.engine.faults
+
+
+def test_who_was_in_neither_committee_hands_nothing_over() -> None:
+    bench = handed_over(9, range(4), (4, 5, 6, 7))
+    bench.pass_ms(SETTINGS.poll_ms)
+    assert not bench.kept(Tip)
+    assert not bench.kept(Blocks)
+
+
+def test_a_message_of_a_later_epoch_is_a_reason_to_ask_its_sender() -> None:
+    bench = Bench(me=1)
+    bench.vote(7, Phase.PREPARE, 3, 0, bytes(32))  # no member of the committee that is known here
+    bench.pass_ms(SETTINGS.fetch_ms)
+    assert [to for to, each, _ in bench.said if isinstance(each, AskBlocks)] == [7]
 
 
 @pytest.mark.parametrize("off_ms", [-51, 51])
@@ -711,5 +810,5 @@ def test_messages_of_the_next_height_are_kept_a_few_of_each() -> None:
     bench = Bench()
     for salt in range(50):
         bench.vote(2, Phase.PREPARE, 2, 0, bytes([salt]) * 32)
-    assert len(bench.engine._ahead[address(2)]) == 6
+    assert len(bench.engine._agreement._ahead[address(2)]) == 6
     assert isinstance(bench.block(), Block)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.consensus.bft.courses import course, hostile
+from tests.consensus.bft.courses import course, handed_over, hostile
 from tests.consensus.bft.liars import equivocates, pre_prepare_of, silent, vote_of, votes_twice
 from tests.consensus.bft.world import CHAIN, START_MS, Breach, Host, World, outline
 from wattquorum.consensus.bft.blocks import proposal_of
@@ -24,6 +24,12 @@ def test_a_course_holds(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_hostile_world_holds(seed: int) -> None:
     assert hostile(seed).height > 0
+
+
+@pytest.mark.unmeasured
+@pytest.mark.parametrize("seed", range(6))
+def test_committees_hand_over(seed: int) -> None:
+    assert handed_over(seed).height > 0
 
 
 def test_one_seed_is_one_course() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from wattquorum.consensus.bft.blocks import Chained, Outline, Proposal, proposal_of
 from wattquorum.consensus.bft.certificates import CommitCertificate
-from wattquorum.consensus.bft.committee import Committee, committee_of, installed
+from wattquorum.consensus.bft.committee import Committee, Committees, committee_of, installed
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.messages import PrePrepare, Vote, from_frame
 from wattquorum.consensus.bft.settings import Settings
@@ -100,6 +100,11 @@ def everybody(count: int, version: int = 0, basis: int = 0) -> Configuration:
     )
 
 
+def configured(names: Sequence[int], version: int, basis: int) -> Configuration:
+    voters = tuple(Voter(address(name), 1) for name in names)
+    return Configuration(version, None, voters, (), basis, bytes(32) if basis else b"")
+
+
 def committee(count: int) -> Committee:
     return committee_of(installed(everybody(count), key_of))
 
@@ -155,6 +160,8 @@ class Host:
             applied,
             self.world.settings,
         )
+        for height in range(1, applied + 1):
+            self.world.tell_committee(self.engine, height, self.now)
         self.after_input()
 
     def crash(self) -> None:
@@ -212,6 +219,8 @@ class Host:
             return
         if output.restore is not None:
             self.chain = list(_chains.decode(output.restore.state))
+            for height in range(1, output.restore.index + 1):
+                self.world.tell_committee(engine, height, self.now)
             engine.applied(output.restore.index, b"", self.now)
             self.after_input()
         for committed in output.committed:
@@ -221,6 +230,7 @@ class Host:
             assert chained is not None
             self.archive[committed.index] = chained
             self.world.committed(self, committed.index, chained)
+            self.world.tell_committee(engine, committed.index, self.now)
             engine.applied(committed.index, b"", self.now)
             if self.world.snapshots and self.world.chance.happens(150_000):
                 engine.snapshot(committed.index, encode(tuple(self.chain)), self.now)
@@ -313,14 +323,21 @@ class World:
         twins: Sequence[int] = (),
         settings: Settings = QUICK,
         faults: bool = True,
+        epochs: Sequence[tuple[int, Sequence[int]]] = (),
     ) -> None:
-        """`liars` by name, with how each changes what it sends; of `twins` two processes run with one key."""
+        """`liars` by name, with how each changes what it sends; of `twins` two processes run with one key.
+
+        `epochs` are committees by name, each with the height whose block names it; 0 for the first, if not everybody.
+        """
         self.chance = Chance(seed).stream("world")
         self.now = START_MS
         self.members = members
         self.settings = settings
-        self.founding = everybody(members)
-        self.committee = committee(members)
+        made = [configured(names, epoch, basis) for epoch, (basis, names) in enumerate(epochs)]
+        self.founding = made[0] if made else everybody(members)
+        self.named = {each.basis_index: each for each in made[1:]}
+        self.committees = Committees([installed(each, key_of) for each in made or [self.founding]])
+        self.committee = self.committees.at(0)
         self.liars = liars or {}
         self.twins = tuple(twins)
         self.bad = sorted({*self.liars, *self.twins})
@@ -421,6 +438,10 @@ class World:
             return None
         return encode(Payload(max(host.now, last + 1), good=True, room=True, transactions=waiting, salt=host.twin))
 
+    def tell_committee(self, engine: Bft, height: int, now: Millis) -> None:
+        if height in self.named:
+            engine.reconfigure(self.named[height], now)
+
     # Checkers
 
     def check_said(self, host: Host, frame: bytes) -> None:
@@ -447,7 +468,9 @@ class World:
         """A certificate is possible with the honest COMMITs that were said and all liars' help."""
         signers = self.commits.setdefault((vote.height, vote.view, vote.digest), set())
         signers.add(host.name)
-        if len(signers) + len(self.bad) >= self.committee.quorum:
+        committee = self.committees.at(vote.height)
+        bad = [name for name in self.bad if committee.place(address(name)) is not None]
+        if len(signers) + len(bad) >= committee.quorum:
             self.is_possible(vote.height, vote.digest, "could be certified")
 
     def is_possible(self, height: int, digest: bytes, told: str) -> None:
@@ -474,14 +497,14 @@ class World:
 
     def is_certified(self, height: int, digest: bytes, certificate: CommitCertificate) -> None:
         """An oracle of its own: q distinct members' COMMITs, counted by hand."""
-        signers = set()
+        signers, committee = set(), self.committees.at(height)
         for seal in certificate.seals:
             check = self.seals.check(
-                self.committee, seal.member, height, certificate.view, Phase.COMMIT, digest, seal.signature
+                committee, seal.member, height, certificate.view, Phase.COMMIT, digest, seal.signature
             )
             if verify([check])[0]:
                 signers.add(seal.member)
-        if len(signers) < self.committee.quorum:
+        if len(signers) < committee.quorum:
             raise Breach("I8", f"a certificate of {len(signers)} at height {height}")
 
     def executed(self, host: Host, transaction: int) -> None:

@@ -65,6 +65,10 @@ class Round:
             del self.blocks[stale]
         return True
 
+    def leave_view(self) -> None:
+        """The view ends: what was not accepted in it never will be."""
+        self.candidate, self.proposed_ms = None, None
+
     @property
     def pending(self) -> bool:
         """Whether something is under way that must not be forgotten: then the timer runs."""

@@ -1,0 +1,170 @@
+"""Chain: what is certified here, how far the driver has applied it, and the round of the height above.
+
+Whoever holds a block with its certificate holds proof of it, so nothing here is ever taken back. Only the tip and a few
+blocks before it are kept in memory; older ones the driver serves. `extend` and `install` are the only ways on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from wattquorum.consensus.bft.blocks import Block, Chained, Outliner, Proposal, genesis_digest, proposal_of
+from wattquorum.consensus.bft.certificates import CommitCertificate, checks_of
+from wattquorum.consensus.bft.committee import Committee, Installed, Keys
+from wattquorum.consensus.bft.records import Base, BftRecord, Certified, Held, Kept, Viewed
+from wattquorum.consensus.bft.round import Round
+from wattquorum.consensus.bft.statements import Seals, Sign
+from wattquorum.consensus.engine import Committed, Restore
+from wattquorum.foundation.codec import encode
+from wattquorum.foundation.identities import Verifier
+from wattquorum.foundation.refusals import Refused
+
+
+def _no_archive(_height: int) -> Chained | None:
+    return None
+
+
+class Means(NamedTuple):
+    """What an engine is handed to compute with; none of it has a state that it could change."""
+
+    sign: Sign
+    verify: Verifier
+    keys: Keys
+    outline: Outliner
+    archive: Callable[[int], Chained | None] = _no_archive  # blocks that it keeps no longer
+
+
+class Chain:
+    """The certified chain at one replica. `applied` is the height whose effect the driver has; -1: none, yet."""
+
+    __slots__ = (
+        "_archive",
+        "_base_index",
+        "_blocks_kept",
+        "_chained",
+        "_decided",
+        "_outline",
+        "_restore",
+        "_seals",
+        "applied",
+        "certificate",
+        "committees",
+        "id",
+        "me",
+        "round",
+        "tip",
+    )
+
+    def __init__(
+        self, me: bytes, chain: bytes, means: Means, seals: Seals, blocks_kept: int, found: Kept, applied: int
+    ) -> None:
+        """As the records tell; what was certified and the driver has lost is handed out again."""
+        self.me, self.id = me, chain
+        self._outline, self._archive, self._seals, self._blocks_kept = means.outline, means.archive, seals, blocks_kept
+        self.committees = found.committees
+        self.tip = found.tip
+        self.certificate = found.chained[found.height][1] if found.tip is not None else None
+        self._chained = {height: Chained(each.block, proof) for height, (each, proof) in found.chained.items()}
+        self._decided: list[Committed] = []
+        self._restore: Restore | None = None
+        self._base_index = found.base.index if found.base is not None else 0
+        if found.base is not None and found.base.index > applied:
+            self._restore = Restore(found.base.index, found.base.state)
+            applied = found.base.index
+        for height in range(applied + 1, found.height + 1):
+            proposal, proof = found.chained[height]
+            self._decided.append(Committed(height, proof.view, proposal.block.payload, ()))
+        self.applied = applied if self._restore is None else -1  # until the driver says that it has taken it over
+        self.round = self._next_round()
+
+    def _next_round(self) -> Round:
+        return Round(self.height + 1, self.committee, self._seals)
+
+    @property
+    def height(self) -> int:
+        """The tip's."""
+        return 0 if self.tip is None else self.tip.block.height
+
+    def block(self, height: int) -> Chained | None:
+        """A certified block with its certificate, as it is served to others."""
+        return self._chained.get(height) or self._archive(height)
+
+    @property
+    def committee(self) -> Committee:
+        """Who agrees on the height above the tip."""
+        return self.committees.at(self.height + 1)
+
+    @property
+    def place(self) -> int | None:
+        """This replica's place in it; None: it only follows."""
+        return self.committee.place(self.me)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the driver is where the tip is: only then the next height can be judged, and its committee known."""
+        return self.applied == self.height
+
+    @property
+    def others(self) -> list[bytes]:
+        """Who else is in it."""
+        return [member for member in self.committee.members if member != self.me]
+
+    @property
+    def tip_digest(self) -> bytes:
+        """What the next block follows."""
+        return genesis_digest(self.id) if self.tip is None else self.tip.digest
+
+    def follows(self, block: Block) -> bool:
+        """Whether a block is on top of the tip and carries a certificate of it, whosever signatures are in it."""
+        embedded = block.commit_certificate
+        if block.height != self.height + 1 or block.previous != self.tip_digest:
+            return False
+        if embedded is None:
+            return self.tip is None
+        committee = self.committees.at(embedded.height)
+        of_tip = (embedded.height, embedded.digest) == (self.height, self.tip_digest)
+        return of_tip and self.tip is not None and checks_of(embedded, committee, self._seals) is not None
+
+    def is_later(self, proposal: Proposal) -> bool:
+        """Whether its time is strictly above the tip's."""
+        return self.tip is None or proposal.time_ms > self.tip.time_ms
+
+    def proposal(self, block: Block) -> Proposal | None:
+        """A block with what follows from it; None where its payload cannot be read."""
+        return proposal_of(self.id, block, self._outline)
+
+    def extend(self, proposal: Proposal, certificate: CommitCertificate) -> None:
+        """The block becomes the tip. Its certificate was found valid."""
+        self.tip, self.certificate = proposal, certificate
+        self._chained[certificate.height] = Chained(proposal.block, certificate)
+        self._chained.pop(certificate.height - self._blocks_kept, None)
+        self._decided.append(Committed(certificate.height, certificate.view, proposal.block.payload, ()))
+        self.round = self._next_round()
+
+    def install(self, found: Installed) -> None:
+        """A new committee agrees from the next height on."""
+        self.committees.add(found)
+        self.round = self._next_round()
+
+    def base(self, index: int, state: bytes, view: int) -> Base:
+        """All that has to be known once records before this one are forgotten; `state` is the driver's after `index`.
+
+        Refused("input_unexpected") for an index that is not applied or lies below the last one.
+        """
+        chained = self._chained.get(index)
+        if not self._base_index < index <= self.applied or chained is None:
+            raise Refused("input_unexpected", "index", index, f"Applied up to {self.applied}.")
+        self._base_index = index
+        above: list[BftRecord] = []
+        for height in range(index + 1, self.height + 1):
+            above += [Held(self._chained[height].block), Certified(self._chained[height].commit_certificate)]
+        above += self.round.records()
+        records = tuple(encode(record) for record in above)
+        return Base(self.committees.since(index), Viewed(self.committee.epoch, view), chained, state, index, records)
+
+    def drain(self) -> tuple[Restore | None, tuple[Committed, ...]]:
+        """Hands out, once, what the driver has to take over and to apply."""
+        restore, decided = self._restore, tuple(self._decided)
+        self._restore, self._decided = None, []
+        return restore, decided

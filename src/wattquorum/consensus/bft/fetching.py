@@ -1,0 +1,176 @@
+"""Fetching: certified blocks of others for whoever is behind, and this replica's for others.
+
+Blocks prove themselves, so it does not matter who gives them, or when; claims say only whom to ask. Every replica
+serves any block that is certified, without end, whether it is in a committee or not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wattquorum.consensus.bft.agreement import Agreement
+from wattquorum.consensus.bft.blocks import Block, Chained
+from wattquorum.consensus.bft.catching_up import CatchingUp
+from wattquorum.consensus.bft.certificates import is_valid
+from wattquorum.consensus.bft.desk import Desk
+from wattquorum.consensus.bft.messages import AskBlock, AskBlocks, Blocks, GiveBlock
+from wattquorum.consensus.bft.view_changes import ViewChanges
+from wattquorum.consensus.bft.views import FREE
+
+INCOMING_MAX: Final = 256  # blocks that wait to be taken, before more of the same peer's are let go
+NOTHING: Final = b""
+
+
+class Fetching:
+    """What came and waits for the driver, and the block that is missing."""
+
+    __slots__ = (
+        "_agreement",
+        "_catching_up",
+        "_chain",
+        "_desk",
+        "_incoming",
+        "_incoming_from",
+        "_missing",
+        "_missing_due_ms",
+        "_missing_turn",
+        "_outbox",
+        "_seals",
+        "_settings",
+        "_views",
+    )
+
+    def __init__(self, desk: Desk, catching_up: CatchingUp, views: ViewChanges, agreement: Agreement) -> None:
+        self._desk, self._chain, self._outbox = desk, desk.chain, desk.outbox
+        self._seals, self._settings = desk.seals, desk.settings
+        self._catching_up, self._views, self._agreement = catching_up, views, agreement
+        self._incoming: list[Chained] = []  # of one peer
+        self._incoming_from = b""
+        self._missing = NOTHING
+        self._missing_due_ms = 0
+        self._missing_turn = 0
+
+    @property
+    def due_ms(self) -> int | None:
+        """When somebody is asked next; for who is further not while what came already waits for the driver."""
+        due = [None if self._incoming else self._catching_up.due_ms, self._missing_due_ms if self._missing else None]
+        return min((each for each in due if each is not None), default=None)
+
+    def serve(self, sender: bytes, height: int) -> None:
+        """Blocks above a height, as many as fit into an answer; one answer to each in a turn."""
+        if not self._desk.may_answer(sender):
+            return
+        blocks: list[Block] = []
+        size, last = 0, None
+        for at in range(height + 1, self._chain.height + 1):
+            chained = self._chain.block(at)
+            if chained is None or (blocks and size + len(chained.block.payload) > self._settings.chunk_bytes):
+                break
+            blocks.append(chained.block)
+            size += len(chained.block.payload)
+            last = chained.commit_certificate
+        if last is not None:
+            self._outbox.say([sender], Blocks(tuple(blocks), last))
+
+    def serve_one(self, sender: bytes, height: int, digest: bytes) -> None:
+        """One block by its digest, certified or not."""
+        proposal = self._chain.round.blocks.get(digest)
+        chained = self._chain.block(height) if height <= self._chain.height else None
+        if proposal is not None:
+            self._outbox.say([sender], GiveBlock(proposal.block))
+        elif chained is not None and chained.commit_certificate.digest == digest:
+            self._outbox.say([sender], GiveBlock(chained.block))
+
+    def blocks(self, sender: bytes, message: Blocks) -> None:
+        """Blocks, whoever gives them and however late: they prove themselves. Some at a time."""
+        if not message.blocks or message.blocks[-1].height <= self._chain.height:
+            return
+        reached = self._incoming[-1].block.height if self._incoming else self._chain.height
+        first = message.blocks[0].height
+        if first > reached + 1:
+            self._catching_up.claim(sender, message.blocks[-1].height)
+            return
+        continued = sender == self._incoming_from and first == reached + 1 and len(self._incoming) < INCOMING_MAX
+        if self._incoming and sender != self._catching_up.asked and not continued:
+            return
+        self._catching_up.answered(sender, self._desk.now)
+        certificates = [block.commit_certificate for block in message.blocks[1:]]
+        found = [
+            Chained(block, certificate)
+            for block, certificate in zip(message.blocks, [*certificates, message.commit_certificate], strict=True)
+            if certificate is not None and block.height > self._chain.height
+        ]
+        self._incoming = [*self._incoming, *found] if continued else found
+        self._incoming_from = sender
+        if not self._take():
+            self._disappointed(sender)
+
+    def _disappointed(self, sender: bytes) -> None:
+        self._catching_up.disappointed(sender)
+        self._desk.blame(sender)
+
+    def go_on(self) -> None:
+        """The driver is at the tip: what came already is taken."""
+        if not self._take():
+            self._disappointed(self._incoming_from)
+
+    def _take(self) -> bool:
+        """Takes fetched blocks, one whenever the driver is at the tip; False: the next one is not what follows."""
+        while self._incoming and self._chain.ready:
+            chained = self._incoming.pop(0)
+            if chained.block.height <= self._chain.height:
+                continue
+            proposal = self._chain.proposal(chained.block)
+            certificate = chained.commit_certificate
+            good = proposal is not None and self._chain.follows(chained.block)
+            told = (certificate.height, certificate.digest)
+            if proposal is None or not good or told != (chained.block.height, proposal.digest):
+                self._incoming = []
+                return False
+            if not is_valid(certificate, self._chain.round.committee, self._seals):
+                self._incoming = []
+                return False
+            self._agreement.found(proposal)
+            self._agreement.certify(certificate)
+        return True
+
+    def ask(self) -> None:
+        """Asks whoever has later blocks, when that is due; and members for one block that is missing."""
+        wait = self._settings.fetch_ms
+        if not self._incoming:
+            self._catching_up.schedule(self._chain.height, self._desk.now, wait)
+            peer = self._catching_up.next(self._chain.height, self._desk.now, wait)
+            if peer is not None:
+                self._outbox.say([peer], AskBlocks(self._chain.height))
+        missing = self._missing_block()
+        if missing != self._missing:
+            self._missing, self._missing_due_ms = missing, self._desk.now
+        if missing and self._desk.now >= self._missing_due_ms and self._chain.others:
+            self._missing_turn += 1
+            self._missing_due_ms = self._desk.now + wait
+            peer = self._chain.others[self._missing_turn % len(self._chain.others)]
+            self._outbox.say([peer], AskBlock(self._chain.round.height, missing))
+
+    def _missing_block(self) -> bytes:
+        """The digest of a block without which nothing goes on: a certified one, or what a new primary is bound to."""
+        round_, choice = self._chain.round, self._views.choice
+        if round_.certificate is not None:
+            return round_.certificate.digest
+        if not self._views.leads:
+            return NOTHING
+        if choice is None or choice.height != round_.height or choice.digest == FREE:
+            return NOTHING
+        return NOTHING if self._agreement.known(choice.digest) is not None else choice.digest
+
+    def block(self, sender: bytes, block: Block) -> None:
+        """The block that is missing, whoever gives it."""
+        if not self._missing or block.height != self._chain.round.height:
+            return
+        proposal = self._chain.proposal(block)
+        if proposal is None or proposal.digest != self._missing:
+            self._desk.blame(sender)
+            return
+        self._agreement.found(proposal)
+        certificate = self._chain.round.certificate
+        if certificate is not None and self._chain.ready:
+            self._agreement.certify(certificate)
