@@ -105,7 +105,7 @@ class ViewChanges:
         if message.height > self._chain.height:  # also where a stranger says so: it may be of a later committee
             self._catching_up.claim(sender, message.height)
         place = self._chain.committee.place(sender)
-        if place is None:
+        if place is None or self._is_of_earlier_epoch(message.height):
             return
         known = self._changes.get(place)
         repeated = known is not None and message.view <= known.view
@@ -157,6 +157,8 @@ class ViewChanges:
         """A NEW-VIEW, from whomever it comes: recomputed, then followed."""
         if message.view < self.view or (message.view == self.view and self.established) or message.view == 0:
             return
+        if self._is_of_earlier_epoch(message.height):
+            return
         if self._chain.place is None or self._chain.committee.place(sender) is None:
             self._catching_up.claim(sender, message.height)
             return
@@ -180,15 +182,19 @@ class ViewChanges:
     def establish_by(self, certificate: CommitCertificate) -> None:
         """A certificate of a higher view, or of an unestablished one, establishes it from here on; none lowers it.
 
-        One of an earlier epoch, such as a boundary's, says nothing of this one's views: by it a replica would be free to
-        choose in a view that no quorum has gone to, whatever was prepared below it.
+        One of an earlier epoch, such as a boundary's, says nothing of this one's views: by it a replica would be free
+        to choose in a view that no quorum has gone to, whatever was prepared below it.
         """
-        if certificate.height < self._chain.committee.first:
+        if self._is_of_earlier_epoch(certificate.height - 1):
             return
         if certificate.view > self.view:
             self._enter(certificate.view)
         if certificate.view == self.view and not self.established:
             self.established, self.choice, self._new_view, self.timer_ms = True, None, None, None
+
+    def _is_of_earlier_epoch(self, tip: int) -> bool:
+        """Whether who says so at this tip speaks of the views of an earlier committee, which are others than these."""
+        return tip + 1 < self._chain.committee.first
 
     def _is_waiting(self) -> bool:
         """Whether the timer has to run: a later view once a quorum is there, this one while anything is to be done."""
