@@ -136,31 +136,31 @@ def watch(sight: Watch, processes: Processes, clients: Clients, end: threading.E
             print(sight.line(began), flush=True)
 
 
-def agree(community: Community, clients: Clients) -> list[str]:
-    """Waits until all nodes with a seat have the same state."""
+def agree(community: Community, slots: Sequence[int]) -> list[str]:
+    """Waits until these nodes have the same state."""
     until = time.monotonic() + AGREE_S
     found: list[tuple[int, int, str]] = []
     while time.monotonic() < until:
-        statuses = dict(told(community, clients.seated, 2.0))
+        statuses = dict(told(community, slots, 2.0))
         found = [(slot, status["height"], status["state"]) for slot, status in sorted(statuses.items())]
-        if len(found) == len(clients.seated) and len({state for _, _, state in found}) == 1:
+        if len(found) == len(slots) and len({state for _, _, state in found}) == 1:
             return []
         time.sleep(0.05)
     return [f"the nodes do not agree {AGREE_S:.0f} s after the healing: {found}"]
 
 
-def last_reads(community: Community, clients: Clients, history: History) -> list[str]:
-    """Every node with a seat tells every account; the same of all of them."""
+def last_reads(community: Community, clients: Clients, slots: Sequence[int], history: History) -> list[str]:
+    """Each of these nodes tells every account; the same of all of them."""
     wrong, balances = [], {}
     with httpx.Client(timeout=20) as http:
         for account in clients.accounts:
             wrong += [
                 f"node-{slot} does not answer a read after the healing"
-                for slot in clients.seated
+                for slot in slots
                 if not clients.read_once(http, community.url(slot), account)
             ]
             with suppress(httpx.HTTPError, ValueError, KeyError):
-                answer = http.get(f"{community.url(clients.seated[0])}/v1/accounts/{account.hex()}")
+                answer = http.get(f"{community.url(slots[0])}/v1/accounts/{account.hex()}")
                 balances[account.hex()] = answer.json()["balance"]
     history.note("final", balances=balances, seated=clients.seated)
     return wrong
@@ -219,8 +219,9 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
             processes.fail_power()
         clients.end(FINISH_S)
         processes.look()
-        wrong += agree(community, clients)
-        wrong += last_reads(community, clients, history)
+        honest = [slot for slot in clients.seated if slot not in liars]  # who lies may keep itself from anything
+        wrong += agree(community, honest)
+        wrong += last_reads(community, clients, honest, history)
         processes.end(list(range(slots)))
     finally:
         end.set()

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation import transfers
 from wattquorum.foundation.codec import Record
 from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.refusals import CODES, Refused
-from wattquorum.ledger import blocks, proofs, readings, rounds, snapshots, state
+from wattquorum.ledger import agreed, blocks, proofs, readings, rounds, snapshots, state
 from wattquorum.ledger import transactions as t
 from wattquorum.ledger.accounts import Role, Status
 from wattquorum.ledger.genesis import Founder, Genesis
@@ -138,7 +139,8 @@ def test_the_limits_list_every_exit_status() -> None:
 RECORDS = [
     *((kind, kind.__struct_config__.tag) for kind in (*t.PAYLOAD_TYPES, *t.Action.__args__)),
     *((kind, None) for kind in (t.Transaction, t.Body, t.MeterPoint, Window, blocks.Ordered, blocks.Block)),
-    *((kind, None) for kind in (blocks.Applied, blocks.Round, rounds.Evidence)),
+    *((kind, None) for kind in (blocks.Applied, blocks.Round, rounds.Evidence, agreed.Sealed, blocks.NextCommittee)),
+    *((kind, None) for kind in (t.OwnCommit, Equivocation)),
     *((kind, None) for kind in (blocks.Header, blocks.Receipt, readings.Row, proofs.Proof, snapshots.Snapshot)),
     (state.Entry, None),
 ]
@@ -205,7 +207,7 @@ def test_the_formats_list_every_hash_tag_and_every_purpose_of_a_signature() -> N
 
 
 RULE_MODULES = ["membership", "validators", "negotiation", "delivery", "settling", "closing", "money", "context"]
-RULE_MODULES += ["metering", "flows"]
+RULE_MODULES += ["metering", "flows", "elections", "attendance", "accusing", "committees"]
 
 
 def test_the_formats_name_every_refusal_of_a_transaction_with_its_field() -> None:

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
-from tests.ledger.world import World, key_of
+from tests.ledger.world import HOUR, START, World, key_of
 from wattquorum.consensus.bft.certificates import CommitCertificate, Seal
 from wattquorum.consensus.bft.committee import Committee
 from wattquorum.consensus.bft.statements import PURPOSE, Phase, Statement
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import SigningKey, address_of, verify_each
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.agreed import agreed_digest, entry_digest, evidence_for
 from wattquorum.ledger.agreement import committee_at
+from wattquorum.ledger.attendance import agents_of, office_of
 from wattquorum.ledger.blocks import Round, order
 from wattquorum.ledger.entities import Chain
 from wattquorum.ledger.execution import Executed
+from wattquorum.ledger.offices import ATTEST_BLOCKS, Agents, Elector, Office
 from wattquorum.ledger.seats import Validator, Vector
 from wattquorum.ledger.state import Table
-from wattquorum.ledger.transactions import AddValidator, Propose, ReadyValidator, RemoveValidator
+from wattquorum.ledger.transactions import (
+    Accuse,
+    AddValidator,
+    Attest,
+    OwnCommit,
+    Propose,
+    ReadyValidator,
+    RemoveValidator,
+    Stand,
+    Vote,
+)
 from wattquorum.ledger.validators import seats_of, vector_of
 
 RAFT, PBFT, CGPBFT = 1, 2, 3
@@ -34,6 +48,7 @@ class CommitteeWorld(World):
         settings = {"consensus": consensus, "epoch_ms": EPOCH, "stand_blocks": 4, "notice_blocks": 0, **parameters}
         keys = [key_of(f"replica {number}") for number in range(replicas)]
         super().__init__(parameters=settings, proposers=keys)
+        self.now = START - 48 * HOUR  # when the first epoch begins
         self.replicas = sorted(keys, key=lambda key: address_of(self.ledger.chain_id, key.public))
         self.replica_keys = {address_of(self.ledger.chain_id, key.public): key for key in keys}
         self.view = 0
@@ -160,6 +175,69 @@ class CommitteeWorld(World):
             executed = self.block()
         return executed
 
+    # Groups and what happens in them
+
+    @property
+    def agents(self) -> Agents:
+        return agents_of(self.ledger.state)
+
+    def electors(self) -> dict[bytes, Elector]:
+        return dict(self.ledger.state.items(Table.ELECTOR))
+
+    def group_of(self, name: str) -> list[bytes]:
+        """The addresses in a member's group."""
+        electors = self.electors()
+        own = electors[self.address(name)].group
+        return [address for address, each in electors.items() if each.group == own]
+
+    def name_of(self, address: bytes) -> str:
+        found = self.ledger.account(address)
+        assert found is not None
+        return found.name
+
+    def member_of(self, replica: bytes) -> str:
+        return self.name_of(self.validator(replica).member)
+
+    def replica_of(self, name: str) -> bytes:
+        address = self.address(name)
+        return next(key for key, each in self.ledger.state.items(Table.VALIDATOR) if each.member == address)
+
+    def office(self, replica: bytes, epoch: int | None = None) -> Office:
+        return office_of(self.ledger.state, self.chain.epoch if epoch is None else epoch, replica)
+
+    def trust(self, name: str) -> int:
+        """T of a member that only buys [millionths of a point]."""
+        return self.side(name, Side.BUY).trust
+
+    def vote(self, voter: str, candidate: str) -> None:
+        self.done(voter, Vote(self.address(candidate)))
+
+    def announce(self) -> None:
+        """The block that announces the epoch's end."""
+        self.block(at=self.chain.epoch_started_ms + self.ledger.parameters.epoch_ms)
+
+    def run_out(self) -> Executed:
+        """Blocks up to the one that ends the epoch; that one."""
+        assert self.agents.closing
+        executed = self.block()
+        while not executed.block.header.state_root:
+            executed = self.block()
+        return executed
+
+    def blocks(self, count: int) -> None:
+        for _ in range(count):
+            self.block()
+
+    def lie(self, replica: bytes, *, height: int | None = None, view: int = 0, phase: int = 3) -> Equivocation:
+        """Two statements of a member of the newest committee that exclude each other."""
+        committee = self.committee()
+        at = self.ledger.height if height is None else height
+        digests = (bytes(31) + b"\x01", bytes(31) + b"\x02")
+        first, second = (
+            self.stated(committee, self.replica_keys[replica], at, view, Phase(phase), digest) for digest in digests
+        )
+        return Equivocation(replica, committee.epoch, at, view, phase, digests, (first, second))
+
     # Seats
 
     def admit(self, member: str, key: str) -> bytes:
@@ -174,3 +252,36 @@ class CommitteeWorld(World):
 
     def remove(self, replica: bytes) -> None:
         self.done("operator", Propose(RemoveValidator(replica)))
+
+    def remove_if_possible(self, replica: bytes) -> None:
+        self.do("operator", Propose(RemoveValidator(replica)))
+
+
+@cache
+def in_office() -> CommitteeWorld:
+    """Groups, votes, an election, a failed view, an attestation, a lie, and what all that pays; do not change it."""
+    world = CommitteeWorld(8)
+    for number in range(4):
+        world.member(f"l{number}", Side.BUY, money=0)
+    world.end_epoch()
+    by_group: dict[int, list[str]] = {}
+    for address, each in world.electors().items():
+        by_group.setdefault(each.group, []).append(world.name_of(address))
+    runners = {group: [name for name in names if name.startswith("m")] for group, names in by_group.items()}
+    for group, names in by_group.items():
+        for name in names[:2]:
+            world.vote(name, runners[group][0])
+    world.announce()
+    world.block([world.signed(name, Stand()) for names in runners.values() for name in names])
+    world.run_out()
+    world.block()
+    world.block(view=1, evidence=world.evidence(view=1))
+    committee, height = world.committee(), world.ledger.height
+    own = OwnCommit(height, 1, world.committed(committee, 3, height, 1, world.tip_digest()))
+    world.block(evidence=world.evidence(view=1))
+    world.done(world.member_of(committee.members[3]), Attest((own,)))
+    liar = next(agent for agent in world.agents.agents if agent.runners)
+    world.done("l0", Accuse(world.lie(liar.replica)))
+    world.end_epoch()
+    world.blocks(ATTEST_BLOCKS + 2)
+    return world

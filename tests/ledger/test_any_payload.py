@@ -140,6 +140,8 @@ def values(hint: Any, name: str) -> st.SearchStrategy[Any]:
                 return st.sampled_from(KNOWN_NUMBERS[name])
             known = [number for number in [*NUMBERS, *ROLES] if low <= number <= high]
             return st.one_of(st.sampled_from(known), st.integers(int(low), int(high)))
+        if typing.get_origin(base) is tuple:
+            return values(base, name)
         if base is bytes:
             least, most = meta.min_length or 0, min(meta.max_length or 64, 64)
             known_bytes = KNOWN_BYTES.get(name, []) + (ADDRESSES if most == 20 == least else [])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
+from tests.ledger.committee_world import in_office
 from tests.ledger.voting_world import voted
 from tests.ledger.world import START, World
 from tests.records.market import FIRST, MEMBERS, SECOND, eventful, record
@@ -56,7 +57,9 @@ def test_every_kind_of_fact_has_rows() -> None:
 def test_the_market_of_these_tests_tells_every_kind_of_fact() -> None:
     world = eventful()
     told = [fact for executed in world.executed for facts in executed.facts for fact in facts]
-    told += [fact for executed in voted().executed for fact in executed.told]
+    for office in (voted(), in_office()):
+        told += [fact for executed in office.executed for fact in executed.told]
+    told += [fact for executed in in_office().executed for facts in executed.facts for fact in facts]
     assert {type(fact) for fact in [*told, *world.ledger.founding_facts]} == set(Fact.__args__)
 
 

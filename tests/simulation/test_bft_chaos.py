@@ -52,6 +52,28 @@ def test_a_seed_that_once_broke_holds(seed: int) -> None:
     assert outcome_of(seed, Rules(protocol=Protocol.PBFT)).breach is None
 
 
+@pytest.mark.unmeasured
+@pytest.mark.parametrize(
+    "seed",
+    [
+        42,  # I8: the certificate that a former committee had on its last block opened its view in the next one
+        10,  # I8: so did a NEW-VIEW of a former committee, heard late
+    ],
+)
+def test_a_seed_with_elections_that_once_broke_holds(seed: int) -> None:
+    assert outcome_of(seed, Rules(protocol=Protocol.CGPBFT)).breach is None
+
+
+def test_nothing_breaks_in_sixty_worlds_that_elect_agents() -> None:
+    done = chaos("--engine", "cgpbft", "--seeds", "0:60")
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = done.stdout.splitlines()[-1]
+    assert summary.startswith("60 seeds, 0 broken: ")
+    changes = re.search(r"(\d+) changes of who decides", summary)
+    assert changes is not None
+    assert int(changes[1]) > 100, "committees have to follow each other"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -21,6 +21,7 @@ from litestar.types import Message, Scope
 
 from wattquorum import __version__
 from wattquorum.api import chain, reading
+from wattquorum.api.elections import booth, elections
 from wattquorum.api.handing_in import batch, submit
 from wattquorum.api.members import members
 from wattquorum.api.metrics import exposition
@@ -87,7 +88,20 @@ async def named(message: Message, scope: Scope) -> None:
 
 def application(node: Node) -> Litestar:
     """The interface of a node."""
-    handlers = [submit, batch, step, *chain.HANDLERS, *reading.HANDLERS, members, status, metrics, live, ready]
+    handlers = [
+        submit,
+        batch,
+        step,
+        *chain.HANDLERS,
+        *reading.HANDLERS,
+        members,
+        elections,
+        booth,
+        status,
+        metrics,
+        live,
+        ready,
+    ]
     openapi = OpenAPIConfig(title="WattQuorum node", version=__version__)
     return Litestar(
         handlers,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -23,8 +23,10 @@ from wattquorum.api.reading import EXACT_MAX, Stale, ledger_of
 from wattquorum.api.refusing import answers, digits
 from wattquorum.api.shapes import ReceiptShape, receipt_shape
 from wattquorum.api.state_shapes import shape_of, shown
-from wattquorum.foundation.codec import INT64_MAX
+from wattquorum.consensus.bft.engine import Bft
+from wattquorum.foundation.codec import INT64_MAX, encode
 from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.agreed import Sealed, decode_agreed, entry_digest
 from wattquorum.ledger.blocks import Block, Header, Receipt, decode_block, header_hash
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.history import Found
@@ -61,6 +63,14 @@ class BlockShape:
     transactions: list[str]
     receipts: list[shape_of(Receipt)]  # type: ignore[valid-type]
     block: str
+
+
+@dataclass(frozen=True, slots=True)
+class TipShape:
+    """The last block's height, and its certificate with its entry's digest: an encoded Sealed, in base64."""
+
+    height: int
+    sealed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +202,38 @@ async def blocks(
 
 
 @get(
+    "/v1/headers",
+    summary="Headers of blocks that were decided",
+    responses=answers(str, 400, 422, 503, says="JSON objects, one in a line.", media=LINES),
+    tags=["chain"],
+)
+async def headers(
+    state: AppState,
+    first: First = 1,
+    count: Annotated[int, QueryParameter(ge=1, le=COUNT_MAX, description="How many at most.")] = COUNT_MAX,
+) -> Stream:
+    """As lines {"height", "tip", "header"}: the encoded header in base64. They are what a light client follows."""
+    node: Node = state.node
+    _check_streams(state)
+    ends = min((first or node.ledger.height + 1) + count, node.ledger.height + 1)
+    return Stream(_counted(state, lines(node, first, ends, _header_line)), media_type=LINES)
+
+
+@get("/v1/tip", summary="Who certified the last block", responses=answers(None, 422, 503), tags=["chain"])
+async def tip(state: AppState) -> TipShape:
+    """The certificate of this node's last block, which no header carries yet; where a committee agrees alone."""
+    node: Node = state.node
+    if not isinstance(node.engine, Bft):
+        raise Refused("consensus_other", "consensus", "raft", "Nobody signs blocks there.")
+    height = node.ledger.height
+    chained = node.engine.block(height) if height else None
+    if chained is None:
+        raise Refused("block_unknown", "height", height, "The chain has no block yet.")
+    sealed = Sealed(chained.commit_certificate, entry_digest(decode_agreed(chained.block.payload).entry))
+    return TipShape(height, _text(encode(sealed)))
+
+
+@get(
     "/v1/stream",
     summary="Blocks as they are decided",
     responses=answers(str, 400, 422, 503, says="JSON objects, one in a line, without an end.", media=LINES),
@@ -223,8 +265,10 @@ async def _counted(state: AppState, told: AsyncIterator[bytes]) -> AsyncIterator
         state.streams -= 1
 
 
-async def lines(node: Node, first: int, end: int = INT64_MAX) -> AsyncIterator[bytes]:
-    """The lines of a stream, up to the block before `end`.
+async def lines(
+    node: Node, first: int, end: int = INT64_MAX, told_as: Callable[[int, int, bytes], bytes] | None = None
+) -> AsyncIterator[bytes]:
+    """The lines of a stream, up to the block before `end`; `told_as` makes one of a block, in another way.
 
     It keeps no blocks for a reader: what is not at hand any more is read from the disk.
     """
@@ -240,7 +284,7 @@ async def lines(node: Node, first: int, end: int = INT64_MAX) -> AsyncIterator[b
             came.clear()
             found = await node.history.blocks(height)
             for data in found[: end - height]:
-                yield _line(height, node.ledger.height, data)
+                yield (told_as or _line)(height, node.ledger.height, data)
                 height += 1
             if not found:
                 await _wait(node, came, height)
@@ -268,8 +312,13 @@ def _line(height: int, tip: int, data: bytes) -> bytes:
     return b'{"height": %d, "tip": %d, "block": "%s"}\n' % (height, tip, base64.b64encode(data))
 
 
+def _header_line(height: int, tip: int, data: bytes) -> bytes:
+    header = base64.b64encode(encode(decode_block(data).header))
+    return b'{"height": %d, "tip": %d, "header": "%s"}\n' % (height, tip, header)
+
+
 def _text(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-HANDLERS: Final[list[Any]] = [receipt, proof, block, header, blocks, stream]
+HANDLERS: Final[list[Any]] = [receipt, proof, block, header, blocks, headers, tip, stream]

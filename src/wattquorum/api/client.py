@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -35,7 +36,8 @@ from wattquorum.api.asking import (
     Proved,
     Told,
 )
-from wattquorum.api.chain import IDLE_S, BlockShape, HeaderShape
+from wattquorum.api.chain import COUNT_MAX, IDLE_S, BlockShape, HeaderShape, TipShape
+from wattquorum.api.elections import BoothShape, ElectionsShape
 from wattquorum.api.members import MembersShape
 from wattquorum.api.reading import (
     NO_KEY,
@@ -186,6 +188,15 @@ class Client:
         """A block's header and hash."""
         return self._read(f"/v1/blocks/{height}/header", HeaderShape)
 
+    def headers(self, first: int) -> list[bytes]:
+        """Encoded headers from a height on, as many as one answer has; none where the chain ends before."""
+        answer = self._asked("GET", "/v1/headers", params={"first": first, "count": COUNT_MAX})
+        return [base64.b64decode(json.loads(line)["header"]) for line in answer.text.splitlines() if line]
+
+    def tip(self) -> TipShape:
+        """Who certified the last block of the node that answers, where a committee agrees."""
+        return self._read("/v1/tip", TipShape)
+
     def status(self) -> StatusShape:
         """How it stands with the node that answers."""
         return self._read("/v1/status", StatusShape)
@@ -193,6 +204,14 @@ class Client:
     def members(self, *, stale: bool = False) -> MembersShape:
         """Members, replicas and open proposals."""
         return self._read("/v1/members", MembersShape, stale=stale)
+
+    def elections(self, *, stale: bool = False) -> ElectionsShape:
+        """Who agrees for whom, and how groups vote."""
+        return self._read("/v1/elections", ElectionsShape, stale=stale)
+
+    def booth(self, member: bytes, *, stale: bool = False) -> BoothShape:
+        """What a member may say in an election now."""
+        return self._read(f"/v1/elections/{member.hex()}", BoothShape, stale=stale)
 
     def blocks(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
         """Blocks from a height on, or from the next, as they are decided: height and bytes. Goes on for ever.

@@ -21,8 +21,11 @@ from wattquorum.cli import (
     chains,
     chaos,
     communities,
+    elections,
     keys,
+    lab,
     leader,
+    light,
     members,
     nodes,
     standing,
@@ -75,12 +78,15 @@ app.add_typer(certificates.app, name="certificates")
 app.add_typer(standing.app, name="standing")
 app.command("report")(weeks.report)
 app.command("chaos")(chaos.chaos)
+app.add_typer(lab.commands, name="lab")
 app.add_typer(communities.app, name="community")
 app.command("invite")(communities.invite)
 app.command("join")(communities.join)
 app.command("keys")(keys.keys)
 app.add_typer(members.commands, name="members")
+app.add_typer(elections.commands, name="elections")
 app.add_typer(leader.commands, name="leader")
+app.add_typer(light.commands, name="light")
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
 app.command("up")(nodes.up)

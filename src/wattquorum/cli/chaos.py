@@ -33,6 +33,7 @@ class EngineName(StrEnum):
 
     RAFT = "raft"
     PBFT = "pbft"
+    CGPBFT = "cgpbft"
 
 
 def chaos(

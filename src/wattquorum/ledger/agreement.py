@@ -19,6 +19,7 @@ from wattquorum.foundation.identities import Signed, address_of, is_signed
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import agreed_digest, sealed_in
 from wattquorum.ledger.blocks import Header, Ordered
+from wattquorum.ledger.offices import Attended
 from wattquorum.ledger.seats import Validator
 from wattquorum.ledger.state import State, Table
 from wattquorum.ledger.validators import prune_below, seats_of, vector_of
@@ -102,4 +103,5 @@ def note_view(state: State, ordered: Ordered, certificate: CommitCertificate | N
     evidenced = before.evidenced if certificate is None else certificate.height
     after = changed(before, old=ordered.round.new, new=ordered.round.new, evidenced=evidenced)
     state.put(Table.SEATS, b"", after)
-    prune_below(state, before.new)
+    kept: list[Attended] = [each for _, each in state.items(Table.ATTENDED)]
+    prune_below(state, min([before.new, *(each.version for each in kept)]))

@@ -124,6 +124,7 @@ class Block(Record, frozen=True):
 
 _blocks: Final = Decoder[Block](Block, "block")
 _ordered: Final = Decoder[Ordered](Ordered, "ordered entry")
+decode_header: Final = Decoder[Header](Header, "header").decode
 decode_committee: Final = Decoder[NextCommittee](NextCommittee, "committee").decode
 
 

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 
 from wattquorum.consensus.configuration import Voter
 from wattquorum.foundation.codec import changed
+from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreement import key_of
 from wattquorum.ledger.blocks import NextCommittee
-from wattquorum.ledger.entities import Chain
+from wattquorum.ledger.context import Context
 from wattquorum.ledger.facts import VectorMade
+from wattquorum.ledger.parameters import Consensus, Parameters
 from wattquorum.ledger.seats import Seat, Validator, Vector
 from wattquorum.ledger.state import State, Table
 from wattquorum.ledger.validators import seats_of, vector_of, version_place
-from wattquorum.standing.election import tie
 
 
 def seat_everybody(state: State, height: int, digest: bytes) -> VectorMade | None:
@@ -29,22 +30,6 @@ def seat_everybody(state: State, height: int, digest: bytes) -> VectorMade | Non
     if voting == [voter.replica for voter in newest.voters] and learning == list(newest.learners):
         return None
     return seat(state, voting, height, digest)
-
-
-def seat_agents(state: State, chain_id: bytes, height: int, digest: bytes) -> VectorMade:
-    """CGPBFT: the next committee at an epoch's end: the agents that there are, without those that were removed.
-
-    In the place of one that was removed comes, last, another that votes, by its tie, so that there are never too few.
-    """
-    seats = seats_of(state)
-    present = vector_of(state, seats.newest)
-    assert present is not None
-    voting = with_seat(state, Seat.VOTER)
-    members = [voter.replica for voter in present.voters if voter.replica in voting]
-    chain: Chain = state.get(Table.CHAIN, b"")
-    drawn = sorted(voting, key=lambda replica: tie(chain_id, chain.epoch, replica))
-    others = [replica for replica in drawn if replica not in members]
-    return seat(state, [*members, *others[: len(present.voters) - len(members)]], height, digest)
 
 
 def with_seat(state: State, seat: Seat) -> list[bytes]:
@@ -68,3 +53,12 @@ def seat(state: State, members: Sequence[bytes], height: int, digest: bytes) -> 
 def named(state: State, made: VectorMade) -> NextCommittee:
     """A committee as the header of the block that makes it names it."""
     return NextCommittee(made.version, tuple(key_of(state, voter.replica) for voter in made.voters))
+
+
+def need_agents(context: Context) -> Parameters:
+    """The parameters; Refused("consensus_other") on a chain that no agents run."""
+    parameters = context.parameters()
+    if parameters.consensus != Consensus.CGPBFT:
+        name = Consensus(parameters.consensus).name.lower()
+        raise Refused("consensus_other", "consensus", name, "Agents are elected where the consensus is cgpbft.")
+    return parameters

@@ -29,7 +29,9 @@ from wattquorum.ledger import (
     settling,
 )
 from wattquorum.ledger.accounts import Account, reserved
+from wattquorum.ledger.accusing import accuse
 from wattquorum.ledger.agreement import check_certificate, check_view, note_view, seal_checks
+from wattquorum.ledger.attendance import agents_of, attest, note_attendance
 from wattquorum.ledger.blocks import (
     Applied,
     Block,
@@ -44,8 +46,9 @@ from wattquorum.ledger.blocks import (
     receipts_root,
     transactions_root,
 )
-from wattquorum.ledger.committees import named, seat_agents, seat_everybody
+from wattquorum.ledger.committees import named, seat_everybody
 from wattquorum.ledger.context import Context, Tariffs
+from wattquorum.ledger.elections import closes, elect_agents, replace_agents, stand, vote
 from wattquorum.ledger.entities import Chain, version_in_force
 from wattquorum.ledger.facts import Fact, VectorMade
 from wattquorum.ledger.genesis import (
@@ -65,9 +68,11 @@ from wattquorum.ledger.seats import Validator
 from wattquorum.ledger.state import Change, State, Table, next_digest
 from wattquorum.ledger.transactions import (
     Accept,
+    Accuse,
     AddMeter,
     Approve,
     ApproveContracts,
+    Attest,
     BuyCertificates,
     Cancel,
     CloseCarbonPeriod,
@@ -100,7 +105,9 @@ from wattquorum.ledger.transactions import (
     SetStatus,
     SettleDebt,
     SplitBundle,
+    Stand,
     TransferCertificates,
+    Vote,
     WithdrawCertificates,
     WithdrawMoney,
     WithdrawOffer,
@@ -153,6 +160,10 @@ RULES: Final[dict[type, Callable[[Context, Any], None]]] = {
     ReportEmissions: carbon.report_emissions,
     CloseCarbonPeriod: carbon.close_carbon_period,
     ReadyValidator: ready_validator,
+    Vote: vote,
+    Stand: stand,
+    Attest: attest,
+    Accuse: accuse,
 }
 
 
@@ -261,6 +272,11 @@ class Ledger:
     def by_committee(self) -> bool:
         """Whether a committee agrees on this chain, of which some may lie."""
         return self.consensus is not Consensus.RAFT
+
+    @property
+    def closing(self) -> int:
+        """The last height of the running epoch, in which agents may stand until then; 0 while it is not known."""
+        return agents_of(self.state).closing if self.consensus is Consensus.CGPBFT else 0
 
     @property
     def configuration(self) -> Configuration:
@@ -402,6 +418,9 @@ class Ledger:
         told: list[Fact] = []
         if self.by_committee:
             note_view(self.state, ordered, certificate)
+            if self.tip and certificate and self.consensus is Consensus.CGPBFT:
+                parameters = context.parameters()
+                told.extend(note_attendance(self.state, parameters, self.tip, certificate, context.height))
         elif (counted := note_round(self.state, self.chain_id, context.height, ordered)) is not None:
             told.append(counted)
         receipts, facts, done = [], [], list[Payload]()
@@ -477,13 +496,15 @@ class Ledger:
         The first block at or past an epoch's length is the epoch's last (L-16).
         """
         chain: Chain = self.state.get(Table.CHAIN, b"")
-        ends = ordered.time_ms >= chain.epoch_started_ms + parameters.epoch_ms
+        if self.consensus is Consensus.CGPBFT:
+            ends = closes(self.state, parameters, self.height + 1, ordered.time_ms)
+        else:
+            ends = ordered.time_ms >= chain.epoch_started_ms + parameters.epoch_ms
         if ends:
             self.state.put(Table.CHAIN, b"", changed(chain, epoch=chain.epoch + 1, epoch_started_ms=ordered.time_ms))
             told.extend(end_epoch(self.state, parameters))
-        vector = self._seat(parameters, epoch_ends=ends)
-        if vector is not None:
-            told.append(vector)
+        told.extend(self._seat(parameters, chain.epoch, epoch_ends=ends))
+        vector = told[-1] if told and isinstance(told[-1], VectorMade) else None
         header = Header(
             self.height + 1,
             self.tip_hash,
@@ -502,14 +523,18 @@ class Ledger:
         )
         return Block(header, ordered.transactions, receipts)
 
-    def _seat(self, parameters: Parameters, *, epoch_ends: bool) -> VectorMade | None:
-        """Who votes from the next block on, if this one changes that."""
-        height = self.height + 1
-        if self.consensus is Consensus.RAFT:
-            return seat_voters(self.state, parameters, height, self.digest, epoch_ends=epoch_ends)
+    def _seat(self, parameters: Parameters, epoch: int, *, epoch_ends: bool) -> list[Fact]:
+        """Who votes from the next block on, if this one changes that; told last."""
+        state, height, digest = self.state, self.height + 1, self.digest
+        if self.consensus is Consensus.CGPBFT:
+            if epoch_ends:
+                return elect_agents(state, parameters, self.chain_id, height, digest, epoch)
+            return replace_agents(state, parameters, self.chain_id, height, digest, epoch)
         if self.consensus is Consensus.PBFT:
-            return seat_everybody(self.state, height, self.digest)
-        return seat_agents(self.state, self.chain_id, height, self.digest) if epoch_ends else None
+            made = seat_everybody(state, height, digest)
+        else:
+            made = seat_voters(state, parameters, height, digest, epoch_ends=epoch_ends)
+        return [] if made is None else [made]
 
     def _check_order(self, ordered: Ordered) -> None:
         if self.by_committee:

@@ -14,6 +14,7 @@ from wattquorum.foundation.intervals import Window
 from wattquorum.foundation.transfers import Kind
 from wattquorum.ledger.accounts import Side, Status
 from wattquorum.ledger.holdings import Ending, SaleEnding
+from wattquorum.ledger.offices import Why
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.seats import Seat
 from wattquorum.ledger.transactions import MeterPoint, ReportFlow
@@ -481,6 +482,97 @@ class EpochCounted(Record, frozen=True):
     decayed: bool
 
 
+class GroupFormed(Record, frozen=True):
+    """A group of the next epoch: who carries a vote in it, and its sums of N [Wh] and T (B-3)."""
+
+    epoch: int
+    group: int
+    members: tuple[bytes, ...]
+    traded: int
+    trust: int
+
+
+class VoteCast(Record, frozen=True):
+    """A member voted in its group (B-4)."""
+
+    epoch: int
+    group: int
+    voter: bytes
+    candidate: bytes
+
+
+class Stood(Record, frozen=True):
+    """A member stood for election."""
+
+    epoch: int
+    group: int
+    member: bytes
+    replica: bytes
+
+
+class AgentSeated(Record, frozen=True):
+    """A replica is in the committee of a version, at this place; `group` 0 and `votes` 0 where nobody elected it."""
+
+    version: int
+    place: int
+    epoch: int
+    replica: bytes
+    group: int
+    votes: int
+
+
+class Attested(Record, frozen=True):
+    """A replica that a certificate leaves out was shown to have signed for its height."""
+
+    height: int
+    replica: bytes
+
+
+class Accused(Record, frozen=True):
+    """A replica was proven to have signed two statements that exclude each other (B-6)."""
+
+    epoch: int
+    replica: bytes
+    height: int
+    view: int
+    phase: int
+    accuser: bytes
+
+
+class ViewFailed(Record, frozen=True):
+    """A replica was primary of so many views below that of a certificate, and nothing was certified in them."""
+
+    epoch: int
+    version: int
+    replica: bytes
+    views: int
+    height: int
+
+
+class OfficeSettled(Record, frozen=True):
+    """An epoch's office was settled: heights in office and attended, of the epoch's, and whether the replica lied."""
+
+    epoch: int
+    replica: bytes
+    heights: int
+    attended: int
+    of: int
+    lied: bool
+
+
+class TrustMoved(Record, frozen=True):
+    """Office, a vote or idleness moved T of an account's side (B-5, B-7)."""
+
+    epoch: int
+    member: bytes
+    side: Side
+    why: Why
+    replica: bytes  # whose conduct it was; empty for idleness
+    backer: bool  # whether the owner voted for it, and does not run it
+    before: int
+    after: int
+
+
 Fact = (
     AccountOpened
     | MeterAdded
@@ -527,4 +619,13 @@ Fact = (
     | VectorMade
     | RoundCounted
     | EpochCounted
+    | GroupFormed
+    | VoteCast
+    | Stood
+    | AgentSeated
+    | Attested
+    | Accused
+    | ViewFailed
+    | OfficeSettled
+    | TrustMoved
 )

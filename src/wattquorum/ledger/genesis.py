@@ -15,7 +15,16 @@ from wattquorum.foundation.identities import CHAIN_ID_BYTES, KEY_BYTES, address_
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import GRANTABLE, Account, Reserved, Role, Status, reserved
 from wattquorum.ledger.entities import Chain
-from wattquorum.ledger.facts import AccountOpened, Fact, ParametersChanged, RoleChanged, ValidatorChanged, VectorMade
+from wattquorum.ledger.facts import (
+    AccountOpened,
+    AgentSeated,
+    Fact,
+    ParametersChanged,
+    RoleChanged,
+    ValidatorChanged,
+    VectorMade,
+)
+from wattquorum.ledger.offices import Agent, Agents
 from wattquorum.ledger.parameters import DEFAULTS, Consensus, Parameters, check, with_changes
 from wattquorum.ledger.seats import VERSION_KEY_BYTES, Seat, Seats, Validator, Vector
 from wattquorum.ledger.state import State, Table
@@ -158,6 +167,10 @@ def first_state(genesis: Genesis, chain_id: bytes) -> tuple[State, list[Fact]]:
     facts.append(VectorMade(0, voters, learners))
     state.put(Table.VECTOR, bytes(VERSION_KEY_BYTES), Vector(voters, learners, 0, b""))
     state.put(Table.SEATS, b"", Seats(0, 0, 0, 0, 0, 0))
+    if parameters.consensus == Consensus.CGPBFT:
+        agents = tuple(Agent(replica, 0, 0, ()) for replica in voting)
+        state.put(Table.AGENTS, b"", Agents(agents, 1, 0, 0, (), 0, 0, ()))
+        facts.extend(AgentSeated(0, place, 0, replica, 0, 0) for place, replica in enumerate(voting))
     for founder in genesis.founders:
         key = bytes.fromhex(founder.key)
         roles = Role(0)

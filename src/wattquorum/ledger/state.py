@@ -39,6 +39,7 @@ from wattquorum.ledger.entities import (
     Settled,
 )
 from wattquorum.ledger.holdings import Bundle, CarbonAccount, Certified, Device, Holding, Registry, Sale
+from wattquorum.ledger.offices import Agents, Attended, Backers, Elector, Office
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.proofs import leaf_hash, root_of_hashes
 from wattquorum.ledger.seats import KeptRound, Seats, Validator, Vector
@@ -78,6 +79,11 @@ class Table(IntEnum):
     VECTOR = 41
     SEATS = 42
     ROUND = 43
+    AGENTS = 44
+    ELECTOR = 45
+    OFFICE = 46
+    BACKERS = 47
+    ATTENDED = 48
 
 
 KINDS: Final[dict[Table, Any]] = {
@@ -112,6 +118,11 @@ KINDS: Final[dict[Table, Any]] = {
     Table.VECTOR: Vector,
     Table.SEATS: Seats,
     Table.ROUND: KeptRound,
+    Table.AGENTS: Agents,
+    Table.ELECTOR: Elector,
+    Table.OFFICE: Office,
+    Table.BACKERS: Backers,
+    Table.ATTENDED: Attended,
 }
 
 DAY_KEY_BYTES: Final = 8

@@ -12,6 +12,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Annotated, Final
 
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.foundation.codec import Address, Decoder, Digest, Meta, Name, Record, Signed, Text, Unsigned, encode
 from wattquorum.foundation.identities import KEY_BYTES, SigningKey, signed_bytes, tagged_hash
 from wattquorum.foundation.identities import Signed as SignatureCheck
@@ -157,6 +158,39 @@ class ReadyValidator(Record, frozen=True, tag=48):
     """A member's replica has caught up and asks for its vote."""
 
     replica: Address
+
+
+# Agents and their election
+
+
+class Vote(Record, frozen=True, tag=49):
+    """A member votes for the one of its group whose replica is to agree for them (B-4)."""
+
+    candidate: Address
+
+
+class Stand(Record, frozen=True, tag=50):
+    """A member whose replica votes stands for election as its group's agent, while the epoch closes (B-4)."""
+
+
+class OwnCommit(Record, frozen=True):
+    """A replica's own COMMIT for what was certified at a height."""
+
+    height: Unsigned
+    view: Unsigned
+    signature: Signature
+
+
+class Attest(Record, frozen=True, tag=51):
+    """A member shows that its replica signed for heights whose certificates leave it out (B-5)."""
+
+    commits: Annotated[tuple[OwnCommit, ...], Meta(max_length=64)]
+
+
+class Accuse(Record, frozen=True, tag=52):
+    """Somebody shows that a member of a committee signed two statements that exclude each other (B-6)."""
+
+    evidence: Equivocation
 
 
 # Negotiation
@@ -474,6 +508,10 @@ Payload = (
     | CloseCarbonPeriod
     | WithdrawSale
     | ReadyValidator
+    | Vote
+    | Stand
+    | Attest
+    | Accuse
 )
 
 

@@ -80,7 +80,7 @@ def _(fact: told.MeterAdded, block: BlockEntries) -> None:
     if block.known.credit(member, side) is None:
         entry = block.known.initial(block.height)
         points = (entry.credit, entry.credit, entry.trust, entry.trust)
-        row = _credit_row(block, None, member, side, "entry", NO_JUDGEMENT, points, entry)
+        row = credit_row(block, None, member, side, "entry", NO_JUDGEMENT, points, entry)
         block.batch.add(tables.credit, row)
 
 
@@ -357,7 +357,7 @@ def _(fact: told.MemberJudged, block: BlockEntries) -> None:
     standing = KnownCredit(fact.credit_now, fact.trust_now, fact.traded)
     points = (fact.credit_before, fact.credit_after, fact.trust_before, fact.trust_after)
     judgement = (int(fact.corrected), fact.promised, fact.delivered, int(fact.defaulted))
-    row = _credit_row(block, fact.day, member, side, "day", judgement, points, standing)
+    row = credit_row(block, fact.day, member, side, "day", judgement, points, standing)
     block.batch.revise(tables.credit, ("day_start_ms", "member", "side", "event"), row)
 
 
@@ -367,7 +367,7 @@ def _(fact: told.CreditDecayed, block: BlockEntries) -> None:
     before = block.known.credit(member, side) or block.known.initial(block.height)
     after = KnownCredit(fact.credit_after, before.trust, before.traded)
     points = (before.credit, after.credit, before.trust, after.trust)
-    row = _credit_row(block, fact.day, member, side, "decay", NO_JUDGEMENT, points, after)
+    row = credit_row(block, fact.day, member, side, "decay", NO_JUDGEMENT, points, after)
     block.batch.add(tables.credit, row)
 
 
@@ -396,7 +396,7 @@ Judgement = tuple[int, int, int, int]  # corrected, promised, delivered, default
 NO_JUDGEMENT: Judgement = (0, 0, 0, 0)
 
 
-def _credit_row(
+def credit_row(
     block: BlockEntries,
     day: int | None,
     member: str,

@@ -20,7 +20,7 @@ from wattquorum.ledger.blocks import Block, Outcome, Receipt, header_hash
 from wattquorum.ledger.facts import DaySealed, Fact
 from wattquorum.ledger.genesis import Genesis, chain_id_of, encode_genesis, genesis_hash
 from wattquorum.ledger.transactions import Deposit, Received
-from wattquorum.records import entries, green_entries, measured_entries, schema, tables, voting_entries
+from wattquorum.records import entries, green_entries, measured_entries, office_entries, schema, tables, voting_entries
 from wattquorum.records.batch import Batch, Row
 from wattquorum.records.block_entries import BlockEntries, day_or_none
 from wattquorum.records.database import connect, write_ahead, written
@@ -30,7 +30,7 @@ from wattquorum.records.views import create_views, drop_views
 
 GENESIS_HEIGHT: Final = 0
 # Between them they know the rows of every kind of fact.
-ENTRIES: Final = (entries, green_entries, voting_entries, measured_entries)
+ENTRIES: Final = (entries, green_entries, voting_entries, office_entries, measured_entries)
 
 
 class Projection:

@@ -15,7 +15,7 @@ from sqlalchemy import Index
 
 from wattquorum.records.columns import superseded, table, whole, word
 
-RECORDS_FORMAT: Final = 6
+RECORDS_FORMAT: Final = 7
 
 # The chain --------------------------------------------------------------------------------------------------------
 
@@ -361,10 +361,10 @@ credit: Final = table(
     "What entry, a day, a correction or decay did to a member's credit C and trust T (A-9, A-10, A-16, B-2).",
     whole("height", "block", key=True),
     whole("sequence", "place among the block's facts", key=True),
-    whole("day_start_ms", "delivery day; empty for an entry", maybe=True),
+    whole("day_start_ms", "delivery day; empty for an entry and for trust", maybe=True),
     word("member", "address"),
     word("side", "sell or buy"),
-    word("event", "entry, day (the day's judgement) or decay"),
+    word("event", "entry, day (the day's judgement), decay, or trust (office, votes or idleness moved it: see trust)"),
     whole("corrected", "1 if a correction led to this judgement"),
     whole("promised_wh", "promised in tested intervals; 0 but for a day's judgement, as are the next two"),
     whole("delivered_wh", "of it, delivered (L-4)"),

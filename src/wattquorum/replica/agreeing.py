@@ -32,6 +32,8 @@ from wattquorum.ledger.agreed import (
 )
 from wattquorum.ledger.blocks import Outcome, decode_block, decode_ordered, header_hash
 from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.offices import Agents
+from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import TRANSACTION_BYTES_MAX
 from wattquorum.replica.pool import Limits, Pending
 from wattquorum.replica.recovery import Rows, ordered_again
@@ -137,16 +139,9 @@ class AgreeingReplica(Replica):
         self._serve(now)
 
     def _serve(self, now: Millis) -> None:
-        """Tells the engine whom to tell of blocks: those who follow are shared out among those who agree."""
-        configuration = self.ledger.configuration
-        agents = [voter.replica for voter in configuration.new]
-        if self._me in agents:
-            place = agents.index(self._me)
-            followers = configuration.learners[place :: len(agents)]
-        else:
-            followers = ()
-        self._served = configuration.version
-        self._agreement.serve(followers, now)
+        """Tells the engine whom to tell of blocks."""
+        self._served = self.ledger.configuration.version
+        self._agreement.serve(followers_of(self.ledger, self._me), now)
 
     # Proposing ------------------------------------------------------------------------------------------------------
 
@@ -242,6 +237,20 @@ class AgreeingReplica(Replica):
             frame = transactions_frame(again)
             for to in committee:
                 yield Message(to, frame, 0)
+
+
+def followers_of(ledger: Ledger, replica: bytes) -> tuple[bytes, ...]:
+    """The replicas that one who agrees tells of blocks: those of its group, and its share of those in no group."""
+    configuration = ledger.configuration
+    agreeing = [voter.replica for voter in configuration.new]
+    if replica not in agreeing:
+        return ()
+    agents: Agents | None = ledger.state.get(Table.AGENTS, b"")
+    groups = {each.replica: [runner.replica for runner in each.runners] for each in agents.agents} if agents else {}
+    grouped = dict.fromkeys(runner for runners in groups.values() for runner in runners)
+    own = [each for each in groups.get(replica, ()) if each in configuration.learners]
+    rest = [each for each in configuration.learners if each not in grouped]
+    return (*own, *rest[agreeing.index(replica) :: len(agreeing)])
 
 
 def archived(genesis: bytes, height: int, block: Callable[[int], bytes | None], rows: Rows) -> Chained | None:

@@ -14,10 +14,11 @@ from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.messages import PrePrepare, from_frame
 from wattquorum.consensus.bft.settings import Settings
 from wattquorum.consensus.bft.statements import Seals
-from wattquorum.foundation.identities import SigningKey
+from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import decode_agreed
 from wattquorum.ledger.execution import Ledger
+from wattquorum.ledger.transactions import Body, sign
 from wattquorum.replica.recovery import recovered
 from wattquorum.replica.replica import Kind, Work, engine_frame, read_frame
 from wattquorum.simulation.bft_checkers import BftCheckers
@@ -27,6 +28,9 @@ from wattquorum.simulation.host import Host
 from wattquorum.simulation.liars import TOGETHER, Conspiracy, Liar, Lie, drawn, lied
 from wattquorum.simulation.verified import Verified
 from wattquorum.simulation.world import Nature, World, name
+from wattquorum.traders.ballots import ballot, booth_of
+
+BALLOT_BLOCKS, BALLOT_MS = 100, 60_000  # how long a ballot may wait for a block
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +42,7 @@ class BftNature(Nature):
     twins: int = 0  # of the liars: they are honest, but run twice
     hostile: bool = False  # liars help each other to make a fork
     tick_ms: int = 0
+    agents: int = 0  # who agree for all, whom members elect; 0: everybody agrees
 
 
 class BftWorld(World[Bft]):
@@ -64,6 +69,31 @@ class BftWorld(World[Bft]):
             self._lies[number] = TOGETHER if nature.hostile else drawn(lying)
         self.twins = twins
 
+    def begin(self) -> None:
+        """Starts everything, and where agents are elected the programs of all members."""
+        super().begin()
+        if self.nature.agents:
+            for number in range(self.nature.hosts):
+                self.put(self.chance.below(500), "elector", -1, number)
+
+    def _on_elector(self, _: None, number: int) -> None:
+        """A member's program looks at some replica's ledger, and says what it should say by it."""
+        key = self.founding.member_keys[number]
+        me = address_of(self.checkers.chain, key.public)
+        running = [host for host in self.hosts if host.runs and not host.paused]
+        if running:
+            host = self.chance.pick(running)
+            assert host.replica is not None
+            ledger = host.replica.ledger
+            account, said = ledger.account(me), ballot(booth_of(ledger, me))
+            if account is not None and said is not None:
+                now = self.local(host)
+                body = Body(ledger.chain_id, me, account.nonce, ledger.height + BALLOT_BLOCKS, now + BALLOT_MS, said)
+                host.replica.accept(sign(key, body), None, now)
+                host.replica.turn(now)
+                self._step(host)
+        self.put(self.now + self.chance.between(50, 250), "elector", -1, number)
+
     def _plan(self, genesis: bytes) -> BftPlan:
         self.plan = BftPlan(genesis, self._verified, self.nature.settings, self.nature.tick_ms)
         return self.plan
@@ -83,7 +113,7 @@ class BftWorld(World[Bft]):
 
     def _lost_at_most(self) -> int:
         """Of the honest: as many as may fail and do not lie already."""
-        return max(0, (self.nature.hosts - 1) // 3 - self.nature.liars)
+        return max(0, ((self.nature.agents or self.nature.hosts) - 1) // 3 - self.nature.liars)
 
     def _doomed(self) -> list[Host[Bft]]:
         honest = [host for host in self.hosts if self._is_judged(host)]

@@ -173,6 +173,35 @@ def bft_nature_of(seed: int, hosts: int) -> BftNature:
     )
 
 
+def elected(seed: int, nature: BftNature) -> BftNature:
+    """The same world, where agents agree whom four groups or more elect; the other replicas follow them."""
+    chance = Chance(seed).stream("elections")
+    hosts = max(nature.hosts, 4) + chance.between(0, 4)
+    groups = chance.pick((4, 4, 5)) if hosts > 4 else 4
+    parameters = {
+        **nature.parameters,
+        "consensus": int(Consensus.CGPBFT),
+        "groups": groups,
+        "stand_blocks": chance.pick((3, 6)),
+        "epoch_ms": chance.pick((1_000, 2_000)),
+    }
+    agents = min(groups, hosts)
+    liars = min(nature.liars, (agents - 1) // 3)
+    wrong_clocks = nature.wrong_clocks and liars < (agents - 1) // 3
+    troubles = tuple(kind for kind in nature.troubles if wrong_clocks or kind != "wrong_clock")
+    return replace(
+        nature,
+        hosts=hosts,
+        liars=liars,
+        twins=min(nature.twins, liars),
+        parameters=parameters,
+        tick_ms=chance.pick((200, 500)),
+        agents=agents,
+        wrong_clocks=wrong_clocks,
+        troubles=troubles,
+    )
+
+
 def _voting(chance: Chance) -> dict[str, int]:
     """By which rules standing becomes power: now and then all are equal, more or fewer may be lost, or powers cling."""
     return {
@@ -193,7 +222,8 @@ def world_of(seed: int, rules: Rules) -> World[Any]:
     """One seed's world."""
     if not rules.protocol.by_committee:
         return RaftWorld(seed, nature_of(seed, rules))
-    return BftWorld(seed, bft_nature_of(seed, rules.hosts))
+    nature = bft_nature_of(seed, rules.hosts)
+    return BftWorld(seed, elected(seed, nature) if rules.protocol is Protocol.CGPBFT else nature)
 
 
 def outcome_of(seed: int, rules: Rules) -> Outcome:

@@ -65,15 +65,16 @@ def elect(electors: Sequence[Elector], groups: Sequence[Sequence[int]], ballots:
     candidate of another group.
     """
     group_of = {place: number for number, members in enumerate(groups) for place in members}
-    votes = [0] * len(electors)
     voted: dict[int, None] = {}
+    counted: list[Ballot] = []
     for voter, candidate in ballots:
         if voter in voted:
             raise Refused("vote_invalid", "voter", voter)
         if voter not in group_of or group_of[voter] != group_of.get(candidate):
             raise Refused("vote_invalid", "candidate", candidate)
         voted[voter] = None
-        votes[candidate] += electors[voter].trust
+        counted.append(Ballot(voter, candidate))
+    votes = votes_of(electors, counted)
 
     def rank(place: int) -> tuple[int, int, bytes]:
         return (-votes[place], -electors[place].traded, electors[place].tie)
@@ -88,6 +89,14 @@ def elect(electors: Sequence[Elector], groups: Sequence[Sequence[int]], ballots:
     vacant = [number for number, seat in enumerate(seats) if seat.agent is None]
     order = sorted(seated, key=lambda number: rank(seats[number].agent or 0))
     return Outcome(seats, [*order, *vacant])
+
+
+def votes_of(electors: Sequence[Elector], ballots: Iterable[Ballot]) -> list[int]:
+    """V of every elector: the sum of T over those who voted for it [millionths of a point] (B-4)."""
+    votes = [0] * len(electors)
+    for voter, candidate in ballots:
+        votes[candidate] += electors[voter].trust
+    return votes
 
 
 class Stakes(NamedTuple):
@@ -109,12 +118,12 @@ def check_stakes(stakes: Stakes) -> None:
 
 def after_office(trust: Points, stakes: Stakes, *, behaved: bool) -> Points:
     """T of an agent at the end of its term: +alpha or -beta, in 0..100 points (B-5)."""
-    return _bounded(trust + (stakes.alpha if behaved else -stakes.beta))
+    return moved(trust, stakes.alpha if behaved else -stakes.beta)
 
 
 def after_voting(trust: Points, stakes: Stakes, *, behaved: bool) -> Points:
     """T of who voted for an agent that behaved, +delta, or did not, -gamma, in 0..100 points (B-5)."""
-    return _bounded(trust + (stakes.delta if behaved else -stakes.gamma))
+    return moved(trust, stakes.delta if behaved else -stakes.gamma)
 
 
 def after_idleness(trust: Points, kappa: Ppm) -> Points:
@@ -122,5 +131,6 @@ def after_idleness(trust: Points, kappa: Ppm) -> Points:
     return Points(portion(trust, kappa))
 
 
-def _bounded(trust: int) -> Points:
-    return Points(min(max(trust, 0), POINTS_MAX))
+def moved(trust: Points, change: int) -> Points:
+    """T after a change, in 0..100 points."""
+    return Points(min(max(trust + change, 0), POINTS_MAX))

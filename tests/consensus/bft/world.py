@@ -1,8 +1,7 @@
 """A seeded world in which up to f members lie: engines on disks that lose what was not synced, a network that loses,
 doubles, reorders and parts, clocks that differ, and checkers outside the protocol.
 
-Payloads are lists of transaction ids. Signatures are a keyed hash that only a key's holder and the world can make; the
-engine cannot tell, and a world takes a twentieth of the time that Ed25519 would. One seed decides everything.
+Payloads are lists of transaction ids, signatures keyed hashes (`simulation.keyed_hash`). One seed decides everything.
 """
 
 from __future__ import annotations
@@ -22,9 +21,10 @@ from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable, Message, Output
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.codec import Decoder, Record, encode
-from wattquorum.foundation.identities import Signed, signed_bytes, tagged_hash
+from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
+from wattquorum.simulation import keyed_hash
 
 CHAIN = b"chain of a world"
 START_MS = 1_000_000
@@ -70,7 +70,7 @@ def outline(data: bytes) -> Outline | None:
 
 
 def secret_of(name: int) -> bytes:
-    return tagged_hash("secret", bytes([name]))
+    return keyed_hash.secret_of(bytes([name]))
 
 
 def address(name: int) -> bytes:
@@ -78,29 +78,15 @@ def address(name: int) -> bytes:
 
 
 def key_of(replica: bytes) -> bytes:
-    return tagged_hash("key", secret_of(replica[0] - 65))
+    return keyed_hash.key_of(secret_of(replica[0] - 65))
 
 
-_SECRETS = {key_of(address(name)): secret_of(name) for name in range(64)}
+_SEALS = keyed_hash.KeyedHash(map(secret_of, range(64)))
+verify = _SEALS.verify
 
 
 def sign_as(name: int) -> Callable[[str, bytes], bytes]:
-    """A deterministic keyed stand-in for Ed25519, with its lengths."""
-    secret = secret_of(name)
-
-    def sign(purpose: str, message: bytes) -> bytes:
-        made = tagged_hash("toy signature", secret, signed_bytes(purpose, message))
-        return made + made
-
-    return sign
-
-
-def verify(checks: Sequence[Signed]) -> list[bool]:
-    verdicts = []
-    for key, message, signature in checks:
-        made = tagged_hash("toy signature", _SECRETS[key], message)
-        verdicts.append(signature == made + made)
-    return verdicts
+    return _SEALS.signer(secret_of(name))
 
 
 def everybody(count: int, version: int = 0, basis: int = 0) -> Configuration:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import wattquorum.ledger
 from tests.ledger.bad_input import (
+    test_agents,
     test_carbon,
     test_closing,
     test_context,
@@ -23,6 +24,7 @@ from tests.ledger.bad_input import (
 from wattquorum.foundation.refusals import CODES
 
 SWEEPS = (
+    test_agents,
     test_carbon,
     test_closing,
     test_context,
@@ -50,7 +52,6 @@ ELSEWHERE = {
     "diverged": "not a transaction's but an entry's: test_admission",
     "input_unexpected": "not a transaction's but a proposer's that names its round: test_rounds",
     "evidence_wrong": "not a transaction's but an entry's: test_committees",
-    "seal_forged": "not a transaction's but an entry's: test_committees",
     "signers_wrong": "not a transaction's but an entry's: test_committees",
     "snapshot_wrong": "not a transaction's: test_snapshots",
     "snapshot_missing": "not a transaction's but an audit's",

@@ -105,7 +105,10 @@ class ViewChanges:
         if message.height > self._chain.height:  # also where a stranger says so: it may be of a later committee
             self._catching_up.claim(sender, message.height)
         place = self._chain.committee.place(sender)
-        if place is None or self._is_of_earlier_epoch(message.height):
+        if place is None:
+            return
+        if self._is_of_earlier_epoch(message.height):  # its sender is behind
+            self._desk.tell_tip(sender, message.height)
             return
         known = self._changes.get(place)
         repeated = known is not None and message.view <= known.view

@@ -37,13 +37,14 @@ Slot = tuple[int, Literal[Phase.PREPARE, Phase.COMMIT]]  # view and phase
 class Votes:
     """The votes of one height."""
 
-    __slots__ = ("_committee", "_conflicts", "_good", "_height", "_seals", "_slots", "equivocations")
+    __slots__ = ("_committee", "_conflicts", "_good", "_height", "_seals", "_slots", "_support", "equivocations")
 
     def __init__(self, height: int, committee: Committee, seals: Seals) -> None:
         self._height = height
         self._committee = committee
         self._seals = seals
         self._slots: dict[int, dict[Slot, tuple[bytes, bytes]]] = {}  # by place: (digest, signature)
+        self._support: dict[tuple[Slot, bytes], int] = {}  # how many votes there are in the slots, by what they say
         self._good: dict[tuple[int, Slot], None] = {}  # whose signature is known to hold
         self._conflicts: dict[int, int] = {}
         self.equivocations: list[Equivocation] = []  # to be handed out
@@ -55,6 +56,8 @@ class Votes:
         if first is not None and first[0] != digest:
             self._conflict(place, slot, first, (digest, signature))
             return
+        if first is None:
+            self._support[slot, digest] = self._support.get((slot, digest), 0) + 1
         if first is None or (place, slot) not in self._good:
             slots[slot] = (digest, signature)
             if own:
@@ -62,8 +65,15 @@ class Votes:
         views = sorted({view for view, _ in slots})
         if len(views) > VIEWS_KEPT:
             for stale in [each for each in slots if each[0] == views[0]]:
-                del slots[stale]
-                self._good.pop((place, stale), None)
+                self._drop(place, stale)
+
+    def _drop(self, place: int, slot: Slot) -> None:
+        """A vote leaves its slot."""
+        digest, _ = self._slots[place].pop(slot)
+        self._good.pop((place, slot), None)
+        self._support[slot, digest] -= 1
+        if not self._support[slot, digest]:
+            del self._support[slot, digest]
 
     def has(self, place: int, slot: Slot, digest: bytes) -> bool:
         """Whether a member is known to have voted so."""
@@ -72,14 +82,12 @@ class Votes:
     def quorum(self, slot: Slot, digest: bytes) -> tuple[Seal, ...] | None:
         """A quorum's good signatures on this digest, if there is one; no more of them are checked than it takes."""
         need = self._committee.quorum
-        while True:
+        while self._support.get((slot, digest), 0) >= need:
             votes = [
                 (place, slots[slot][1])
                 for place, slots in sorted(self._slots.items())
                 if slot in slots and slots[slot][0] == digest
             ]
-            if len(votes) < need:
-                return None
             votes.sort(key=lambda vote: ((vote[0], slot) not in self._good, vote[0]))
             chosen = sorted(votes[:need])
             unknown = [vote for vote in chosen if (vote[0], slot) not in self._good]
@@ -88,9 +96,10 @@ class Votes:
                 if good:
                     self._good[place, slot] = None
                 else:
-                    del self._slots[place][slot]
+                    self._drop(place, slot)
             if all(verdicts):
                 return tuple(Seal(place, signature) for place, signature in chosen)
+        return None
 
     def _check(self, place: int, slot: Slot, digest: bytes, signature: bytes) -> Signed:
         view, phase = slot
@@ -104,10 +113,9 @@ class Votes:
         self._conflicts[place] = looked + 1
         verdicts = self._seals.verdicts([self._check(place, slot, *first), self._check(place, slot, *second)])
         if not verdicts[0]:
-            del self._slots[place][slot]
-            self._good.pop((place, slot), None)
+            self._drop(place, slot)
             if verdicts[1]:
-                self._slots[place][slot] = second
+                self.add(place, slot, *second)
             return
         if verdicts[1]:
             view, phase = slot

@@ -1,0 +1,121 @@
+"""`wattquorum light`: follow a chain by headers alone, without believing the node that tells them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from wattquorum.cli.members import NodeOption, asking
+from wattquorum.foundation.refusals import Refused
+
+if TYPE_CHECKING:
+    from wattquorum.ledger.agreed import Sealed
+
+MAX_AGE_DAYS: Final = 30
+TRIES: Final = 20
+AGAIN_S: Final = 0.2
+
+commands = typer.Typer(
+    help="Follow a chain by headers alone, on which a committee agrees, and believe no node.",
+    short_help="Verify headers from the genesis across committees.",
+    no_args_is_help=True,
+)
+console = Console(highlight=False, soft_wrap=True)
+
+
+@commands.callback()
+def _only() -> None:
+    """Follow a chain by headers alone, and believe no node."""
+
+
+@commands.command("verify")
+def verify(
+    genesis: Annotated[Path, typer.Argument(help="The community's genesis.json, from somebody whom you trust.")],
+    nodes: NodeOption = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on from what this file has; how far the chain is proven is written there.", show_default=False
+        ),
+    ] = None,
+    max_age_days: Annotated[
+        int, typer.Option(min=1, help="How old a checkpoint may be that is gone on from.")
+    ] = MAX_AGE_DAYS,
+) -> None:
+    """Prove every block of a chain by its committees' certificates, from the genesis or a checkpoint on.
+
+    Each header carries a quorum's signatures on the block before it; a committee's last block names the next one. So a
+    node can hold back the newest blocks and nothing else: ask several. A checkpoint that is older than
+    former committees keep their keys safe for proves nothing, and is refused.
+
+    Exit status 0: proven as far as it says. 1: a header or certificate is wrong. 2: wrong usage.
+    """
+    from wattquorum.foundation.identities import verify_each
+    from wattquorum.ledger.blocks import decode_header
+    from wattquorum.ledger.light import LightClient, read_checkpoint, written_checkpoint
+    from wattquorum.node.disk import read_file, write_files
+
+    client = LightClient(read_file(genesis, str(genesis)), verify_each)
+    if checkpoint is not None and checkpoint.exists():
+        young = read_checkpoint(read_file(checkpoint, str(checkpoint)))
+        client.begin_at(young, time.time_ns() // 1_000_000, max_age_days)
+    began = client.checkpoint.height
+    with asking(nodes) as node:
+        status = node.status()
+        if status.chain != client.chain_id.hex():
+            raise Refused("chain_wrong", "node", status.chain, "It has another chain than the genesis.")
+        with _progress(status.height - began) as done:
+            while client.next <= status.height:
+                headers = node.headers(client.next)
+                if not headers:
+                    break
+                for data in headers:
+                    client.take(decode_header(data))
+                done(client.checkpoint.height - began)
+        for _ in range(TRIES):  # the chain goes on meanwhile
+            told = node.tip()
+            if told.height != client.next - 1 or client.checkpoint.height == told.height:
+                for data in node.headers(client.next):
+                    client.take(decode_header(data))
+                if client.checkpoint.height >= told.height:
+                    break
+                time.sleep(AGAIN_S)
+                continue
+            client.prove(_sealed(told.sealed))
+            break
+    found = client.checkpoint
+    if checkpoint is not None:
+        write_files(checkpoint.parent, {checkpoint.name: written_checkpoint(found)})
+    console.print(f"proven     block {found.height:,} of chain {found.chain}", soft_wrap=True)
+    console.print(f"header     {found.header}")
+    console.print(f"state      {found.state}")
+    console.print(f"committee  version {found.version}, {len(found.keys)} members; {client.committees} were followed")
+
+
+def _sealed(text: str) -> Sealed:
+    import base64
+
+    from wattquorum.ledger.agreed import sealed_in
+
+    found = sealed_in(base64.b64decode(text))
+    if found is None:
+        raise Refused("evidence_wrong", "tip", "nothing")
+    return found
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    errors = Console(stderr=True)
+    if not errors.is_terminal or total <= 0:
+        yield lambda _done: None
+        return
+    with Progress(TextColumn("headers"), BarColumn(), MofNCompleteColumn(), console=errors, transient=True) as progress:
+        task = progress.add_task("headers", total=total)
+        yield lambda done: progress.update(task, completed=done)
