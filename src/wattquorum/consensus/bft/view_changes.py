@@ -107,7 +107,7 @@ class ViewChanges:
         place = self._chain.committee.place(sender)
         if place is None:
             return
-        if message.height + 1 < self._chain.committee.first:  # of a former committee's view: its sender is behind
+        if self._is_of_earlier_epoch(message.height):  # its sender is behind
             self._desk.tell_tip(sender, message.height)
             return
         known = self._changes.get(place)
@@ -160,10 +160,10 @@ class ViewChanges:
         """A NEW-VIEW, from whomever it comes: recomputed, then followed."""
         if message.view < self.view or (message.view == self.view and self.established) or message.view == 0:
             return
+        if self._is_of_earlier_epoch(message.height):
+            return
         if self._chain.place is None or self._chain.committee.place(sender) is None:
             self._catching_up.claim(sender, message.height)
-            return
-        if message.height + 1 < self._chain.committee.first:  # of a former committee's view
             return
         if not is_justified(message, self._chain.committees, self._seals):
             self._desk.blame(sender)
@@ -188,12 +188,16 @@ class ViewChanges:
         One of an earlier epoch, such as a boundary's, says nothing of this one's views: by it a replica would be free
         to choose in a view that no quorum has gone to, whatever was prepared below it.
         """
-        if certificate.height < self._chain.committee.first:
+        if self._is_of_earlier_epoch(certificate.height - 1):
             return
         if certificate.view > self.view:
             self._enter(certificate.view)
         if certificate.view == self.view and not self.established:
             self.established, self.choice, self._new_view, self.timer_ms = True, None, None, None
+
+    def _is_of_earlier_epoch(self, tip: int) -> bool:
+        """Whether who says so at this tip speaks of the views of an earlier committee, which are others than these."""
+        return tip + 1 < self._chain.committee.first
 
     def _is_waiting(self) -> bool:
         """Whether the timer has to run: a later view once a quorum is there, this one while anything is to be done."""

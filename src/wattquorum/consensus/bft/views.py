@@ -67,8 +67,8 @@ def is_justified(message: NewView, committees: Committees, seals: Seals) -> bool
         return False
     if any(change.view_change.view != message.view for change in message.changes):
         return False
-    if any(change.view_change.height + 1 < committee.first for change in message.changes):
-        return False  # of a former committee, whose views are others
+    if any(committees.at(change.view_change.height + 1) is not committee for change in message.changes):
+        return False  # an earlier committee's views are others than this one's
     if not _is_opened(message, committee, seals):
         return False
     if not all(is_sound(change.view_change, change.member, committees, seals) for change in message.changes):
