@@ -13,7 +13,7 @@ import pytest
 
 from tests.node.live import LOOPBACK, Village, free_port, run, until
 from wattquorum.api.app import application
-from wattquorum.api.checking import FORGED_MAX
+from wattquorum.api.checking import UNPROVED_MAX
 from wattquorum.api.connections import Bounds, bounds_of, host_of
 from wattquorum.api.interface import Interface
 from wattquorum.api.shapes import BatchOutcome
@@ -176,12 +176,16 @@ def test_a_batch_asks_once_for_a_newer_state_and_ends_early_with_forged_signatur
             assert len(reads) == 1
             assert await told(first) == ["decided"]
             stranger = SigningKey(bytes(range(32)))
-            forged = [signed(stranger, me, 1)] * (2 * FORGED_MAX)
+            forged = [signed(stranger, me, 1)] * (2 * UNPROVED_MAX)
             second = signed(key, me, 1)
             assert await told(second, *forged[:10]) == ["decided"] + ["signature_forged"] * 10
             codes = await told(*forged, second)
-            assert codes == ["signature_forged"] * FORGED_MAX + ["undecided"] * (FORGED_MAX + 1)
+            assert codes == ["signature_forged"] * UNPROVED_MAX + ["undecided"] * (UNPROVED_MAX + 1)
             assert len(reads) == 1
+            strangers = [signed(key, bytes([number] * 20), 0) for number in range(200)]
+            codes = await told(*strangers)
+            assert codes == ["sender_unknown"] * UNPROVED_MAX + ["undecided"] * (200 - UNPROVED_MAX)
+            assert len(reads) == 2
 
     run(with_node(village, story))
 

@@ -1,7 +1,7 @@
 """Checking a batch's signatures before any of it is handed in: together, and beside the loop.
 
 A node that leads has to be heard while others send it thousands of signatures. So they are read a few at a time and
-checked in threads, and whoever sends many forged ones does not have the rest looked at.
+checked in threads, and whoever sends many that are forged, or of nobody, does not have the rest looked at.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from wattquorum.node.node import Node
 from wattquorum.replica.pool import Checked
 
 AT_ONCE: Final = 100  # transactions that are read in one turn of the loop, and whose signatures are checked together
-FORGED_MAX: Final = 100  # in one batch: what follows on them is not looked at
+UNPROVED_MAX: Final = 100  # forged, or of unknown senders, in one batch: what follows on them is not looked at
+
+STRANGER: Final = Refused("sender_unknown", "sender", "by this node, so far")
 
 
 async def checked(node: Node, transactions: Sequence[bytes]) -> list[Checked | Refused | None]:
@@ -25,19 +27,20 @@ async def checked(node: Node, transactions: Sequence[bytes]) -> list[Checked | R
     None for one that is decided, or whose sender this node does not know (yet): handing it in tells.
     """
     found: list[Checked | Refused | None] = []
-    forged = 0
+    unproved = 0
     for start in range(0, len(transactions), AT_ONCE):
-        if forged >= FORGED_MAX:
-            rest = Refused("undecided", "batch", f"{forged} forged signatures", "Send it without these.")
+        if unproved >= UNPROVED_MAX:
+            rest = Refused("undecided", "batch", f"{unproved} forged or of unknown senders", "Send it without these.")
             return found + [rest] * (len(transactions) - start)
         read = [_read(node, data) for data in transactions[start : start + AT_ONCE]]
         checks = [each.check for each in read if isinstance(each, Checked)]
         verdicts = iter(await asyncio.to_thread(node.verify, checks) if checks else ())
         for each in read:
+            told = each
             if isinstance(each, Checked) and not next(verdicts):
-                forged += 1
-                each = Refused("signature_forged", "signature", each.received.envelope.signature)
-            found.append(each)
+                told = Refused("signature_forged", "signature", each.received.envelope.signature)
+            unproved += told is not each or each is STRANGER
+            found.append(None if each is STRANGER else told)
     return found
 
 
@@ -46,7 +49,9 @@ def _read(node: Node, data: bytes) -> Checked | Refused | None:
         received = Received(data)
     except Refused as refused:
         return refused
-    account = node.ledger.account(received.body.sender)
-    if account is None or not account.key or node.receipt(received.hash) is not None:
+    if node.receipt(received.hash) is not None:
         return None
+    account = node.ledger.account(received.body.sender)
+    if account is None or not account.key:
+        return STRANGER
     return Checked(received, received.check(account.key))

@@ -85,7 +85,10 @@ def unreadable(_: Request[Any, Any, Any], fault: HTTPException) -> Response[Refu
     extra = fault.extra[0] if isinstance(fault.extra, list) and fault.extra else {}
     field = str(extra.get("key", "request")) if isinstance(extra, dict) else "request"
     refused = Refused("request_unreadable", field, fault.detail, "See /schema for what is taken.")
-    return _answer(refused, fault.status_code, dict(fault.headers or {}))
+    headers = dict(fault.headers or {})
+    if fault.status_code == 408:
+        headers["Connection"] = "close"  # the rest of it is not waited for
+    return _answer(refused, fault.status_code, headers)
 
 
 class Asked(Request[Any, Any, Any]):
