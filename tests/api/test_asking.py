@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from wattquorum.api import asking
 from wattquorum.api.app import LEADER_HEADER, REPLICA_HEADER, TIME_HEADER
-from wattquorum.api.asking import Ask, Asking, Conversation, Pause
+from wattquorum.api.asking import Ask, Asking, Conversation, Pause, refused_of
 from wattquorum.api.shapes import BatchItem, BatchOutcome
 from wattquorum.foundation.codec import Decoder, encode
 from wattquorum.foundation.identities import SigningKey, address_of
@@ -187,3 +188,30 @@ def test_a_batch_that_nobody_takes_is_told_as_it_stands_when_patience_ends() -> 
     played = Played(of(ok(encode([later]))))
     assert played.hold(played.asking.submitted_all([(SIGNED, None)])) == [later]
     assert played.now > 5.0
+
+
+@pytest.mark.parametrize("then", [NOT_REACHED, no(503, "not_ordering"), no(413, "transaction_oversized")])
+def test_what_became_of_earlier_portions_is_told_though_nobody_takes_later_ones(
+    monkeypatch: pytest.MonkeyPatch, then: Answer
+) -> None:
+    monkeypatch.setattr(asking, "BATCH_ITEMS", 2)
+    done = BatchOutcome(5, 0, "", "", "")
+    played = Played(of(ok(encode([done, done])), then))
+    found = played.hold(played.asking.submitted_all([(bytes([number]), None) for number in range(7)]))
+    assert found[:2] == [done, done]
+    assert len(found) == 7
+    assert {(each.height, each.outcome) for each in found[2:]} == {(0, 0)}
+    assert found[2].code == ("undecided" if then is NOT_REACHED else refused_of(then).code)  # type: ignore[arg-type]
+
+
+def test_patience_is_for_all_portions_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "BATCH_ITEMS", 1)
+    done = BatchOutcome(5, 0, "", "", "")
+
+    def script(_: Ask) -> Answer:
+        played.now += 2.0
+        return ok(encode([done]))
+
+    played = Played(script)
+    found = played.hold(played.asking.submitted_all([(bytes([number]), None) for number in range(20)]))
+    assert [each.code for each in found] == [""] * 3 + ["undecided"] * 17

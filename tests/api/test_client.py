@@ -153,6 +153,8 @@ def test_a_node_that_stops_is_left_for_another(tmp_path: Path) -> None:
         leader = community.do(community.village.leader())
         with Client(community.apis, patience_s=30) as client:
             first = client.submit(deposit(community))
+            with pytest.raises(Refused, match="request_unreadable"):
+                next(client.blocks(-1))
             stream = client.blocks(1)
             assert next(stream)[0] == 1
             community.do(community.stop(leader))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import subprocess
@@ -11,8 +12,9 @@ import httpx
 import pytest
 
 from tests.api.served import served
-from tests.node.live import LOOPBACK, Village, free_port, run
+from tests.node.live import LOOPBACK, Village, free_port, run, until
 from wattquorum import AsyncClient
+from wattquorum.api.connections import Bounds
 from wattquorum.api.interface import ApiTls, Interface, tls_of
 from wattquorum.foundation.refusals import Refused
 
@@ -43,8 +45,10 @@ def test_a_client_speaks_tls_with_who_its_authority_vouches_for(tmp_path: Path) 
     async def story() -> None:
         async with village.running() as nodes:
             place = (LOOPBACK, free_port())
-            interface = Interface(nodes[0], place, tls)
+            interface = Interface(nodes[0], place, tls, Bounds(50, 50, idle_s=1.0))
             await interface.start()
+            silent, noisy = [await asyncio.to_thread(socket.create_connection, place) for _ in range(2)]
+            noisy.sendall(b"no TLS at all")
             with pytest.raises(Refused, match="address_in_use"):
                 await Interface(nodes[0], place).start()
             url = f"https://{LOOPBACK}:{place[1]}"
@@ -57,6 +61,10 @@ def test_a_client_speaks_tls_with_who_its_authority_vouches_for(tmp_path: Path) 
             async with AsyncClient([url.replace("https", "http")], patience_s=0.1) as client:
                 with pytest.raises(Refused, match="undecided"):
                     await client.status()
+            await until(lambda: not len(interface.connections))  # also those on which no TLS is spoken
+            assert interface.connections.turned_away["handshake"] >= 2
+            silent.close()
+            noisy.close()
             await interface.stop()
             with pytest.raises(Refused, match="certificate_wrong"):
                 Interface(nodes[0], place, ApiTls(authority, tls.key))

@@ -58,6 +58,8 @@ def test_a_step_is_answered_by_its_block_and_what_cannot_be_made_by_a_refusal(tm
                 (encode(Step(CREATED + 2, items)), "nonce_wrong"),
                 (encode(Step(CREATED + 1, ())), "out_of_range"),
                 (b"\xc1", "encoding_unreadable"),
+                (b"\x92\xcf\x00\x00\x00\x00\x00\x00\x00\x01\xdd\xff\xff\xff\xff", "out_of_range"),
+                (b"\x92\x01\xdc\xff\xff and nothing that could be decoded", "out_of_range"),
             ):
                 answer = await answered(nodes, content)
                 assert (answer.status_code, answer.json()["code"]) == (422, code)

@@ -23,6 +23,7 @@ from wattquorum.foundation.codec import (
     Signed,
     Text,
     Unsigned,
+    announced,
     changed,
     encode,
     from_json,
@@ -248,3 +249,20 @@ def test_a_file_that_does_not_fit_is_refused_with_its_fault(data: bytes) -> None
     with pytest.raises(Refused) as refusal:
         from_json(data, Written, "genesis")
     assert (refusal.value.code, refusal.value.field) == ("encoding_unreadable", "genesis")
+
+
+@given(st.integers(0, 70_000), st.binary(max_size=8))
+def test_how_many_items_an_array_has_is_known_from_its_head(count: int, before: bytes) -> None:
+    data = before + encode([None] * count)
+    assert announced(data, "list", len(before)) == count
+    head = data[len(before) : -count or None]
+    assert announced(before + head, "list", len(before)) == count
+    for cut in range(len(head)):
+        with pytest.raises(Refused, match="encoding_unreadable"):
+            announced(before + head[:cut], "list", len(before))
+
+
+@pytest.mark.parametrize("other", [5, "text", b"bytes", None, {}])
+def test_what_is_no_array_has_no_items(other: object) -> None:
+    with pytest.raises(Refused, match="encoding_unreadable"):
+        announced(encode(other), "list")

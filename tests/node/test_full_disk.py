@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,14 @@ import pytest
 from tests.node.disks import Disk
 from tests.node.small_chain import fed, small_chain
 from tests.node.test_chain_folder import proved
+from wattquorum.consensus.engine import Durable
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.lone import LoneNode
+from wattquorum.node.wal import Wal
 
 CHAIN = small_chain()
 
@@ -140,3 +143,55 @@ def written_until_full(node: LoneNode, now: Millis) -> list[Executed]:
         except Refused:
             return finished
     raise AssertionError("the disk was never full")
+
+
+@contextmanager
+def files_left(number: int) -> Iterator[None]:
+    """While only so many more files can be opened."""
+    first = os.open(os.devnull, os.O_RDONLY)
+    os.close(first)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first + number, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("left", range(4))
+def test_a_chain_that_finds_no_file_to_open_goes_on_when_it_does(tmp_path: Path, left: int) -> None:
+    with ChainFolder.create(tmp_path / "chain", CHAIN.genesis, segment_bytes=100) as folder:
+        folder.append(CHAIN.blocks[:3])
+        with files_left(left):
+            assert tried(lambda: folder.append(CHAIN.blocks[3:])) in ("", "disk_full")
+        folder.append(CHAIN.blocks[folder.height :])
+        height = max(CHAIN.snapshots)
+        with files_left(left):
+            assert tried(lambda: folder.put_snapshot(height, CHAIN.snapshots[height])) in ("", "disk_full")
+        if not folder.snapshots():
+            folder.put_snapshot(height, CHAIN.snapshots[height])
+        folder.close(CHAIN.world.proposer)
+    proved(tmp_path / "chain")
+
+
+def tried(write: Callable[[], object]) -> str:
+    try:
+        write()
+    except Refused as refused:
+        return refused.code
+    return ""
+
+
+def test_a_log_that_finds_no_file_to_open_goes_on_when_it_does(tmp_path: Path) -> None:
+    chain, records = bytes(16), [Durable(position, bytes([position]) * 100, False) for position in range(1, 60)]
+    with Wal(tmp_path, chain, segment_bytes=400) as log:
+        for record in records:
+            left = 0
+            while log.durable < record.position:
+                with files_left(left):
+                    if log.written < record.position:
+                        assert tried(lambda: log.write([record])) in ("", "disk_full")  # noqa: B023  # called at once
+                    assert tried(log.sync) in ("", "disk_full")
+                left += 1
+    with Wal(tmp_path, chain, segment_bytes=400) as log:
+        assert log.records() == records

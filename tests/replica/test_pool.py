@@ -22,9 +22,10 @@ from wattquorum.ledger.transactions import (
     RotateKey,
     WithdrawMoney,
     rotation_message,
+    sign,
 )
 from wattquorum.replica import pool
-from wattquorum.replica.pool import Limits, Pool
+from wattquorum.replica.pool import Checked, Limits, Pool
 
 
 class Market(World):
@@ -138,6 +139,32 @@ def test_a_commitment_needs_its_rows_and_nothing_else_may_bring_any() -> None:
     assert market.accept(commit, data) == ""
     (pending,) = market.pool.take(Millis(market.now))
     assert pending.attachment == data
+
+
+def test_rows_are_read_last_and_no_more_of_them_than_their_commitment_says() -> None:
+    market = Market(Limits(attachment_rows_max=2))
+    rows = market.rows({"a-buy": [1] * 4})
+
+    def commit(number: int) -> bytes:
+        return market.offered("operator", payload=CommitReadings(START, "f1", root_of_rows(rows), number))
+
+    forged = sign(key_of("a"), Received(commit(2)).body)
+    assert market.accept(forged, b"no rows at all") == "signature_forged"
+    unread = b"\xdc\x00\x02 and nothing that could be decoded"
+    assert market.accept(commit(1), unread) == "commitment_wrong"
+    assert market.accept(commit(3), unread) == "transaction_oversized"
+    assert market.accept(commit(2), unread) == "encoding_unreadable"
+    assert market.accept(commit(1), encode_rows(rows)) == ""
+
+
+def test_a_signature_that_was_checked_before_is_checked_again_only_for_another_key() -> None:
+    market = Market()
+    data = market.offered("a")
+    received = Received(data)
+    for name, checks in (("a", 0), ("b", 1)):
+        fresh = Pool(market.ledger, market.count_checks, Limits())
+        fresh.accept(data, None, Millis(market.now), Checked(received, received.check(key_of(name).public)))
+        assert market.checks == checks
 
 
 def test_a_sender_may_have_as_many_pending_as_the_ledger_says() -> None:

@@ -17,17 +17,20 @@ from litestar.datastructures.headers import MutableScopeHeaders
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
 from wattquorum import __version__
 from wattquorum.api import chain, reading
+from wattquorum.api.connections import Connections
 from wattquorum.api.elections import booth, elections
 from wattquorum.api.handing_in import batch, submit
 from wattquorum.api.members import members
 from wattquorum.api.metrics import exposition
-from wattquorum.api.refusing import failed, refusal, unreadable
+from wattquorum.api.refusing import Asked, failed, refusal, unreadable
 from wattquorum.api.shapes import StatusShape, status_shape
 from wattquorum.api.steps import step
+from wattquorum.api.uploads import Uploads
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.node import Node
 
@@ -52,7 +55,7 @@ async def status(state: AppState) -> StatusShape:
 @get("/metrics", media_type="text/plain; version=0.0.4", summary="Metrics for Prometheus", tags=["node"])
 async def metrics(state: AppState) -> str:
     """Counters and gauges of this node."""
-    return exposition(state.node)
+    return exposition(state.node, state.connections, state.uploads)
 
 
 @get("/health/live", summary="Whether the process answers", tags=["node"])
@@ -71,7 +74,7 @@ async def ready(state: AppState) -> Response[HealthShape]:
     why = str(node.halted) if node.halted else ""
     if not why and not node.engine.leader:
         why = "no leader is known"
-    if not why and node.runtime.full:
+    if not why and (node.runtime.full or node.archive.full):
         why = "its disk is full"
     return Response(HealthShape(why or "ready"), status_code=503 if why else 200)
 
@@ -86,27 +89,20 @@ async def named(message: Message, scope: Scope) -> None:
         headers[TIME_HEADER] = str(node.ledger.tip.time_ms if node.ledger.tip else 0)
 
 
-def application(node: Node) -> Litestar:
-    """The interface of a node."""
-    handlers = [
-        submit,
-        batch,
-        step,
-        *chain.HANDLERS,
-        *reading.HANDLERS,
-        members,
-        elections,
-        booth,
-        status,
-        metrics,
-        live,
-        ready,
-    ]
-    openapi = OpenAPIConfig(title="WattQuorum node", version=__version__)
+def application(node: Node, connections: Connections | None = None) -> Litestar:
+    """The interface of a node, and the connections over which it is reached, if it counts them."""
+    if connections is None:
+        connections = Connections()
+    uploads = Uploads(connections.turned_away)
+    told = [*chain.HANDLERS, *reading.HANDLERS, members, elections, booth]
+    handlers = [submit, batch, step, *told, status, metrics, live, ready]
+    openapi = OpenAPIConfig(title="WattQuorum node", version=__version__, render_plugins=[JsonRenderPlugin()])
     return Litestar(
         handlers,
-        state=AppState({"node": node, "streams": 0, "under_way": 0}),
+        state=AppState({"node": node, "streams": 0, "under_way": 0, "connections": connections, "uploads": uploads}),
+        middleware=[uploads.around],
         openapi_config=openapi,
+        request_class=Asked,
         before_send=[named],
         exception_handlers={Refused: refusal, HTTPException: unreadable, Exception: failed},
     )

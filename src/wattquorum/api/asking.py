@@ -111,9 +111,15 @@ class Asking:
         answer, _ = yield from self._asked(method, path, **how)
         return answer
 
-    def _asked(self, method: str, path: str, **how: Any) -> Conversation[tuple[httpx.Response, bool]]:
-        """The answer, and whether an earlier attempt may have reached a node. A final refusal says so as well."""
-        until, pause, unsure = self._clock() + self._patience_s, PAUSE_FIRST_S, False
+    def _asked(
+        self, method: str, path: str, until: float | None = None, **how: Any
+    ) -> Conversation[tuple[httpx.Response, bool]]:
+        """The answer, and whether an earlier attempt may have reached a node. A final refusal says so as well.
+
+        `until` is when patience ends, where this is a part of something that is tried for so long as a whole.
+        """
+        pause, unsure = PAUSE_FIRST_S, False
+        until = self._clock() + self._patience_s if until is None else until
         last = Refused("undecided", "nodes", "not asked")
         while True:
             node, wait = self.node, 0.0
@@ -127,7 +133,7 @@ class Asking:
                 if answer.status_code < 400:
                     return answer, unsure
                 last = refused_of(answer)
-                if answer.status_code < 500 and answer.status_code != 429:
+                if is_final(answer):
                     raise _Final(last, unsure)
                 unsure = unsure or last.code not in NOT_TAKEN
                 wait = _retry_after(answer) if answer.status_code == 429 else 0.0
@@ -175,7 +181,7 @@ class Asking:
         yield from self.to_leader()
         while True:
             try:
-                answer, _ = yield from self._asked("POST", "/v1/transactions", json=what)
+                answer, _ = yield from self._asked("POST", "/v1/transactions", until, json=what)
                 return _told(from_json(answer.content, ReceiptShape, "receipt"))
             except _Final as final:
                 refused, unsure = final.refused, unsure or final.unsure
@@ -221,11 +227,16 @@ class Asking:
         until, unsure, pause = self._clock() + self._patience_s, False, 0.0
         yield from self.to_leader()
         while missing := _portion(items, found):
+            if self._clock() > until and any(outcome is not None for outcome in found):
+                return _with_rest(found, Refused("undecided", "patience", f"{self._patience_s:g} s"))
             content = encode([BatchItem(*items[number]) for number in missing])
             try:
-                answer, again = yield from self._asked("POST", "/v1/batch", content=content, headers=MSGPACK)
-            except _Final as final:
-                raise final.refused from None
+                answer, again = yield from self._asked("POST", "/v1/batch", until, content=content, headers=MSGPACK)
+            except (_Final, Refused) as fault:
+                refused = fault.refused if isinstance(fault, _Final) else fault
+                if all(outcome is None for outcome in found):
+                    raise refused from None
+                return _with_rest(found, refused)  # what became of those before is told
             unsure, before = unsure or again, len(missing)
             for number, outcome in zip(missing, _outcomes.decode(answer.content), strict=True):
                 if outcome.height == 0 and outcome.outcome and (unsure or outcome.code == "expired"):
@@ -279,6 +290,12 @@ class _Final(Exception):
         super().__init__(refused)
 
 
+def _with_rest(found: Sequence[BatchOutcome | None], refused: Refused) -> list[BatchOutcome]:
+    """What was found, and of the rest that it is not known that anything became of it."""
+    rest = BatchOutcome(0, 0, refused.code, refused.field, refused.value)
+    return [outcome if outcome is not None else rest for outcome in found]
+
+
 def _portion(items: Sequence[tuple[bytes, bytes | None]], found: Sequence[object]) -> list[int]:
     """Numbers of the first that have no outcome, as many as one batch takes."""
     portion: list[int] = []
@@ -300,6 +317,11 @@ def _told(receipt: ReceiptShape) -> Told:
 def _retry_after(answer: httpx.Response) -> float:
     text = answer.headers.get("retry-after", "")
     return float(text) if text.isdecimal() else 0.0
+
+
+def is_final(answer: httpx.Response) -> bool:
+    """Whether no other node, and no later time, would answer a refused request otherwise."""
+    return 400 <= answer.status_code < 500 and answer.status_code != 429
 
 
 def refused_of(answer: httpx.Response) -> Refused:

@@ -35,6 +35,8 @@ from wattquorum.api.asking import (
     Pause,
     Proved,
     Told,
+    is_final,
+    refused_of,
 )
 from wattquorum.api.chain import COUNT_MAX, IDLE_S, BlockShape, HeaderShape, TipShape
 from wattquorum.api.elections import BoothShape, ElectionsShape
@@ -216,19 +218,26 @@ class Client:
     def blocks(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
         """Blocks from a height on, or from the next, as they are decided: height and bytes. Goes on for ever.
 
-        Where a node does not answer, or cannot go on, another one does, with the block that follows.
+        Where a node does not answer, or cannot go on, another one does, with the block that follows. Raises Refused for
+        what no node would answer.
         """
         lines = _Lines(first)
-        while True:
+        final: Refused | None = None
+        while final is None:
             url = f"{self._asking.node}/v1/stream"
             try:
                 with self._http.stream("GET", url, params={"first": lines.next}, timeout=_quiet()) as answer:
+                    if is_final(answer):
+                        answer.read()
+                        final = refused_of(answer)
+                        break
                     answer.raise_for_status()
                     for line in answer.iter_lines():
                         yield from lines.told(line)
             except (httpx.HTTPError, Refused):
                 self._asking.leave()
             time.sleep(lines.pause())
+        raise final
 
     def _read(self, path: str, kind: type[T], **parameters: Any) -> T:
         return self._held(self._asking.read(path, kind, **parameters))
@@ -319,10 +328,15 @@ class AsyncClient:
     async def blocks(self, first: int = 0) -> AsyncIterator[tuple[int, bytes]]:
         """As `Client.blocks`."""
         lines = _Lines(first)
-        while True:
+        final: Refused | None = None
+        while final is None:
             url = f"{self._asking.node}/v1/stream"
             try:
                 async with self._http.stream("GET", url, params={"first": lines.next}, timeout=_quiet()) as answer:
+                    if is_final(answer):
+                        await answer.aread()
+                        final = refused_of(answer)
+                        break
                     answer.raise_for_status()
                     async for line in answer.aiter_lines():
                         for told in lines.told(line):
@@ -330,6 +344,7 @@ class AsyncClient:
             except (httpx.HTTPError, Refused):
                 self._asking.leave()
             await asyncio.sleep(lines.pause())
+        raise final
 
     async def _held(self, conversation: Conversation[T]) -> T:
         given: Any = None

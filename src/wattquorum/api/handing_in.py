@@ -8,20 +8,23 @@ read everything, and after how long to ask again.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from litestar import Response, post
 from litestar.datastructures import State as AppState
 from litestar.params import JSONBody, RawBody
 
+from wattquorum.api.checking import checked
 from wattquorum.api.packed import MSGPACK, taking
 from wattquorum.api.refusing import answers, from_base64, status_of
 from wattquorum.api.shapes import BatchItem, BatchOutcome, ReceiptShape, SubmitShape, receipt_shape
-from wattquorum.foundation.codec import Decoder, encode
+from wattquorum.foundation.codec import Decoder, announced, encode
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Outcome
 from wattquorum.ledger.transactions import Received
-from wattquorum.node.node import Decided, Node
+from wattquorum.node.node import BEHIND, Decided, Node
+from wattquorum.replica.pool import Checked
 
 SUBMIT_S: Final = 30.0
 BATCH_MAX: Final = 10_000
@@ -29,6 +32,8 @@ UNDER_WAY_MAX: Final = 40_000  # transactions of batches that wait for their blo
 SUBMIT_BYTES_MAX: Final = 24 * 1024 * 1024  # the rows beside one transaction are 16 MiB at most, and this is base64
 BATCH_BYTES_MAX: Final = 32 * 1024 * 1024
 TURN_ITEMS: Final = 50  # that are looked at in one turn of the loop: a node that leads has to be heard meanwhile
+
+Offered = Decided | Refused | asyncio.Future[Decided]
 
 _batches: Final = Decoder[tuple[BatchItem, ...]](tuple[BatchItem, ...], "batch")
 
@@ -49,7 +54,7 @@ def _undecided() -> Refused:
     "/v1/transactions",
     status_code=200,
     summary="Hand in a signed transaction and wait for its receipt",
-    responses=answers(None, 400, 413, 422, 429, 503),
+    responses=answers(None, 400, 408, 413, 422, 429, 503),
     request_max_body_size=SUBMIT_BYTES_MAX,
     tags=["transactions"],
 )
@@ -64,7 +69,7 @@ async def submit(state: AppState, data: JSONBody[SubmitShape]) -> ReceiptShape:
     status_code=200,
     media_type=MSGPACK,
     summary="Hand in many signed transactions at once, as msgpack",
-    responses=answers(bytes, 400, 413, 422, 503, says="One outcome for each transaction.", media=MSGPACK),
+    responses=answers(bytes, 400, 408, 413, 422, 429, 503, says="One outcome for each transaction.", media=MSGPACK),
     request_max_body_size=BATCH_BYTES_MAX,
     operation_class=taking("An array of [transaction, rows or nil]."),
     tags=["transactions"],
@@ -77,9 +82,9 @@ async def batch(state: AppState, body: RawBody) -> Response[bytes]:
     """
     node: Node = state.node
     check_takes(node)
+    if (count := announced(body, "batch")) > BATCH_MAX:
+        raise Refused("out_of_range", "batch", count, f"Send at most {BATCH_MAX} at once.")
     items = _batches.decode(body)
-    if len(items) > BATCH_MAX:
-        raise Refused("out_of_range", "batch", len(items), f"Send at most {BATCH_MAX} at once.")
     if state.under_way + len(items) > UNDER_WAY_MAX and state.under_way:
         raise Refused("pool_full", "batches", f"{state.under_way} transactions wait for their blocks")
     state.under_way += len(items)
@@ -101,20 +106,61 @@ def check_takes(node: Node) -> None:
 
 
 async def _outcomes(node: Node, items: tuple[BatchItem, ...]) -> list[BatchOutcome]:
-    tasks: list[asyncio.Task[Decided]] = []
+    until = asyncio.get_running_loop().time() + SUBMIT_S
+    told: list[Offered | Checked | None] = list(await checked(node, [item.transaction for item in items]))
     try:
-        for item in items:
-            tasks.append(asyncio.create_task(node.submit(item.transaction, item.rows)))
-            if len(tasks) % TURN_ITEMS == 0:
-                await asyncio.sleep(0)
-        if tasks:
-            await asyncio.wait(tasks, timeout=SUBMIT_S)
+        await _offer(node, items, told, range(len(items)))
+        behind = [place for place, each in enumerate(told) if isinstance(each, Refused) and each.code in BEHIND]
+        if behind:
+            await _offer_again(node, items, told, behind, until)
+        waiting = [each for each in told if isinstance(each, asyncio.Future)]
+        if waiting:
+            await asyncio.wait(waiting, timeout=max(0.0, until - asyncio.get_running_loop().time()))
     finally:
-        for task in tasks:
-            task.cancel()  # those that are done take no notice
-    await asyncio.gather(*tasks, return_exceptions=True)
-    outcomes = [_outcome(task) for task in tasks]
+        for each in told:
+            if isinstance(each, asyncio.Future):
+                each.cancel()  # those that are done take no notice
+    outcomes = [_outcome(each) for each in told]
     return outcomes if all(each.height or each.outcome for each in outcomes) else _follow_ups(items, outcomes)
+
+
+async def _offer(
+    node: Node, items: Sequence[BatchItem], told: list[Offered | Checked | None], places: Sequence[int]
+) -> None:
+    """Hands these in, in order, but for those whose answer stands before they are."""
+    for number, place in enumerate(places, 1):
+        item, known = items[place], told[place]
+        if not isinstance(known, Refused) or known.code in BEHIND:
+            try:
+                told[place] = node.offer(item.transaction, item.rows, known if isinstance(known, Checked) else None)
+            except Refused as refused:
+                told[place] = refused
+        if number % TURN_ITEMS == 0:
+            await asyncio.sleep(0)
+
+
+async def _offer_again(
+    node: Node, items: Sequence[BatchItem], told: list[Offered | Checked | None], places: Sequence[int], until: float
+) -> None:
+    """Hands these in again by a newer state, which is asked for once, and looks for those that were decided before."""
+    try:
+        async with asyncio.timeout_at(until):
+            await node.read()
+            await _offer(node, items, told, places)
+            for place in places:
+                known = told[place]
+                if isinstance(known, Refused) and known.code in BEHIND:
+                    told[place] = _undecided()
+                    told[place] = await _before(node, items[place].transaction) or known
+    except TimeoutError:
+        pass  # what was found until then is told
+
+
+async def _before(node: Node, transaction: bytes) -> Decided | Refused | None:
+    try:
+        return await node.decided_before(transaction)
+    except Refused as refused:
+        return refused
 
 
 def _follow_ups(items: tuple[BatchItem, ...], outcomes: list[BatchOutcome]) -> list[BatchOutcome]:
@@ -143,13 +189,15 @@ def _sender(transaction: bytes) -> bytes:
         return b""
 
 
-def _outcome(task: asyncio.Future[Decided]) -> BatchOutcome:
-    fault = _undecided() if task.cancelled() else task.exception()
-    if fault is None:
-        decided = task.result()
-        receipt = decided.receipt
-        return BatchOutcome(decided.height, receipt.outcome, receipt.code, receipt.field, receipt.value)
-    if not isinstance(fault, Refused):
-        raise fault
+def _outcome(told: Offered | Checked | None) -> BatchOutcome:
+    if isinstance(told, asyncio.Future):
+        fault = told.exception() if told.done() and not told.cancelled() else _undecided()
+        found: object = told.result() if fault is None else fault
+    else:
+        found = told
+    if isinstance(found, Decided):
+        receipt = found.receipt
+        return BatchOutcome(found.height, receipt.outcome, receipt.code, receipt.field, receipt.value)
+    fault = found if isinstance(found, Refused) else _undecided()
     later = status_of(fault) in (429, 503)
     return BatchOutcome(0, 0 if later else Outcome.REFUSED, fault.code, fault.field, fault.value)

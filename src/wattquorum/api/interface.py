@@ -14,10 +14,11 @@ something else protects the way, such as a proxy or a private network.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -25,6 +26,8 @@ from typing import Any, Final, NamedTuple
 import uvicorn
 
 from wattquorum.api.app import application
+from wattquorum.api.connections import Bounds, Connection, Connections
+from wattquorum.api.uploads import Uploads
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.disk import read_file
 from wattquorum.node.node import Node
@@ -78,31 +81,36 @@ def tls_of(folder: Path, api: Place) -> ApiTls | None:
 class Interface:
     """The interface of a node that runs in this loop. `start` it, and `stop` it when the node has ended."""
 
-    def __init__(self, node: Node, api: Place, tls: ApiTls | None = None) -> None:
+    def __init__(self, node: Node, api: Place, tls: ApiTls | None = None, bounds: Bounds | None = None) -> None:
         """Refused("certificate_wrong") where its files are no certificate and its key."""
         self._place = api
+        self._tls = _context(tls) if tls is not None else None
+        self.connections = Connections(bounds)
+        app = application(node, self.connections)
+        self.uploads: Uploads = app.state.uploads
         config = uvicorn.Config(
-            application(node),
-            host=api[0],
-            port=api[1],
+            app,
+            http=Connection,
+            ws="none",
             log_level="warning",
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=END_S,
         )
         config.load()
-        if tls is not None:
-            config.ssl = _context(tls)
-        self._server = _Server(config)
+        self._server = _Server(config, self.connections)
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listens; Refused("address_in_use") where it cannot."""
-        self._serving = asyncio.get_running_loop().create_task(_serve(self._server))
-        while not self._server.started:
-            if self._serving.done():
-                raise Refused("address_in_use", "api", f"{self._place[0]}:{self._place[1]}")
-            await asyncio.sleep(0.005)
+        server = self._server
+        try:
+            await self.connections.listen(
+                self._place, self._tls, lambda: Connection(server.config, server.server_state, {})
+            )
+        except OSError:
+            raise Refused("address_in_use", "api", f"{self._place[0]}:{self._place[1]}") from None
+        self._serving = asyncio.get_running_loop().create_task(server.serve())
 
     def refuse(self) -> None:
         """Takes no more requests; those that are under way go on for a while."""
@@ -131,14 +139,23 @@ def _context(tls: ApiTls) -> ssl.SSLContext:
 
 
 class _Server(uvicorn.Server):
-    """Serves, and leaves signals to the service: the node ends first."""
+    """Serves the connections that are taken, and leaves signals to the service: the node ends first."""
+
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self._connections = connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # there are none
+        """Nothing: connections are taken by who counts them."""
+        self.servers = []
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes no more connections, and ends those that there are."""
+        self._connections.close()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Nothing."""
         yield
-
-
-async def _serve(server: uvicorn.Server) -> None:
-    with suppress(SystemExit):  # how uvicorn says that it cannot listen, having told why
-        await server.serve()

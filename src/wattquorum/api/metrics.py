@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from wattquorum.api.connections import Connections
+from wattquorum.api.uploads import Uploads
 from wattquorum.node import engines
 from wattquorum.node.node import Node
 
@@ -52,11 +54,21 @@ def _samples(node: Node) -> Iterator[Sample]:
         yield "peer_sent_bytes_total", "counter", "Bytes sent", labels, peer.sent_bytes
 
 
-def exposition(node: Node) -> str:
+def _of_clients(connections: Connections, uploads: Uploads) -> Iterator[Sample]:
+    yield "client_connections", "gauge", "Connections of clients", {}, len(connections)
+    yield "client_connections_max", "gauge", "How many there may be", {}, connections.bounds.connections_max
+    yield "upload_bytes", "gauge", "Of large requests of clients that are under way", {}, uploads.bytes
+    for reason, count in sorted(connections.turned_away.items()):
+        labels = {"reason": reason}
+        yield "clients_turned_away_total", "counter", "Connections and uploads of clients ended", labels, count
+
+
+def exposition(node: Node, connections: Connections, uploads: Uploads) -> str:
     """All of them, each with its help."""
     lines: list[str] = []
     told: dict[str, None] = {}
-    for name, kind, what, labels, value in sorted(_samples(node), key=lambda sample: sample[0]):
+    samples = [*_samples(node), *_of_clients(connections, uploads)]
+    for name, kind, what, labels, value in sorted(samples, key=lambda sample: sample[0]):
         full = f"wattquorum_{name}"
         if full not in told:
             told[full] = None

@@ -1,8 +1,8 @@
 """Refusals as answers: code, field, value and remedy, with a status that says who can do something about it.
 
-4xx is the asker's: 404 what is not there, 413 what is too large, 429 what has to wait for the asker's own earlier
-requests, 422 what a rule does not admit, 400 what cannot be read at all. 5xx is the node's, and another node, or this
-one later, may do it: such answers say after how many seconds to ask again.
+4xx is the asker's: 404 what is not there, 408 what comes too slowly, 413 what is too large, 429 what has to wait for
+the asker's own earlier requests, 422 what a rule does not admit, 400 what cannot be read at all. 5xx is the node's, and
+another node, or this one later, may do it: such answers say after how many seconds to ask again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 from typing import Any, Final
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, SerializationException
 from litestar.openapi.datastructures import ResponseSpec
 
 from wattquorum.api.shapes import RefusalShape
@@ -43,6 +43,7 @@ _OF_CODE: Final = {code: status for status, codes in STATUS.items() for code in 
 _SAYS: Final = {
     400: "The request cannot be read.",
     404: "It is not there.",
+    408: "It did not come in time.",
     413: "It is larger than it may be.",
     422: "A rule does not admit it.",
     429: "Too much of this sender's waits: ask again after the seconds in Retry-After.",
@@ -84,7 +85,21 @@ def unreadable(_: Request[Any, Any, Any], fault: HTTPException) -> Response[Refu
     extra = fault.extra[0] if isinstance(fault.extra, list) and fault.extra else {}
     field = str(extra.get("key", "request")) if isinstance(extra, dict) else "request"
     refused = Refused("request_unreadable", field, fault.detail, "See /schema for what is taken.")
-    return _answer(refused, fault.status_code, dict(fault.headers or {}))
+    headers = dict(fault.headers or {})
+    if fault.status_code == 408:
+        headers["Connection"] = "close"  # the rest of it is not waited for
+    return _answer(refused, fault.status_code, headers)
+
+
+class Asked(Request[Any, Any, Any]):
+    """A request whose body is read as strictly as the framework describes it."""
+
+    async def json(self) -> Any:
+        """What its JSON says; what cannot be read for its bytes or its depth is unreadable as anything else is."""
+        try:
+            return await super().json()
+        except (UnicodeDecodeError, RecursionError) as fault:
+            raise SerializationException(str(fault)) from None
 
 
 def failed(request: Request[Any, Any, Any], fault: Exception) -> Response[RefusalShape]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from wattquorum import __version__
+from wattquorum.api.connections import raise_open_files
 from wattquorum.api.interface import Interface, tls_of
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.control import HANDLERS, Control
-from wattquorum.node.journal import Journal
+from wattquorum.node.journal import REPEAT_S, Journal
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.renewal import LOOK_S, Renewal
 from wattquorum.node.transport import Place
@@ -29,6 +31,7 @@ async def serve(
     config: NodeConfig, api: Place, verify: Verifier, say: Say, made: Callable[[NodeConfig, Verifier], Node] = Node
 ) -> None:
     """Runs a node until the process is asked to end. `say` is told events by name, with their circumstances."""
+    raise_open_files()
     tls = tls_of(config.folder, api)
     node = made(config, verify)
     loop = asyncio.get_running_loop()
@@ -46,6 +49,7 @@ async def serve(
         loop.create_task(_tell_halt(node, say)),
         loop.create_task(_keep_renewed(node, say)),
         loop.create_task(journal.keep()),
+        loop.create_task(_tell_turned_away(interface, say)),
     ]
     try:
         await interface.start()
@@ -78,6 +82,16 @@ async def serve(
 async def _tell_halt(node: Node, say: Say) -> None:
     refused = await node.until_halted()
     say("halted", code=refused.code, field=refused.field, value=refused.value, remedy=refused.remedy)
+
+
+async def _tell_turned_away(interface: Interface, say: Say) -> None:
+    told: Counter[str] = Counter()
+    while True:
+        await asyncio.sleep(REPEAT_S)
+        found = Counter(interface.connections.turned_away)
+        for reason, count in sorted((found - told).items()):
+            say("clients_turned_away", reason=reason, count=count, total=found[reason])
+        told = found
 
 
 async def _keep_renewed(node: Node, say: Say) -> None:

@@ -66,6 +66,21 @@ class Decoder(Generic[T]):
         return value
 
 
+def announced(data: bytes, field: str, start: int = 0) -> int:
+    """How many items the array that begins at `start` says that it has: to be known before any of them is decoded.
+
+    Refused("encoding_unreadable") where no array begins there.
+    """
+    head = data[start : start + 5]
+    if head and head[0] & 0xF0 == 0x90:
+        return head[0] & 0x0F
+    if head[:1] == b"\xdc" and len(head) >= 3:
+        return int.from_bytes(head[1:3], "big")
+    if head[:1] == b"\xdd" and len(head) == 5:
+        return int.from_bytes(head[1:], "big")
+    raise Refused("encoding_unreadable", field, data[:SHOWN_BYTES], "Begin with an array.")
+
+
 def to_json(value: Any) -> bytes:
     """Any record as indented JSON with names where the type has them: for export and people, never for hashing."""
     return msgspec.json.format(msgspec.json.encode(_named(value)), indent=2)

@@ -2,7 +2,8 @@
 
 A file is written beside its name, made durable, and renamed; then its folder is made durable too, because a name is
 content of the folder. What an interrupted write leaves behind ends in `.new` and can always be removed. A full disk
-(or quota, or file size limit) is told apart from a failing one, since only the first gets better by itself.
+(or quota, or file size limit), and as many open files as there may be, are told apart from a failing disk, since only
+the last does not get better by itself.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ UNFINISHED: Final = ".new"
 OPEN: Final = 0o644
 SECRET: Final = 0o600
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def is_full(fault: OSError) -> bool:
-    """Whether a write failed for want of room."""
-    return fault.errno in _NO_ROOM
+    """Whether a write failed for want of room, or of a descriptor to write with."""
+    return fault.errno in _NO_ROOM | _NO_DESCRIPTOR
 
 
 def refusal(fault: OSError, name: str) -> Refused:
     """Why a write failed, as disk_full or disk_failed."""
+    if fault.errno in _NO_DESCRIPTOR:
+        remedy = "It goes on by itself; let the process have more files open (ulimit -n), or close connections."
+        return Refused("disk_full", name, os.strerror(fault.errno or 0), remedy)
     return Refused("disk_full" if is_full(fault) else "disk_failed", name, os.strerror(fault.errno or 0))
 
 

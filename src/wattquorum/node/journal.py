@@ -48,6 +48,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "peer_connected": "a connection to another node is there",
     "peer_lost": "it is gone, and why",
     "turned_away": "connections of others that were refused or ended, by reason",
+    "clients_turned_away": "connections or uploads of clients that were refused or ended, by reason",
     "messages_dropped": "what was to be said to a peer was dropped, since it was away or slow",
     "clock_apart": "the wall clock is more than a second off the clock that blocks are given",
     "clock_together": "it is not any more",

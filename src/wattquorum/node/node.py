@@ -36,7 +36,7 @@ from wattquorum.node.runtime import Runtime
 from wattquorum.node.steady_clock import SteadyClock
 from wattquorum.node.transport import Place, Transport
 from wattquorum.node.wal import SEGMENT_BYTES, Wal
-from wattquorum.replica.pool import Limits
+from wattquorum.replica.pool import Checked, Limits
 from wattquorum.replica.replica import Work
 
 REPLICA, ASK_BLOCKS, BLOCKS = (bytes([kind]) for kind in range(3))  # what a message between nodes begins with
@@ -99,6 +99,7 @@ class Node:
             chain.close()
             raise
         self.archive = Archive(chain)
+        self.verify = verify
         self.chain_id = chain.chain_id
         self.chain = chain
         self.history = History(chain)
@@ -246,38 +247,61 @@ class Node:
         Raises Refused for one that cannot be admitted, or that left the pool without a block. When this task is
         cancelled the transaction may still be decided.
         """
-        transaction = transaction_hash(data)
-        decided = await self._hand_in(transaction, data, attachment)
-        if isinstance(decided, Refused) and decided.code in BEHIND:
-            # This node may be behind: behind an earlier transaction of the sender's, or behind this very one.
+        offered = self.offer(data, attachment)
+        if isinstance(offered, Refused) and offered.code in BEHIND:
             await self.read()
-            decided = await self._hand_in(transaction, data, attachment)
-            if isinstance(decided, Refused) and decided.code in BEHIND and self._nonce_is_used(data):
-                # It may have been decided long ago, or in a block that is being fetched, which `look_up` refuses.
-                decided = await self.look_up(transaction) or decided
-        if isinstance(decided, Refused):
-            raise decided
-        return decided
+            offered = self.offer(data, attachment)
+            if isinstance(offered, Refused) and offered.code in BEHIND:
+                offered = await self.decided_before(data) or offered
+        if isinstance(offered, Refused):
+            raise offered
+        return await offered if isinstance(offered, asyncio.Future) else offered
 
-    def _nonce_is_used(self, data: bytes) -> bool:
-        body = Received(data).body
-        account = self.ledger.account(body.sender)
-        return account is not None and body.nonce < account.nonce
+    async def decided_before(self, data: bytes) -> Decided | None:
+        """What became of a transaction whose nonce is used; None where it is not, or another one used it.
 
-    async def _hand_in(self, transaction: bytes, data: bytes, attachment: bytes | None) -> Decided | Refused:
-        """What became of it, or why it does not even wait."""
+        It may have been decided long ago, or in a block that is being fetched, which `look_up` refuses.
+        """
+        received = Received(data)
+        account = self.ledger.account(received.body.sender)
+        used = account is not None and received.body.nonce < account.nonce
+        return await self.look_up(received.hash) if used else None
+
+    def offer(
+        self, data: bytes, attachment: bytes | None, checked: Checked | None = None
+    ) -> Decided | Refused | asyncio.Future[Decided]:
+        """Hands in a signed transaction: what became of it, why it does not even wait, or what will be told.
+
+        Refusals in `BEHIND` are by a state that may be behind an earlier transaction of the sender's, or behind this
+        very one: offer it again after `read`. Raises Refused("node_halted").
+        """
         self._check_taking_part()
+        transaction = transaction_hash(data)
         known = self._receipts.get(transaction)
         if known is not None:
             return known
         if transaction not in self._submitted:
-            refused = self.replica.accept(data, attachment, self.clock.read())
+            refused = self.replica.accept(data, attachment, self.clock.read(), checked)
             if refused is not None and refused.code != "already_pending":
                 return refused
             self.runtime.wake()
         future: asyncio.Future[Decided] = asyncio.get_running_loop().create_future()
         self._submitted.setdefault(transaction, []).append(future)
-        return await future
+        future.add_done_callback(lambda _: self._let_go(transaction, future))
+        return future
+
+    @property
+    def waited_for(self) -> int:
+        """How many transactions somebody waits for here."""
+        return len(self._submitted)
+
+    def _let_go(self, transaction: bytes, future: asyncio.Future[Decided]) -> None:
+        """Forgets who does not wait any more, which the transaction itself does."""
+        waiting = self._submitted.get(transaction, [])
+        if future.cancelled() and future in waiting:
+            waiting.remove(future)
+            if not waiting:
+                del self._submitted[transaction]
 
     async def step(self, transactions: Sequence[tuple[bytes, bytes | None]], time_ms: Millis) -> bytes:
         """A step of a demo whose time is declared: its block, with these transactions alone, once that is decided.
@@ -286,9 +310,7 @@ class Node:
         made once: the last block's is told again. Raises Refused("not_ordering") where another node leads,
         Refused("undecided") when leadership was lost meanwhile, and what `Replica.step` refuses.
         """
-        if not self.config.declared:
-            remedy = 'Only nodes of a demo whose node.toml says clock = "declared" take steps.'
-            raise Refused("demo_only", "step", time_ms, remedy)
+        self.check_declared()
         async with self._stepping:
             self._check_taking_part()
             if self.engine.leader != self.address:
@@ -317,6 +339,12 @@ class Node:
                 return decided.result()
             finally:
                 unwatch()
+
+    def check_declared(self) -> None:
+        """Refuses steps at a node whose time is not declared."""
+        if not self.config.declared:
+            remedy = 'Only nodes of a demo whose node.toml says clock = "declared" take steps.'
+            raise Refused("demo_only", "step", self.address, remedy)
 
     def _made_before(self, height: int, transactions: tuple[bytes, ...]) -> bytes:
         """The last block, if it is of these transactions."""

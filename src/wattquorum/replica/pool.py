@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from wattquorum.foundation.codec import announced
 from wattquorum.foundation.identities import Signed, Verifier
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
@@ -30,8 +31,16 @@ class Limits(NamedTuple):
     pending_max: int = 100_000
     pending_bytes_max: int = 256 * 1024 * 1024
     attachment_bytes_max: int = 16 * 1024 * 1024
+    attachment_rows_max: int = 20_000  # hashing these takes a fifth of a second
     block_transactions_max: int = BLOCK_TRANSACTIONS_MAX
     block_bytes_max: int = 32 * 1024 * 1024
+
+
+class Checked(NamedTuple):
+    """A transaction that was read before it is handed in, and the check of its signature, which it passed."""
+
+    received: Received
+    check: Signed
 
 
 class Pending(NamedTuple):
@@ -99,22 +108,24 @@ class Pool:
         first = next(iter(self._known.values()), None)
         return first.arrived_ms if first is not None else None
 
-    def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> bytes:
+    def accept(self, data: bytes, attachment: bytes | None, now: Millis, checked: Checked | None = None) -> bytes:
         """Lets a signed transaction wait, with the rows beside it if it commits to any. Tells its hash.
+
+        `checked` is what is known of these bytes already; the signature is not checked again if its key still holds.
 
         Raises Refused with the code that its receipt would have (encoding_*, transaction_oversized, chain_wrong,
         sender_unknown, nonce_wrong, expired, expiry_too_far, signature_forged, rows_missing, commitment_wrong), or
         already_pending, pending_too_many, pool_full; the pool is unchanged then.
         """
-        received = Received(data)
+        received = Received(data) if checked is None else checked.received
         if received.hash in self._known:
             raise Refused("already_pending", "transaction", received.hash)
         account = self._admitted(received, now)
         self._check_room(received, attachment)
-        self._check_attachment(received, attachment)
         check = received.check(account.key)
-        if not all(self._verify([check])):
+        if (checked is None or check != checked.check) and not all(self._verify([check])):
             raise Refused("signature_forged", "signature", received.envelope.signature)
+        self._check_attachment(received, attachment)  # last: rows cost most, and somebody has to answer for them
         pending = Pending(received, attachment, now, check)
         self._checked[check] = None
         self._known[received.hash] = self._waiting[received.hash] = pending
@@ -163,6 +174,10 @@ class Pool:
                 raise Refused("commitment_wrong", "attachment", f"{len(attachment)} bytes", remedy)
         elif attachment is None:
             raise Refused("rows_missing", "attachment", payload.root)
+        elif payload.rows > self._limits.attachment_rows_max:
+            raise Refused("transaction_oversized", "rows", payload.rows)
+        elif announced(attachment, "rows") != payload.rows:
+            raise Refused("commitment_wrong", "rows", payload.rows)
         elif root_of_rows(decode_rows(attachment)) != payload.root:
             raise Refused("commitment_wrong", "root", payload.root)
 

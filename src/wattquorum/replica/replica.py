@@ -28,7 +28,7 @@ from wattquorum.ledger.readings import encode_rows
 from wattquorum.ledger.rounds import evidence_of
 from wattquorum.ledger.transactions import transaction_hash
 from wattquorum.replica.forwarding import Forwarding
-from wattquorum.replica.pool import Dropped, Limits, Pending, Pool
+from wattquorum.replica.pool import Checked, Dropped, Limits, Pending, Pool
 
 SWEEP_MS: Final = 1_000  # how often what no block can hold any more is looked for
 
@@ -148,12 +148,14 @@ class Replica:
         """How many transactions wait here and are in no block that was proposed here."""
         return len(self._pool)
 
-    def accept(self, data: bytes, attachment: bytes | None, now: Millis) -> Refused | None:
+    def accept(
+        self, data: bytes, attachment: bytes | None, now: Millis, checked: Checked | None = None
+    ) -> Refused | None:
         """Takes a signed transaction and the rows beside it, if it commits to any; None, or why not."""
         if self._declared:
             return Refused("clock_declared", "transaction", transaction_hash(data))
         try:
-            transaction = self._pool.accept(data, attachment, self._time(now))
+            transaction = self._pool.accept(data, attachment, self._time(now), checked)
         except Refused as refused:
             return refused
         if self._engine.leader != self._me:
