@@ -102,15 +102,17 @@ def test_a_folder_has_one_owner_and_what_a_killed_one_left_running_is_ended(tmp_
     assert all(map(runs, nodes))
     shutil.copytree(tmp_path / "village" / "node-0", tmp_path / "village" / "node-0-copy", ignore=no_sockets)
     before = (tmp_path / "village" / "node-1" / LOG).stat().st_size
-    again = Up(Path("village"), port, "--seconds", "6", within=tmp_path)
-    until(
-        lambda: (
-            again.process.poll() is not None
-            or any('"started"' in line for line in new_lines(tmp_path / "village" / "node-1" / LOG, before))
-        )
-    )
+    again = Up(Path("village"), port, "--seconds", f"{PATIENCE_S:g}", within=tmp_path)
+    until(lambda: again.process.poll() is not None or '"started"' in new_text(again.folder / "node-1" / LOG, before))
     os.kill(again.nodes()[1], signal.SIGKILL)  # the others go on
-    told = again.process.communicate(timeout=PATIENCE_S)[0]
+    assert again.process.stdout
+    lines = []
+    for line in again.process.stdout:
+        lines.append(line)
+        if "to start it again" in line:
+            break
+    again.process.send_signal(signal.SIGINT)
+    told = "".join(lines) + again.process.communicate(timeout=PATIENCE_S)[0]
     assert again.process.returncode == 0, told
     assert "ended 3 nodes that an earlier start had left running" in told
     assert "node-0-copy is not started" in told
@@ -119,8 +121,8 @@ def test_a_folder_has_one_owner_and_what_a_killed_one_left_running_is_ended(tmp_
     assert not any((folder / PROCESS).exists() for folder in (again.folder, *nodes_of(again.folder)))
 
 
-def new_lines(log: Path, before: int) -> list[str]:
-    return log.read_bytes()[before:].decode().splitlines()
+def new_text(log: Path, before: int) -> str:
+    return log.read_bytes()[before:].decode()
 
 
 def no_sockets(folder: str, names: list[str]) -> list[str]:
@@ -133,6 +135,7 @@ def test_nodes_that_another_started_are_left_alone(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     config = tmp_path / "node-0" / "node.toml"
     with subprocess.Popen([sys.executable, "-c", "input()", "--config", config], stdin=subprocess.PIPE) as other:
+        until(lambda: b"--config" in Path(f"/proc/{other.pid}/cmdline").read_bytes())
         (tmp_path / "copy" / PROCESS).write_text(f"{other.pid}\n")
         (tmp_path / "node-0" / PROCESS).write_text(f"{other.pid}\n")
         assert end_left_over([tmp_path / "copy"]) == 0

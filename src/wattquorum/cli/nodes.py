@@ -125,8 +125,12 @@ def up(
         stop_at = None if seconds is None else time.monotonic() + seconds
         try:
             with processes(nodes) as started, Live(console=console, refresh_per_second=4) as live:
+                noticed: set[int] = set()
                 while stop_at is None or time.monotonic() < stop_at:
                     live.update(_look(started, known))
+                    for number in sorted(set(started.ended()) - noticed):
+                        console.print(_farewell(started, number), markup=False)
+                        noticed.add(number)
                     time.sleep(REFRESH_S)
         except KeyboardInterrupt:
             pass
@@ -135,23 +139,28 @@ def up(
 
 def _look(started: Processes, known: Sequence[Known]) -> Group:
     """What to show now; Refused("node_failed") when those that are left can be no quorum."""
-    from wattquorum.node.processes import LOG, NODE_FILE
+    from wattquorum.node.processes import LOG
 
     found, ended = [ask(each) for each in known], started.ended()
-    gone = {number: status for number, status in ended.items() if found[number].status is None}
+    gone = [number for number in ended if found[number].status is None]  # others were started again by hand
     told = next((each.status for each in found if each.status is not None), None)
     fewest = len(known) // 2 + 1 if told is None else told.fewest_in_a_quorum
     if len(known) - len(gone) < fewest:
         log = started.nodes[min(gone)] / LOG
         raise Refused("node_failed", "node", log, "No quorum is left. Read its log, and start the community again.")
-    notes = []
-    for number, status in gone.items():
-        node = started.nodes[number]
-        how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-        notes.append(f"{node.name} {how}: see {node / LOG}")
-        notes.append(f"to start it again: wattquorum node run --config {node / NODE_FILE}")
-    running = [number for number in range(len(known)) if number not in ended]
-    return table(found, running, notes)
+    return table(found, ["ended" if number in ended else "starting" for number in range(len(known))])
+
+
+def _farewell(started: Processes, number: int) -> str:
+    """What became of a node that has ended, and what to do."""
+    from wattquorum.node.processes import LOG, NODE_FILE
+
+    node, status = started.nodes[number], started.ended()[number]
+    how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    return (
+        f"{node.name} {how}; its log is {node / LOG}\n"
+        f"to start it again, in another terminal: wattquorum node run --config {node / NODE_FILE}"
+    )
 
 
 def name_of(folder: Path) -> str:

@@ -90,17 +90,17 @@ def ask(known: Known) -> Seen:
     return Seen(known.api, status)
 
 
-def table(found: Sequence[Seen], running: Sequence[int] = (), notes: Sequence[str] = ()) -> Group:
-    """A line for each node, and below them what is wrong, where anything is; `running`: processes, by number."""
+def table(found: Sequence[Seen], otherwise: Sequence[str] = ()) -> Group:
+    """A line for each node, and below them what is wrong; `otherwise`: what is shown as role of each without answer."""
     lines = Table(box=None)
     for heading in ("api", "replica", "role", "term", "height", "peers", "waiting"):
         lines.add_column(heading, no_wrap=True, overflow="fold")
     wrong = []
-    for number, (api, each, otherwise) in enumerate(found):
-        if otherwise:
-            wrong.append(f" {api}: {otherwise}")
+    for number, (api, each, fault) in enumerate(found):
+        if fault:
+            wrong.append(f" {api}: {fault}")
         if each is None:
-            state = "stranger" if otherwise else "starting" if number in running else "silent"
+            state = "stranger" if fault else otherwise[number] if otherwise else "silent"
             lines.add_row(api, "", state, "", "", "", "")
             continue
         if each.halted or each.disk_full:
@@ -115,4 +115,4 @@ def table(found: Sequence[Seen], running: Sequence[int] = (), notes: Sequence[st
             f"{connected} of {len(each.peers)}",
             f"{each.waiting:,}",
         )
-    return Group(lines, *(Text(line) for line in (*wrong, *(f" {note}" for note in notes))))
+    return Group(lines, *map(Text, wrong))
