@@ -163,6 +163,58 @@ def test_an_invitation_serves_once(here: Path) -> None:
     assert not (here / "thief.admission").exists()
 
 
+def test_nothing_is_used_up_for_a_file_that_cannot_be_written(here: Path) -> None:
+    register = (here / "village" / "register.json").read_bytes()
+    request = ("community", "admit", "village", "hydro/request.json")
+    for out in ("nowhere/file", "village", "hydro/request.json/file"):
+        assert refused(*request, "--out", out, folder=here) in ("file_unreadable", "file_exists")
+        assert refused("invite", "village", "--member", "wind", "--out", out, folder=here) in (
+            "file_unreadable",
+            "file_exists",
+        )
+    assert (here / "village" / "register.json").read_bytes() == register
+    (here / "strange.json").write_text("{}")
+    assert refused("community", "admit", "village", "strange.json", "--out", "empty", folder=here)
+    assert not (here / "empty").exists()
+    admitted(here, "hydro")
+
+
+def test_the_same_request_is_admitted_again_by_the_same_identity(here: Path) -> None:
+    for out in ("lost", "again"):
+        printed("community", "admit", "village", "hydro/request.json", "--out", out, folder=here)
+    lost, again = (json.loads((here / out).read_bytes()) for out in ("lost", "again"))
+    assert lost["tls_identity"] == again["tls_identity"]
+    assert printed("community", "list", "village", folder=here).count("in force") == 1
+    address = value(printed("join", "--certificate", "again", "--folder", "hydro", folder=here), "address")
+    assert address
+
+
+def test_what_was_revoked_is_not_given_again(here: Path) -> None:
+    request = ("community", "admit", "village", "hydro/request.json", "--out")
+    address = value(printed(*request, "first", folder=here), "address")
+    printed("community", "revoke", "village", address, folder=here)
+    assert refused(*request, "second", folder=here) == "invitation_used"
+    assert not (here / "second").exists()
+
+
+def test_a_newer_invitation_takes_the_place_of_a_request_that_nobody_answered(here: Path) -> None:
+    key, request = ledger_key(here / "hydro").public, (here / "hydro" / "request.json").read_bytes()
+    assert refused("join", "hydro.invitation", "--folder", "hydro", folder=here) == "file_exists"
+    printed("invite", "village", "--member", "hydro", "--out", "newer", folder=here)
+    printed("join", "newer", "--folder", "hydro", "--listen", "127.0.0.1:7400", folder=here)
+    assert (here / "hydro" / "request.json").read_bytes() != request
+    assert ledger_key(here / "hydro").public == key
+    admitted(here, "hydro")
+
+
+def test_joining_writes_no_configuration_that_will_not_start(here: Path) -> None:
+    printed("invite", "village", "--member", "wind", "--out", "wind.invitation", folder=here)
+    words = ("join", "wind.invitation", "--folder", "wind", "--api")
+    assert refused(*words, "0.0.0.0:8400", folder=here) == "config_invalid"
+    assert not (here / "wind").exists()
+    printed(*words, "[::1]:8400", folder=here)
+
+
 def test_an_invitation_and_a_request_run_out(here: Path) -> None:
     later = communities.now_ms() + 15 * DAY_MS
     with mock.patch.object(communities, "now_ms", return_value=later):

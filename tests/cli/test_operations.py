@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from tests.node.founded import PARAMETERS, RAFT, free_ports
 from tests.node.live import LOOPBACK
 from wattquorum import __version__
 from wattquorum.api.client import Client
-from wattquorum.cli.app import app
+from wattquorum.cli.app import DISK, app
 from wattquorum.foundation.identities import address_of
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.genesis import chain_id_of
@@ -173,6 +174,16 @@ def test_leadership_is_handed_on_and_told(running: Running) -> None:
     assert refused("leader", "transfer", running.folder / COMMUNITY).code == "file_unreadable"
     follower = next(node for node in running.nodes if (running.status(api_of(running, node)))["replica"] != to)
     assert refused("leader", "transfer", follower).code == "not_ordering"
+    other = next(each for each in voters if each not in (to, before["leader"]))
+    paused = next(node for node in running.nodes if running.status(api_of(running, node))["replica"] == other)
+    running.processes[paused].send_signal(signal.SIGSTOP)
+    try:
+        told = command("leader", "transfer", running.folder, "--to", before["leader"])
+        asked = refused("backup", paused, "--to", running.folder / "none")
+    finally:
+        running.processes[paused].send_signal(signal.SIGCONT)
+    assert line(told, "leads").startswith(before["leader"])
+    assert (asked.code, asked.field) == ("undecided", "folder")
 
 
 def api_of(running: Running, node: Path) -> str:
@@ -337,6 +348,8 @@ def test_a_backup_of_a_running_node_brings_the_community_back_after_a_disaster(
     assert "of a node that is stopped; audited" in told
     for node in running.nodes:
         assert "sound" in command("audit", node / "chain")
+    for inside in (tmp_path / "later", tmp_path / "later" / "node"):
+        assert refused("restore", tmp_path / "later", "--to", inside).field == "to"
     told = command("restore", tmp_path / "later", "--to", tmp_path / "new")
     assert "(new)" in told
     assert "not admitted yet" in told
@@ -351,6 +364,15 @@ def test_a_node_ends_with_a_status_that_says_whether_to_start_it_again(running: 
     node = tmp_path / "node"
     shutil.copytree(running.nodes[0], node)
     run = ("node", "run", "--log", "text", "--config", str(node / "node.toml"))
+    config = (node / "node.toml").read_text(encoding="utf-8")
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        text = re.sub(r'^listen = ".+"$', f'listen = "{LOOPBACK}:{taken.getsockname()[1]}"', config, flags=re.MULTILINE)
+        (node / "node.toml").write_text(text, encoding="utf-8")
+        words = [sys.executable, "-m", "wattquorum", *run]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == DISK, done.stderr
+    assert "address_in_use: listen is where something else listens" in done.stderr
+    (node / "node.toml").write_text(config, encoding="utf-8")
     log = node / "wal" / survey(node / "wal").segments[-1].name
     data = bytearray(log.read_bytes())
     data[20] ^= 1  # in the chain's id

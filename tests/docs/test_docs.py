@@ -125,10 +125,11 @@ def test_the_limits_list_every_role_and_status_with_its_number() -> None:
 
 
 def test_the_limits_list_every_exit_status() -> None:
+    from wattquorum.cli import INTERRUPTED
     from wattquorum.cli import app as commands
 
     (rows,) = tables(section(LIMITS, "Exit codes"))
-    exits = [commands.WRONG, commands.REFUSED, commands.DISK, commands.INTERRUPTED]
+    exits = [commands.WRONG, commands.REFUSED, commands.DISK, INTERRUPTED]
     assert [number(row["exit"]) for row in rows] == [0, *exits]
     codes = section(LIMITS, "Exit codes").partition("these codes:")[2]
     assert names_in(codes) == [*commands.WRONG_CODES, *commands.DISK_CODES]

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from wattquorum.cli.app import main
+import sys
+from typing import Final
 
 __all__ = ["main"]
+INTERRUPTED: Final = 130
+
+
+def main() -> None:
+    """Runs the command line. Loading it takes a second, in which Ctrl-C ends it as quietly as later."""
+    try:
+        from wattquorum.cli.app import main as run
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(INTERRUPTED)
+    run()

@@ -1,7 +1,7 @@
 """The commands, gathered, and how a refusal becomes a sentence and an exit status.
 
-Exit status: 0 done, 1 the chain or proof is wrong, 2 input was refused, 3 no room, a failing disk or a process that was
-ended, 130 interrupted.
+Exit status: 0 done, 1 the chain or proof is wrong, 2 input was refused, 3 no room, a failing disk, a port that is taken
+or a process that was ended, which may be better the next time, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from wattquorum import __version__
 from wattquorum.cli import (
+    INTERRUPTED,
     backups,
     bills,
     certificates,
@@ -41,8 +42,7 @@ from wattquorum.records.file_faults import FileFaults
 WRONG: Final = 1
 REFUSED: Final = 2
 DISK: Final = 3
-INTERRUPTED: Final = 130
-DISK_CODES: Final = ("disk_full", "disk_failed")
+DISK_CODES: Final = ("disk_full", "disk_failed", "address_in_use")
 WRONG_CODES: Final = (
     "backup_altered",
     "chain_altered",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.verification import processes
 
+STATUS_S: Final = 5.0
 DECIDED_WITHOUT = "what other nodes have decided since is not in it"
 
 
@@ -45,6 +46,7 @@ def backup(
     with writing(to):
         to.parent.mkdir(parents=True, exist_ok=True)
         try:
+            _check_answers(folder.absolute())
             copied = backups.Copied(**ask(folder.absolute(), {"do": "backup", "to": str(copy)}))
             running = True
         except Refused as refused:
@@ -68,6 +70,21 @@ def backup(
         console.print(f"The node was not running: {DECIDED_WITHOUT}, nor what only its log has if it was killed.")
     if audited.forgotten:
         console.print(f"Rows of readings before block {audited.forgotten:,} were deleted before their time.")
+
+
+def _check_answers(folder: Path) -> None:
+    """Refused("undecided") for a node that runs and says nothing: a copy is waited for much longer than this."""
+    from wattquorum.node.control import ask
+
+    try:
+        ask(folder, {"do": "status"}, STATUS_S)
+    except Refused as refused:
+        if refused.code != "undecided":
+            raise
+        remedy = (
+            "Its process runs and says nothing, as one that is paused does: let it go on or end it, then try again."
+        )
+        raise Refused("undecided", "folder", f"{folder}: no answer in {STATUS_S:g} s", remedy) from None
 
 
 def restore(
@@ -101,6 +118,9 @@ def restore(
     console = Console(highlight=False, soft_wrap=True)
     if attempt != 1 and not disaster:
         raise Refused("out_of_range", "attempt", attempt, "It belongs to --disaster.")
+    if backup.resolve() in (to.resolve(), *to.resolve().parents):
+        remedy = "A backup stays as it is: restore into a folder of the node's own."
+        raise Refused("out_of_range", "to", f"{to}, in the backup itself", remedy)
     with writing(to), progress_bar("blocks") as step, processes() as verify:
 
         def on_block(_height: int, of: int) -> None:

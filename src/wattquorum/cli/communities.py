@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from wattquorum.cli.files import writing
 from wattquorum.cli.nodes import ENGINES
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.protocols import Protocol
+from wattquorum.node.disk import sync_folder, write_all
 
 if TYPE_CHECKING:
     from wattquorum.ledger.genesis import Founder
@@ -105,10 +108,9 @@ def invite(
     """
     from wattquorum.node.community_folder import opened
 
-    _must_be_new(out)
     with opened(folder, now_ms()) as community:
-        invitation = community.invite(member, days, now_ms(), os.urandom(32))
-        _write(out, invitation, 0o600)
+        with _given(out, 0o600) as give:
+            give(community.invite(member, days, now_ms(), os.urandom(32)))
         typer.echo(f"invitation   {out}")
         typer.echo(f"until        {_moment(now_ms() + days * DAY_MS)}")
         typer.echo(f"fingerprint  {community.fingerprint}")
@@ -128,9 +130,10 @@ def join(
 
     With an invitation it makes the node's keys in the folder, for you alone to read, a node.toml to begin with, and a
     request that proves to hold the keys: send request.json to the community. With --certificate it checks and installs
-    the answer. Joining again with a new invitation renews the TLS identity and keeps the ledger key. The order of all
-    steps: `wattquorum community --help`.
+    the answer. A newer invitation takes the place of one whose request was not answered. Joining again with a new
+    invitation renews the TLS identity and keeps the ledger key. The order of all steps: `wattquorum community --help`.
     """
+    from wattquorum.api.interface import is_loopback
     from wattquorum.node import node_folder
     from wattquorum.node.config import CONFIG, composed
     from wattquorum.node.config import place as place_in
@@ -144,7 +147,11 @@ def join(
         data = read_file(invitation, str(invitation))
         with writing(folder):
             port = place_of(listen, "listen")[1] if listen else DEFAULT_PORT
-            text = composed((EVERYWHERE, port), place_in(api, "api"), {}, {})
+            served = place_in(api, "api")
+            if not is_loopback(served[0]):
+                remedy = "Give 127.0.0.1:PORT now; docs/interface.md says how node.toml then admits other machines."
+                raise Refused("config_invalid", "api", f"{api}, in plain text", remedy)
+            text = composed((EVERYWHERE, port), served, {}, {})
             request = node_folder.ask(folder, data, listen, now_ms(), os.urandom, fingerprint)
             if not (folder / CONFIG).exists():
                 write_files(folder, {CONFIG: text.encode()})
@@ -233,15 +240,15 @@ def admit(
     """Check a request and certify its node's address; its invitation is used up.
 
     `wattquorum community genesis` must have been before, since addresses follow from it. Next, by the member:
-    `wattquorum join --certificate`.
+    `wattquorum join --certificate`. Where an answer was lost, the same request gets the same certificate again.
     """
     from wattquorum.node.community_folder import opened
     from wattquorum.node.disk import read_file
 
-    _must_be_new(out)
-    with opened(folder, now_ms()) as community:
-        certified, admission = community.admit(read_file(request, str(request)), now_ms(), days)
-        _write(out, admission, 0o644)
+    data = read_file(request, str(request))
+    with opened(folder, now_ms()) as community, _given(out, 0o644) as give:
+        certified, admission = community.admit(data, now_ms(), days)
+        give(admission)
     typer.echo(f"admission    {out}")
     typer.echo(f"member       {certified.member}")
     typer.echo(f"address      {certified.address}")
@@ -304,19 +311,28 @@ def _moment(ms: int) -> str:
     return format_moment(Millis(ms))
 
 
-def _must_be_new(out: Path) -> None:
-    """Refused("file_exists") before anything is done; `_write` looks again."""
-    if out.exists():
-        raise Refused("file_exists", "out", out)
+@contextmanager
+def _given(out: Path, mode: int) -> Iterator[Callable[[bytes], None]]:
+    """A new file that is there before anything is used up for it, and the way to fill it; gone again if it stays empty.
 
-
-def _write(out: Path, data: bytes, mode: int) -> None:
+    Refused: file_exists, file_unreadable, disk_full.
+    """
     with writing(out):
         try:
             descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         except FileExistsError:
             raise Refused("file_exists", "out", out) from None
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+
+    def give(data: bytes) -> None:
+        with writing(out):
+            write_all(descriptor, data)
+            sync_folder(out.absolute().parent)
+
+    try:
+        yield give
+    except BaseException:
+        with suppress(OSError):
+            out.unlink()
+        raise
+    finally:
+        os.close(descriptor)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
 from wattquorum.cli.nodes import DEFAULT_FOLDER
 from wattquorum.foundation.refusals import Refused
+
+STATUS_S: Final = 3.0  # for which a node is waited that does not say how it stands
 
 commands = typer.Typer(help="Hand leadership on, as before maintenance of the node that leads.", no_args_is_help=True)
 Folder = Annotated[
@@ -61,17 +63,21 @@ def _leader(folder: Path) -> tuple[Path, dict[str, Any]]:
     nodes = [folder] if (folder / CONFIG).exists() else sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
     if not nodes:
         raise Refused("file_unreadable", "folder", folder, f"Name a node's folder, which has its {CONFIG}.")
-    found = {}
+    found: dict[Path, dict[str, Any]] = {}
+    silent: dict[Path, Refused] = {}
     for node in nodes:
         try:
-            found[node] = ask(node, {"do": "status"}, 5.0)
+            found[node] = ask(node, {"do": "status"}, STATUS_S)
         except Refused as refused:
-            if refused.code != "node_stopped" or len(nodes) == 1:
-                raise
-    for node, status in found.items():
-        if status["role"] == "leader":
-            return node, status
+            silent[node] = refused
+    leading = [node for node, status in found.items() if status["role"] == "leader"]
+    if leading:  # one that was cut off may not know yet that it leads no more
+        node = max(leading, key=lambda each: found[each]["term"])
+        return node, found[node]
     if not found:
+        wrong = [each for each in silent.values() if each.code != "node_stopped"]
+        if wrong or len(nodes) == 1:
+            raise next(iter(wrong or silent.values()))
         raise Refused("node_stopped", "folder", folder, "None of its nodes runs here.")
     leader = next((status["leader"] for status in found.values() if status["leader"]), "")
     remedy = f"Ask on the machine of {leader}." if leader else "Nobody leads now: wait for the election."

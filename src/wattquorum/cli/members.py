@@ -65,9 +65,10 @@ WaitOption = Annotated[float, typer.Option("--wait", help="For how many seconds 
 def asking(nodes: Sequence[str] | None, patience_s: float = 30.0) -> Iterator[Client]:
     """A client of these nodes, or of those of out/community."""
     from wattquorum import Client
-    from wattquorum.cli.nodes import apis_of_default
+    from wattquorum.cli.nodes import known_of_default
+    from wattquorum.cli.statuses import interface_of
 
-    apis = list(nodes or ()) or apis_of_default()
+    apis = [interface_of(each) for each in nodes] if nodes else [each.api for each in known_of_default()]
     if not apis:
         raise Refused("file_unreadable", "node", "none", "Name a node's interface: --node http://127.0.0.1:7103.")
     with Client(apis, patience_s=patience_s) as client:
@@ -309,9 +310,10 @@ def ready(
     community weaker and not stronger.
     """
     from wattquorum import Client
+    from wattquorum.cli.statuses import interface_of
     from wattquorum.ledger.transactions import ReadyValidator
 
-    with asking(nodes) as client, Client([of], patience_s=5.0) as own:
+    with asking(nodes) as client, Client([interface_of(of, "of")], patience_s=5.0) as own:
         signer, found = Signer(client, key, sender), listed(client)
         seat = _replica(found, replica)
         if seat["seat"] != "learner":
@@ -323,9 +325,12 @@ def ready(
             remedy = f"Another replica answers there, {status.replica}: give the interface of {seat['replica']}."
             raise Refused("validator_unknown", "of", of, remedy)
         behind = found["height"] - status.height
-        if status.halted or behind > BEHIND_MAX:
-            remedy = status.halted or f"It is {behind:,} blocks behind; wait until it has caught up."
-            raise Refused("validator_unknown", "of", f"at block {status.height:,}", remedy)
+        if status.halted:
+            raise Refused("node_halted", "of", status.halted)
+        if behind > BEHIND_MAX:
+            remedy = f"Wait until it is at most {BEHIND_MAX} blocks behind, then say so again."
+            far = f"{behind:,}: it is at block {status.height:,} of {found['height']:,}"
+            raise Refused("out_of_range", "blocks behind", far, remedy)
         if dry_run:
             console.print(f"would say that {seat['replica']} is ready; it is at block {status.height:,}")
             return

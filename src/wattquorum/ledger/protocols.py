@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.parameters import Consensus, Voting
+from wattquorum.ledger.parameters import DEFAULTS, Consensus, Voting
 
 
 class Protocol(StrEnum):
@@ -15,6 +16,17 @@ class Protocol(StrEnum):
     RAFT = "raft"  # all votes are equal
     PBFT = "pbft"  # everybody agrees, of whom a third may lie
     CGPBFT = "cgpbft"  # the agents of groups agree, of whom a third may lie
+
+    @staticmethod
+    def of(parameters: Mapping[str, int]) -> Protocol:
+        """What a genesis with these parameters begins with."""
+        match parameters.get("consensus", DEFAULTS.consensus):
+            case Consensus.PBFT:
+                return Protocol.PBFT
+            case Consensus.CGPBFT:
+                return Protocol.CGPBFT
+        voting = parameters.get("voting", DEFAULTS.voting)
+        return Protocol.RAFT if voting == Voting.EQUAL else Protocol.WEIGHTED_RAFT
 
     @property
     def by_committee(self) -> bool:

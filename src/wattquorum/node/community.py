@@ -208,6 +208,11 @@ def is_key_of(key_pem: bytes, pem: bytes) -> bool:
     return _private_key(key_pem, "TLS key").public_key() == _certificate(pem, "TLS identity").public_key()
 
 
+def is_requested_by(pem: bytes, request_pem: str) -> bool:
+    """Whether a TLS identity certifies the key of a request."""
+    return _requested_key(request_pem) == _certificate(pem, "TLS identity").public_key()
+
+
 def read_revocations(pem: bytes, authority_pem: bytes) -> Revocations:
     """A list of revocations after checking that this authority signed it; Refused("community_foreign")."""
     try:

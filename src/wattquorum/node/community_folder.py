@@ -32,6 +32,7 @@ from wattquorum.node.community import (
     IDENTITY_DAYS,
     Authority,
     fingerprint_of,
+    is_requested_by,
     make_authority,
     read_identity,
     read_revocations,
@@ -177,8 +178,12 @@ class CommunityFolder:
         """The TLS identity for a request, and the admission that carries it; its invitation is used up.
 
         The address follows from the chain and the ledger key, which the request proves to hold. Refused: the chain has
-        no genesis here, the invitation is unknown, used, past its time or somebody else's, or a proof is wrong.
+        no genesis here, the invitation is unknown, used, past its time or somebody else's, or a proof is wrong. The
+        request that used an invitation gets its TLS identity again, while that is in force.
         """
+        again = self._admitted(request_data, now_ms)
+        if again is not None:
+            return again, self._admission(again, self.genesis, now_ms)
         request, number = self._proven(request_data, now_ms)
         invited = self.register.invitations[number]
         genesis = self.genesis
@@ -229,6 +234,17 @@ class CommunityFolder:
         decode_genesis(data)
         write_files(self._folder, {GENESIS: data})
         return data
+
+    def _admitted(self, request_data: bytes, now_ms: int) -> Certified | None:
+        """What this very request was given before and is in force."""
+        request = read_request(request_data)
+        if request.authority != self.fingerprint:
+            return None
+        for each in self.register.identities:
+            same = (each.ledger_key, each.member) == (request.ledger_key, request.member)
+            if same and each.in_force(now_ms) and is_requested_by(each.tls_identity.encode(), request.tls_request):
+                return each
+        return None
 
     def _proven(self, request_data: bytes, now_ms: int) -> tuple[Request, int]:
         """A request whose invitation is open, and the number of that."""

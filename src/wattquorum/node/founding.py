@@ -6,11 +6,17 @@
 Every node is invited, asks and is admitted as it would be from another machine. All keys are random. The operator
 holds every office that the genesis grants, so that one key can do what governors, registrars and cashiers do in a
 community that means it; such a one is founded by several.
+
+All is made in a folder `founding.new` of the same folder, which gets the name `founded` when it is whole; only then is
+what it holds moved to where it belongs. So a founding that was interrupted is either begun anew or brought to its end,
+and a community is never there in part.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,13 +31,16 @@ from wattquorum.node import community_folder, node_folder
 from wattquorum.node.community import Authority, make_authority, make_request
 from wattquorum.node.community_folder import Rules
 from wattquorum.node.config import CONFIG, DECLARED, composed, written
-from wattquorum.node.disk import SECRET, make_folder, read_file, write_files
-from wattquorum.node.invitations import Peers
+from wattquorum.node.disk import SECRET, make_folder, read_file, sync_folder, write_files
+from wattquorum.node.invitations import Peers, check_name
+from wattquorum.node.processes import PROCESS
 from wattquorum.node.transport import Place
 
 COMMUNITY: Final = "community"
 OPERATOR: Final = "operator"
 OPERATOR_KEY: Final = "operator.key"
+UNFINISHED: Final = "founding.new"
+FINISHED: Final = "founded"
 INVITED_DAYS: Final = 1
 DEMO_SEGMENT_BYTES: Final = 4 << 20  # of a write-ahead log: a demo's blocks are few and its folder is no server's
 
@@ -49,6 +58,24 @@ def node_name(number: int) -> str:
     return f"node-{number}"
 
 
+def nodes_of(folder: Path) -> list[Path]:
+    """The folders of a community's nodes, in the order of their numbers; not a copy such as node-0-copy."""
+    found = [path for path in folder.glob("node-*") if re.fullmatch(r"node-(0|[1-9]\d{0,3})", path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("node-")))
+
+
+def take_up(folder: Path) -> None:
+    """Ends a founding that was interrupted: what was whole is moved to its place, anything less is removed."""
+    if (folder / UNFINISHED).exists():
+        shutil.rmtree(folder / UNFINISHED)
+    finished = folder / FINISHED
+    if finished.exists():
+        for path in sorted(finished.iterdir(), reverse=True):  # nodes first: with its community/ all is there
+            path.rename(folder / path.name)
+        sync_folder(folder)
+        finished.rmdir()
+
+
 def of_every_office(name: str, key: str) -> Founder:
     """A founder who holds every office; `key` is hexadecimal."""
     return Founder(name, name, key, tuple(role.name or "" for role in GRANTABLE))
@@ -64,12 +91,18 @@ def found(
     raft: Mapping[str, int] | None = None,
     currency: str = "EUR",
 ) -> Founded:
-    """Makes a community of so many nodes; Refused("folder_exists") where the folder is not empty."""
-    if folder.exists() and any(folder.iterdir()):
+    """Makes a community of so many nodes; Refused("folder_exists") where the folder is not empty.
+
+    What an earlier founding left that was interrupted does not count: see `take_up`.
+    """
+    if folder.exists() and any(path.name not in (PROCESS, UNFINISHED) for path in folder.iterdir()):
         raise Refused("folder_exists", "folder", folder)
+    check_name(name, "name")
+    take_up(folder)
+    unfinished = folder / UNFINISHED
     now_ms = time.time_ns() // 1_000_000
-    home = folder / COMMUNITY
-    nodes = tuple(folder / node_name(number) for number in range(replicas))
+    home = unfinished / COMMUNITY
+    nodes = tuple(unfinished / node_name(number) for number in range(replicas))
     places = [(host, first_port + number) for number in range(replicas)]
     apis = tuple((host, first_port + replicas + number) for number in range(replicas))
     fingerprint = community_folder.found(home, name, now_ms)
@@ -89,7 +122,10 @@ def found(
     for node, admission, place, api in zip(nodes, admissions, places, apis, strict=True):
         node_folder.install(node, admission, now_ms, fingerprint)
         write_files(node, {node_folder.PEERS: peers, CONFIG: composed(place, api, {}, raft or {}).encode()})
-    return Founded(folder, nodes, apis)
+    unfinished.rename(folder / FINISHED)
+    sync_folder(folder)
+    take_up(folder)
+    return Founded(folder, tuple(folder / node.name for node in nodes), apis)
 
 
 def found_demo(

@@ -173,9 +173,13 @@ class Node:
         return self.replica.ledger
 
     async def start(self) -> Place:
-        """Listens, connects and takes part. Tells where it listens."""
+        """Listens, connects and takes part. Tells where it listens; Refused("address_in_use") where it cannot."""
         self._halted = asyncio.get_running_loop().create_future()
-        await self.transport.start()
+        try:
+            await self.transport.start()
+        except OSError as fault:
+            host, port = self.config.listen
+            raise Refused("address_in_use", "listen", f"{host}:{port}: {fault.strerror or fault}") from None
         self.runtime.start()
         return self.config.listen[0], self.transport.port
 

@@ -34,7 +34,17 @@ from wattquorum.node.community import (
     read_revocations,
 )
 from wattquorum.node.disk import SECRET, make_folder, read_file, remove_files, write_files
-from wattquorum.node.invitations import Peers, Request, answer, bytes_of, place_of, read_admission, read_invitation
+from wattquorum.node.invitations import (
+    Invitation,
+    Peers,
+    Request,
+    answer,
+    bytes_of,
+    place_of,
+    read_admission,
+    read_invitation,
+    read_request,
+)
 
 LEDGER_KEY: Final = "ledger.key"
 PENDING_KEY: Final = "pending.key"
@@ -70,14 +80,15 @@ def ask(
     """Makes what keys are missing and the request that answers an invitation; both are in the folder then.
 
     `fingerprint` is what the authority's must begin with, if the member was told it. Refused: the invitation is forged,
-    past its time or of another community than the folder's, or a request is under way.
+    past its time or of another community than the folder's, or answered by the request that is there. A request that
+    answers another invitation is replaced, and so is its TLS key.
     """
     invitation = read_invitation(invitation_data, now_ms)
     authority = invitation.authority.encode()
     if listen:
         place_of(listen, "listen")
     _check_authority(folder, authority, fingerprint)
-    if (folder / REQUEST).exists():
+    if _answers(folder / REQUEST, invitation):
         remedy = f"Send it and wait for the certificate, or remove it and {PENDING_KEY} to begin again."
         raise Refused("file_exists", "request", folder / REQUEST, remedy)
     if invitation.genesis:
@@ -90,6 +101,17 @@ def ask(
     write_files(folder, {PENDING_KEY: secret}, SECRET)
     write_files(folder, {AUTHORITY: authority, REQUEST: to_named_json(request)})
     return request
+
+
+def _answers(request: Path, invitation: Invitation) -> bool:
+    """Whether a request is there, whole, that answers this invitation."""
+    if not request.exists():
+        return False
+    try:
+        answered = read_request(read_file(request, REQUEST)).invitation
+    except Refused:
+        return False
+    return answered == SigningKey(bytes.fromhex(invitation.secret)).public.hex()
 
 
 def install(folder: Path, admission_data: bytes, now_ms: int, fingerprint: str = "") -> Identity:
