@@ -92,13 +92,14 @@ class Node:
                 remedy = "A chain that is no demo takes the time of those who run it."
                 raise Refused("demo_only", "clock", "declared", remedy)
             self.wal = Wal(config.folder / "wal", chain.chain_id, segment_bytes=config.segment_bytes)
-            if chain.height and not self.wal.written:
+            if self.wal.written < max(chain.log_reached, min(chain.height, 1)):
                 self.wal.close()
-                raise Refused("log_missing", "wal", f"{chain.height} blocks in {folder}")
+                found = f"{self.wal.written} of at least {chain.log_reached} records, and {chain.height} blocks"
+                raise Refused("log_missing", "wal", f"{found} in {folder}")
         except BaseException:
             chain.close()
             raise
-        self.archive = Archive(chain)
+        self.archive = Archive(chain, lambda: self.wal.durable)
         self.chain_id = chain.chain_id
         self.chain = chain
         self.history = History(chain)
