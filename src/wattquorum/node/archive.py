@@ -58,13 +58,25 @@ class Missing(NamedTuple):
 class Archive:
     """A chain folder that is written in a thread. Everything is called from one thread, the loop's."""
 
-    __slots__ = ("_durable", "_folder", "_found", "_height", "_noted_s", "_pending", "_pool", "_writing", "full")
+    __slots__ = (
+        "_answers",
+        "_durable",
+        "_folder",
+        "_found",
+        "_height",
+        "_noted_s",
+        "_pending",
+        "_pool",
+        "_writing",
+        "full",
+    )
 
     def __init__(self, folder: ChainFolder, durable: Callable[[], int] = lambda: 0) -> None:
         """`durable` tells, to any thread, up to which position the log is durable."""
         self._folder = folder
         self._durable = durable
         self._noted_s = 0.0
+        self._answers: dict[bytes, Future[bytes]] = {}  # the last of each peer
         self._found = folder.found_hashes()  # until all of these blocks were decided again
         self._height = folder.height  # up to which it is written or being written
         self._pending: deque[Executed] = deque()  # what follows, perhaps behind a gap
@@ -160,12 +172,22 @@ class Archive:
         missing = self.missing
         return encode(Wanted(missing.first, missing.last)) if missing is not None else b""
 
-    def answer(self, request: bytes) -> bytes:
-        """Blocks for a peer, as many as fit; Refused for a request that cannot be read."""
+    def answer(self, peer: bytes, request: bytes) -> Future[bytes] | None:
+        """Blocks for a peer, as many as fit, read in the thread; None while an earlier request of its is answered.
+
+        Refused for a request that cannot be read.
+        """
         wanted = _wanted.decode(request)
+        earlier = self._answers.get(peer)
+        if earlier is not None and not earlier.done():
+            return None
+        self._answers[peer] = self._pool.submit(self._answer, wanted)
+        return self._answers[peer]
+
+    def _answer(self, wanted: Wanted) -> bytes:
         found: list[Stored] = []
         size = 0
-        if wanted.first <= self._folder.height and not self._is_writing():
+        if wanted.first <= self._folder.height:
             for position, data in self._folder.read(wanted.first):
                 size += len(data)
                 if position.height > wanted.last or (found and size > ANSWER_BYTES_MAX):

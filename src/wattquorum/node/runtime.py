@@ -234,9 +234,13 @@ class Runtime:
         elif isinstance(fault, Refused):
             self.halt(fault)
         elif fault is not None:
+            self.halt(Refused("node_failed", "node", f"{type(fault).__name__}: {fault}"))
             raise fault
         else:
-            self._synced(sync.result(), self.clock.read())
+            try:
+                self._synced(sync.result(), self.clock.read())
+            except Refused as refused:
+                self.halt(refused)
             self.wake()
 
     def _synced(self, position: int, now: Millis) -> None:
