@@ -54,7 +54,7 @@ class Faulty:
     """Something to drive that fails once its record is durable."""
 
     def __init__(self) -> None:
-        self.records = (Durable(1, b"record"),)
+        self.records: tuple[Durable, ...] = (Durable(1, b"record"),)
 
     def receive(self, sender: bytes, frame: bytes, now: Millis) -> None:
         raise NotImplementedError
