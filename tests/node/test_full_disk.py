@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.node.disks import Disk
+from tests.node.live import Village, run, until
 from tests.node.small_chain import fed, small_chain
 from tests.node.test_chain_folder import proved
+from wattquorum.consensus.engine import Durable
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.lone import LoneNode
+from wattquorum.node.wal import Wal
 
 CHAIN = small_chain()
 
@@ -140,3 +144,33 @@ def written_until_full(node: LoneNode, now: Millis) -> list[Executed]:
         except Refused:
             return finished
     raise AssertionError("the disk was never full")
+
+
+def test_a_leader_whose_disk_is_full_leads_no_more_and_keeps_no_more_than_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        village = Village(tmp_path)
+        write = Wal.write
+        async with village.running():
+            full = village.nodes[await village.leader()]
+            others = [node for node in village.nodes.values() if node is not full]
+
+            def limited(wal: Wal, records: Sequence[Durable]) -> None:
+                if wal is full.wal:
+                    raise Refused("disk_full", "wal", "no room")
+                write(wal, records)
+
+            monkeypatch.setattr(Wal, "write", limited)
+            waiting = asyncio.create_task(full.submit(village.deposit()))
+            await until(lambda: full.runtime.full)
+            kept = full.runtime.unsynced
+            await until(lambda: {node.engine.leader for node in others} < {node.address for node in others})
+            for _ in range(5):
+                await others[0].submit(village.deposit(1))
+            assert full.runtime.unsynced == kept
+            monkeypatch.setattr(Wal, "write", write)
+            await until(lambda: village.all_have(25, 1) and full.runtime.unsynced == 0)
+            await waiting
+
+    run(story())
