@@ -8,7 +8,8 @@ What waits for nothing leaves before anything is written: so the disks of a lead
 same time.
 
 While the disk is full nothing new can be promised, so the replica takes no part, as if no peer reached it: what it had
-to write is kept and tried again, what comes is dropped, and if it led, the others elect another one. A replica that finds itself diverged, or whose disk has failed, stops taking part and says why.
+to write is kept and tried again, what comes is dropped, and if it led, the others elect another one. A replica that
+finds itself diverged, or whose disk has failed, stops taking part and says why.
 """
 
 from __future__ import annotations
