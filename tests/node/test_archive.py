@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from tests.node.small_chain import small_chain, stored
 from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.archive import ANSWER_BYTES_MAX, Archive, Missing, Stored
+from wattquorum.node.block_log import Position
 from wattquorum.node.chain_folder import ChainFolder
 
 BLOCKS = small_chain().blocks
@@ -18,6 +21,12 @@ LAST = len(BLOCKS)
 
 def archive(tmp_path: Path, blocks: int) -> Archive:
     return Archive(ChainFolder(stored(tmp_path / f"chain-{blocks}", blocks=blocks, signed=False), writing=True))
+
+
+def answered(peer: Archive, request: bytes) -> bytes:
+    found = peer.answer(b"asks", request)
+    assert found is not None
+    return found.result()
 
 
 def answer(first: int, last: int) -> bytes:
@@ -51,8 +60,8 @@ def test_what_it_missed_is_asked_for_and_put_in_before_what_follows(tmp_path: Pa
     kept.add(BLOCKS[-1])
     kept.write()
     assert kept.missing == Missing(3, LAST - 1)
-    kept.fill(peer.answer(kept.request()))
-    kept.fill(peer.answer(kept.request() or encode([3, LAST - 1])))  # the same again changes nothing
+    kept.fill(answered(peer, kept.request()))
+    kept.fill(answered(peer, kept.request() or encode([3, LAST - 1])))  # the same again changes nothing
     kept.flush()
     assert kept.height == LAST
     assert kept.request() == b""
@@ -87,7 +96,7 @@ def test_an_answer_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     kept.add(BLOCKS[-1])
     rounds = 0
     while kept.missing is not None:
-        kept.fill(peer.answer(kept.request()))
+        kept.fill(answered(peer, kept.request()))
         try:
             kept.flush()
         finally:
@@ -95,3 +104,26 @@ def test_an_answer_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert rounds == LAST - 3
     for each in (kept, peer):
         each.close(None)
+
+
+def test_a_peer_is_answered_once_at_a_time_however_often_it_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, go_on = archive(tmp_path, LAST), threading.Event()
+    read = ChainFolder.read
+
+    def waits(folder: ChainFolder, first: int = 1) -> Iterator[tuple[Position, bytes]]:
+        go_on.wait()
+        return read(folder, first)
+
+    monkeypatch.setattr(ChainFolder, "read", waits)
+    request = encode([1, LAST])
+    first = kept.answer(b"a", request)
+    assert first is not None
+    assert [kept.answer(b"a", request) for _ in range(100)] == [None] * 100
+    other = kept.answer(b"b", request)
+    assert other is not None
+    go_on.set()
+    assert first.result() == other.result() == answer(1, LAST)
+    assert kept.answer(b"a", request) is not None
+    kept.close(None)

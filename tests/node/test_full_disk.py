@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.node.disks import Disk
+from tests.node.live import Village, run, until
 from tests.node.small_chain import fed, small_chain
 from tests.node.test_chain_folder import proved
 from wattquorum.consensus.engine import Durable
@@ -195,3 +197,33 @@ def test_a_log_that_finds_no_file_to_open_goes_on_when_it_does(tmp_path: Path) -
                 left += 1
     with Wal(tmp_path, chain, segment_bytes=400) as log:
         assert log.records() == records
+
+
+def test_a_leader_whose_disk_is_full_leads_no_more_and_keeps_no_more_than_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        village = Village(tmp_path)
+        write = Wal.write
+        async with village.running():
+            full = village.nodes[await village.leader()]
+            others = [node for node in village.nodes.values() if node is not full]
+
+            def limited(wal: Wal, records: Sequence[Durable]) -> None:
+                if wal is full.wal:
+                    raise Refused("disk_full", "wal", "no room")
+                write(wal, records)
+
+            monkeypatch.setattr(Wal, "write", limited)
+            waiting = asyncio.create_task(full.submit(village.deposit()))
+            await until(lambda: full.runtime.full)
+            kept = full.runtime.unsynced
+            await until(lambda: {node.engine.leader for node in others} < {node.address for node in others})
+            for _ in range(5):
+                await others[0].submit(village.deposit(1))
+            assert full.runtime.unsynced == kept
+            monkeypatch.setattr(Wal, "write", write)
+            await until(lambda: village.all_have(25, 1) and full.runtime.unsynced == 0)
+            await waiting
+
+    run(story())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -20,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.node.fickle_disk import Crash, FickleDisk, laid_out
 from tests.node.wal_writers import SEGMENT, record
 from wattquorum.consensus.engine import Durable
+from wattquorum.foundation.refusals import Refused
 from wattquorum.node import wal as wal_module
 from wattquorum.node.wal import Wal
 
@@ -263,3 +266,67 @@ def test_a_busy_process_killed_at_random_moments_loses_nothing_acknowledged(tmp_
         durable = int(next(line for line in reversed(told) if line.endswith("\n")))
         assert durable >= last
         last = check_killed(tmp_path, durable, 20_000)
+
+
+class Platter:
+    """What a disk holds of files whose pages are clean, as on Linux, after every sync, even one that failed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fails = False
+        self.content: dict[int, bytearray] = {}
+        self._dirty: dict[int, list[tuple[int, bytes | None]]] = {}  # by inode; None: the file is cut there
+        self._pwrite, self._ftruncate = os.pwrite, os.ftruncate
+        for name, instead in (
+            ("pwrite", self.pwrite),
+            ("ftruncate", self.ftruncate),
+            ("fsync", self.sync),
+            ("fdatasync", self.sync),
+        ):
+            monkeypatch.setattr(os, name, instead)
+
+    def pwrite(self, descriptor: int, data: bytes, offset: int) -> int:
+        written = self._pwrite(descriptor, data, offset)
+        self._dirty.setdefault(os.fstat(descriptor).st_ino, []).append((offset, bytes(data[:written])))
+        return written
+
+    def ftruncate(self, descriptor: int, size: int) -> None:
+        self._ftruncate(descriptor, size)
+        self._dirty.setdefault(os.fstat(descriptor).st_ino, []).append((size, None))
+
+    def sync(self, descriptor: int) -> None:
+        inode = os.fstat(descriptor).st_ino
+        dirty = self._dirty.pop(inode, [])
+        if self.fails:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        content = self.content.setdefault(inode, bytearray())
+        for offset, data in dirty:
+            if data is None:
+                del content[offset:]
+            else:
+                content.extend(bytes(max(0, offset + len(data) - len(content))))
+                content[offset : offset + len(data)] = data
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_what_a_failed_sync_left_in_memory_alone_is_on_the_disk_once_the_log_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    platter = Platter(monkeypatch)
+    records = [Durable(position, b"promise %d" % position) for position in range(1, 5 + more)]
+    with Wal(tmp_path / "wal", CHAIN, segment_bytes=1 << 12) as wal:
+        wal.write(records[:2])
+        wal.sync()
+        wal.write(records[2:4])
+        platter.fails = True
+        with pytest.raises(Refused, match="disk_failed"):
+            wal.sync()
+    platter.fails = False
+    with Wal(tmp_path / "wal", CHAIN, segment_bytes=1 << 12) as wal:
+        assert wal.records() == records[:4]
+        wal.write(records[4:])
+        assert wal.sync() == wal.durable == 4 + more
+    (file,) = (tmp_path / "wal").glob("*.wal")
+    (tmp_path / "after").mkdir()
+    (tmp_path / "after" / file.name).write_bytes(platter.content[file.stat().st_ino])
+    with Wal(tmp_path / "after", CHAIN, segment_bytes=1 << 12) as wal:
+        assert wal.records() == records

@@ -28,6 +28,8 @@ def _samples(node: Node) -> Iterator[Sample]:
         engines.oversized(engine),
     )
     yield "faults_total", "counter", "Messages of replicas that no correct one sends", {}, engines.faults(engine)
+    unreadable = node.replica.unreadable + node.unreadable
+    yield "unreadable_total", "counter", "Messages of peers that could not be read or used", {}, unreadable
     yield "waiting_transactions", "gauge", "Transactions in the pool that no block has", {}, node.replica.waiting
     yield "halted", "gauge", "1 when this node takes part no more", {}, node.halted is not None
     yield "disk_full", "gauge", "1 while the disk has no room", {}, runtime.full or node.archive.full

@@ -266,7 +266,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "node_halted": ("takes part no more", "See why in its status; ask another node meanwhile."),
     "node_stopped": ("was stopped", "Ask another node, or this one when it runs again."),
     "log_missing": (
-        "has no record, though there are blocks",
+        "lacks records that this replica had written",
         "Do not run this replica again: it forgot what it promised. See docs/operations.md, backup and recovery.",
     ),
     "seat_taken": ("has had a seat on this chain", "Join with a ledger key of its own."),

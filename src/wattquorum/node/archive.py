@@ -4,12 +4,16 @@ The write-ahead log is what makes a block certain; the archive is what is served
 there in batches, in a thread, and only before the log lets its beginning go must everything be in it. After a restart
 the log tells blocks again that the archive has; after another replica's state was taken over, blocks are missing that
 others still have. They are asked for and put in before anything that follows them.
+
+Beside the blocks it notes how far the log was durable: now and then, and exactly when it is closed. A log that ends
+before that is an older one, whatever it leads to.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -19,10 +23,11 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, decode_block, header_hash, read_rows
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.transactions import CommitReadings, Received
-from wattquorum.node.chain_folder import ChainFolder
+from wattquorum.node.chain_folder import HASH_BYTES, ChainFolder
 
 ANSWER_BYTES_MAX: Final = 4 << 20
 PENDING_MAX: Final = 10_000  # blocks that wait for missing ones; more are let go, and asked for later
+NOTE_S: Final = 1.0  # between notes of how far the log reaches
 
 
 class Wanted(Record, frozen=True):
@@ -53,10 +58,26 @@ class Missing(NamedTuple):
 class Archive:
     """A chain folder that is written in a thread. Everything is called from one thread, the loop's."""
 
-    __slots__ = ("_folder", "_height", "_pending", "_pool", "_writing", "full")
+    __slots__ = (
+        "_answers",
+        "_durable",
+        "_folder",
+        "_found",
+        "_height",
+        "_noted_s",
+        "_pending",
+        "_pool",
+        "_writing",
+        "full",
+    )
 
-    def __init__(self, folder: ChainFolder) -> None:
+    def __init__(self, folder: ChainFolder, durable: Callable[[], int] = lambda: 0) -> None:
+        """`durable` tells, to any thread, up to which position the log is durable."""
         self._folder = folder
+        self._durable = durable
+        self._noted_s = 0.0
+        self._answers: dict[bytes, Future[bytes]] = {}  # the last of each peer
+        self._found = folder.found_hashes()  # until all of these blocks were decided again
         self._height = folder.height  # up to which it is written or being written
         self._pending: deque[Executed] = deque()  # what follows, perhaps behind a gap
         self._pool = ThreadPoolExecutor(1, "archive")
@@ -71,10 +92,13 @@ class Archive:
     def add(self, executed: Executed) -> None:
         """A block that was decided. Refused("diverged") where the folder has another one at its height."""
         height = executed.block.header.height
-        if height <= self._height:
-            tip = self._folder.tip
-            if tip is not None and height == tip.height and header_hash(executed.block.header) != self._folder.tip_hash:
+        end = height * HASH_BYTES
+        if end <= len(self._found):
+            if header_hash(executed.block.header) != self._found[end - HASH_BYTES : end]:
                 raise Refused("diverged", "block", height, "The chain folder has another block at this height.")
+        elif self._found:
+            self._found = b""
+        if height <= self._height:
             return
         last = self._pending[-1].block.header.height if self._pending else self._height
         if height > last and len(self._pending) < PENDING_MAX:
@@ -93,7 +117,14 @@ class Archive:
             return
         batch = self._ready()
         if batch:
-            self._writing = self._pool.submit(self._folder.append, batch)
+            self._writing = self._pool.submit(self._append, batch)
+
+    def _append(self, batch: Sequence[Executed]) -> None:
+        """Puts blocks in, in the thread. The note comes first: if there is no room for it, nothing was put in."""
+        if time.monotonic() - self._noted_s >= NOTE_S:
+            self._folder.note_log(self._durable())
+            self._noted_s = time.monotonic()
+        self._folder.append(batch)
 
     def _is_writing(self) -> bool:
         """Whether a write is under way; one that has ended is taken over."""
@@ -141,12 +172,22 @@ class Archive:
         missing = self.missing
         return encode(Wanted(missing.first, missing.last)) if missing is not None else b""
 
-    def answer(self, request: bytes) -> bytes:
-        """Blocks for a peer, as many as fit; Refused for a request that cannot be read."""
+    def answer(self, peer: bytes, request: bytes) -> Future[bytes] | None:
+        """Blocks for a peer, as many as fit, read in the thread; None while an earlier request of its is answered.
+
+        Refused for a request that cannot be read.
+        """
         wanted = _wanted.decode(request)
+        earlier = self._answers.get(peer)
+        if earlier is not None and not earlier.done():
+            return None
+        self._answers[peer] = self._pool.submit(self._answer, wanted)
+        return self._answers[peer]
+
+    def _answer(self, wanted: Wanted) -> bytes:
         found: list[Stored] = []
         size = 0
-        if wanted.first <= self._folder.height and not self._is_writing():
+        if wanted.first <= self._folder.height:
             for position, data in self._folder.read(wanted.first):
                 size += len(data)
                 if position.height > wanted.last or (found and size > ANSWER_BYTES_MAX):
@@ -189,6 +230,7 @@ class Archive:
         """Writes what it has and lets the folder go, its end signed if it is given a founder's key."""
         try:
             self.flush()
+            self._folder.note_log(self._durable())
         finally:
             self._pool.shutdown()
             self._folder.close(key)

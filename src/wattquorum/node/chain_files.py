@@ -5,6 +5,7 @@
     rows/<root>.rows                rows of readings that a block commits to (L-23), named by their root
     snapshots/00000042.snapshot     the state after a block; see `ledger.snapshots`
     tip.json                        where the chain ended when it was closed cleanly; see `tip`
+    log.json                        how far the log of the node reached that writes here; no other log may go on
 
 Nothing else belongs there. One process writes, or several read: the folder itself is locked, so that the lock needs
 no file of its own.
@@ -23,17 +24,19 @@ from wattquorum.node.disk import UNFINISHED
 
 GENESIS: Final = "genesis.json"
 TIP: Final = "tip.json"
+LOG: Final = "log.json"
 BLOCKS: Final = "blocks"
 ROWS: Final = "rows"
 SNAPSHOTS: Final = "snapshots"
 FOLDERS: Final = (BLOCKS, ROWS, SNAPSHOTS)
 
-Kind = Literal["genesis", "tip", "blocks", "rows", "snapshot"]
+Kind = Literal["genesis", "tip", "log", "blocks", "rows", "snapshot"]
 
 _HEIGHT: Final = r"(?:\d{8}|[1-9]\d{8,17})"  # one height, one name
 _KINDS: Final[tuple[tuple[str, re.Pattern[str], Kind], ...]] = (
     ("", re.compile(r"genesis\.json"), "genesis"),
     ("", re.compile(r"tip\.json"), "tip"),
+    ("", re.compile(r"log\.json"), "log"),
     (BLOCKS, re.compile(_HEIGHT + r"\.blocks", re.ASCII), "blocks"),
     (ROWS, re.compile(r"[0-9a-f]{64}\.rows"), "rows"),
     (SNAPSHOTS, re.compile(_HEIGHT + r"\.snapshot", re.ASCII), "snapshot"),

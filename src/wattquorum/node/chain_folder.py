@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
+from wattquorum.foundation.codec import Named, from_json, to_named_json
 from wattquorum.foundation.identities import SigningKey
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Header, decode_block, header_hash, read_rows
@@ -26,6 +27,7 @@ from wattquorum.node.chain_files import (
     BLOCKS,
     FOLDERS,
     GENESIS,
+    LOG,
     ROWS,
     SNAPSHOTS,
     TIP,
@@ -39,6 +41,13 @@ from wattquorum.node.chain_files import (
 from wattquorum.node.disk import make_folder, read_file, remove_files, write_files
 
 SNAPSHOTS_KEPT: Final = 2
+HASH_BYTES: Final = 32
+
+
+class Reached(Named, frozen=True):
+    """How far the log of the node that writes a chain was durable, at least. A log that ends before is another one."""
+
+    position: int
 
 
 class Commitment(NamedTuple):
@@ -53,10 +62,12 @@ class ChainFolder:
 
     `tip` is the last block's header, `tip_hash` what the next block names as its predecessor, `ended` where tip.json
     says that the chain was closed, `torn` the torn tail that was found (and, when opened for writing, cut), `removed`
-    the files that opening for writing removed: unfinished ones, and rows whose block was never written.
+    the files that opening for writing removed: unfinished ones, and rows whose block was never written. `log_reached`
+    is the last position that `note_log` was told, 0 where it was told none.
     """
 
     __slots__ = (
+        "_found",
         "_lock",
         "_log",
         "_writing",
@@ -64,6 +75,7 @@ class ChainFolder:
         "ended",
         "genesis",
         "genesis_bytes",
+        "log_reached",
         "path",
         "removed",
         "tip",
@@ -114,6 +126,13 @@ class ChainFolder:
         self.torn: Torn | None = None
         self.removed: tuple[str, ...] = ()
         self.ended: Tip | None = None
+        self.log_reached = 0
+        self._found = bytearray()
+        if any(file.kind == "log" for file in files):
+            try:
+                self.log_reached = from_json(read_file(self.path / LOG, LOG), Reached, LOG).position
+            except Refused as refused:
+                raise Refused("chain_altered", LOG, f"it tells of no log: {refused}") from None
         if any(file.kind == "tip" for file in files):
             proposers = frozenset(bytes.fromhex(key) for key in self.genesis.proposers)
             self.ended = opened(read_file(self.path / TIP, TIP), self.chain_id, proposers)
@@ -137,6 +156,8 @@ class ChainFolder:
             if header.height != position.height or header.previous != self.tip_hash:
                 raise altered(position, f"it is not the block that follows block {position.height - 1}")
             self.tip, self.tip_hash = header, header_hash(header)
+            if self._writing:
+                self._found += self.tip_hash
             if self.ended is not None and self.ended.height == header.height:
                 self._check_ended(position, self.ended, header)
         if self.ended is not None and self.ended.height > self.height:
@@ -188,6 +209,21 @@ class ChainFolder:
         if batch:
             log.append(self.height + 1, [each.data for each in batch])
         self.tip, self.tip_hash = tip, tip_hash
+
+    def found_hashes(self) -> bytes:
+        """The hashes of the blocks that were here when it was opened for writing, one after the other; told once."""
+        found, self._found = bytes(self._found), bytearray()
+        return found
+
+    def note_log(self, position: int) -> None:
+        """Notes that the log of the node that writes here is durable up to a position; a lower one changes nothing.
+
+        Raises Refused("disk_full" or "disk_failed").
+        """
+        self._writable()
+        if position > self.log_reached:
+            write_files(self.path, {LOG: to_named_json(Reached(position))})
+            self.log_reached = position
 
     def signed_tip(self) -> bytes:
         """The signed tip as it is stored; Refused("chain_unclosed") when the chain was never closed."""

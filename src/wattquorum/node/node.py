@@ -16,6 +16,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -92,13 +93,14 @@ class Node:
                 remedy = "A chain that is no demo takes the time of those who run it."
                 raise Refused("demo_only", "clock", "declared", remedy)
             self.wal = Wal(config.folder / "wal", chain.chain_id, segment_bytes=config.segment_bytes)
-            if chain.height and not self.wal.written:
+            if self.wal.written < max(chain.log_reached, min(chain.height, 1)):
                 self.wal.close()
-                raise Refused("log_missing", "wal", f"{chain.height} blocks in {folder}")
+                found = f"{self.wal.written} of at least {chain.log_reached} records, and {chain.height} blocks"
+                raise Refused("log_missing", "wal", f"{found} in {folder}")
         except BaseException:
             chain.close()
             raise
-        self.archive = Archive(chain)
+        self.archive = Archive(chain, lambda: self.wal.durable)
         self.verify = verify
         self.chain_id = chain.chain_id
         self.chain = chain
@@ -129,6 +131,7 @@ class Node:
         self._submitted: dict[bytes, list[asyncio.Future[Decided]]] = {}
         self._receipts: OrderedDict[bytes, Decided] = OrderedDict()
         self._receipts_from = max(1, chain.height - BLOCKS_REMEMBERED)  # the block from which on none is forgotten
+        self.unreadable = 0  # messages of peers about blocks that could not be used
         self._seen = 0  # the highest block whose receipts are remembered
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
@@ -418,16 +421,25 @@ class Node:
                 except Refused as refused:
                     if refused.code == "diverged":
                         self.runtime.halt(refused)
+                    self.unreadable += 1
                     continue  # nothing that a correct node sends, or nothing that fits: it is asked for again
 
     def _on_blocks(self, sender: bytes, frame: bytes) -> None:
         if frame[:1] == ASK_BLOCKS:
-            self.transport.send(sender, BLOCKS + self.archive.answer(frame[1:]))
+            answer = self.archive.answer(sender, frame[1:])
+            if answer is not None:
+                loop = asyncio.get_running_loop()
+                answer.add_done_callback(lambda done: loop.call_soon_threadsafe(self._send_blocks, sender, done))
         elif frame[:1] == BLOCKS:
             for block in self.archive.fill(frame[1:]):
                 self._remember(block)
             self._asked_s = 0.0
             self._keep_archive()
+
+    def _send_blocks(self, to: bytes, answer: Future[bytes]) -> None:
+        with suppress(Refused):  # the peer asks another node then
+            self.transport.send(to, BLOCKS + answer.result())
+            self.transport.flush()
 
     def _on_work(self, work: Work) -> None:
         for executed in work.finished:

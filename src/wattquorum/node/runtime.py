@@ -7,8 +7,9 @@ it ends. So whatever comes while the disk works shares the next sync, and nothin
 What waits for nothing leaves before anything is written: so the disks of a leader and of its followers work at the
 same time.
 
-While the disk is full nothing new is durable, so nothing is acknowledged; what was written meanwhile is kept, and
-tried again. A replica that finds itself diverged, or whose disk has failed, stops taking part and says why.
+While the disk is full nothing new can be promised, so the replica takes no part, as if no peer reached it: what it had
+to write is kept and tried again, what comes is dropped, and if it led, the others elect another one. A replica that
+finds itself diverged, or whose disk has failed, stops taking part and says why.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class Runtime:
 
     def receive(self, sender: bytes, frames: Sequence[bytes]) -> None:
         """Frames from a peer whose identity the transport has checked, in order."""
-        if self.halted is None and self._loop is not None:
+        if self.halted is None and self._loop is not None and not self.full:
             now = self.clock.read()
             try:
                 for frame in frames:
@@ -147,7 +148,7 @@ class Runtime:
 
     def _turn(self) -> None:
         self._scheduled = False
-        if self._loop is None or self.halted is not None:
+        if self._loop is None or self.halted is not None or self.full:
             return
         self.turns += 1
         try:
@@ -194,7 +195,17 @@ class Runtime:
         self._loop.call_later(FULL_AGAIN_S, self._try_again)
 
     def _try_again(self) -> None:
+        """Writes what is kept before anything is added to it."""
         self.full = False
+        if self._loop is None or self.halted is not None:
+            return
+        try:
+            self._begin_sync(self.clock.read())
+        except Refused as refused:
+            self.halt(refused)
+        except Exception as fault:
+            self.halt(Refused("node_failed", "node", f"{type(fault).__name__}: {fault}"))
+            raise
         self.wake()
 
     def _begin_sync(self, now: Millis) -> bool:
@@ -234,9 +245,13 @@ class Runtime:
         elif isinstance(fault, Refused):
             self.halt(fault)
         elif fault is not None:
+            self.halt(Refused("node_failed", "node", f"{type(fault).__name__}: {fault}"))
             raise fault
         else:
-            self._synced(sync.result(), self.clock.read())
+            try:
+                self._synced(sync.result(), self.clock.read())
+            except Refused as refused:
+                self.halt(refused)
             self.wake()
 
     def _synced(self, position: int, now: Millis) -> None:

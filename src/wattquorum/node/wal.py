@@ -9,7 +9,8 @@ What does not fit into the present segment, and every origin, waits in memory wi
 puts it into its file after everything before is durable, makes it durable, and only then gives the file its name. So a
 later segment is never there while an earlier one's end is not, and no call of `write` waits for the disk's cache.
 After a sync that failed nobody knows which pages are on the disk, and a second one would prove nothing: the log then
-refuses everything. Want of room is another matter; nothing was lost, and the same call works once there is some.
+refuses everything, and whoever opens it next writes again what is not known to be there. Want of room is another
+matter; nothing was lost, and the same call works once there is some.
 """
 
 from __future__ import annotations
@@ -182,8 +183,12 @@ class Wal:
                 _reserve(descriptor, self._segment_bytes)
             except OSError:
                 present.ahead = present.size  # no room to reserve may still be room for the next record
+        # What is read here may stand in the kernel's memory alone, even where nothing is left to be synced: a sync that
+        # fails leaves its pages there as if they were on the disk. Written again, they are.
+        with self._changing(segment.name):
+            write_at(descriptor, segment.data[segment.unsettled : segment.end], segment.unsettled)
         with self._hardening(segment.name):
-            os.fsync(descriptor)  # the cut, and what its writer did not sync
+            os.fsync(descriptor)
         self._written = self._durable = segment.last
 
     def records(self) -> list[Durable]:

@@ -65,6 +65,11 @@ class Segment(NamedTuple):
         return self.first + len(self.frames) - 1
 
     @property
+    def unsettled(self) -> int:
+        """Where the first frame stands that is not known to be on the disk: nobody wrote after it had been synced."""
+        return self.frames[self.frames[-1].batch - self.first].start if self.frames else self.end
+
+    @property
     def is_damaged(self) -> bool:
         """Whether something is missing that was durable, even if this is the last segment."""
         return not self.frames or (self.fault is not None and not self.fault.torn)

@@ -31,6 +31,8 @@ from wattquorum.replica.forwarding import Forwarding
 from wattquorum.replica.pool import Checked, Dropped, Limits, Pending, Pool
 
 SWEEP_MS: Final = 1_000  # how often what no block can hold any more is looked for
+EXECUTED_BYTES_MAX: Final = 512 * 1024  # of blocks that are executed at a time, before anything else is looked after
+BLOCK_BYTES: Final = 16 * 1024  # what even an empty block counts as
 
 
 class Kind(IntEnum):
@@ -90,10 +92,12 @@ class Replica:
 
     __slots__ = (
         "_ahead",
+        "_backlog",
         "_declared",
         "_drift_ms",
         "_engine",
         "_forwarding",
+        "_judge",
         "_key",
         "_last_ms",
         "_limits",
@@ -104,7 +108,9 @@ class Replica:
         "_swept_ms",
         "_tick_ms",
         "_told",
+        "_wanted",
         "ledger",
+        "unreadable",
     )
 
     def __init__(
@@ -134,6 +140,10 @@ class Replica:
         self._last_ms = ledger.tip.time_ms if ledger.tip else ledger.genesis.created_ms
         self._drift_ms = ledger.parameters.drift_ms  # as it is in force; asked for with every transaction
         self._ahead: deque[tuple[Durable, Executed]] = deque()
+        self._backlog: deque[Committed] = deque()  # committed and not executed; what follows waits until it is
+        self._judge: list[Judged] = []
+        self._wanted = False
+        self.unreadable = 0  # frames of other replicas that could not be read
         self._ordering = (engine.term, engine.leader)  # when it was drained last
         self._proven: Proven | None = None  # what the next block may tell of an earlier one
         self._forwarding = Forwarding()
@@ -168,6 +178,7 @@ class Replica:
             kind, data = read_frame(frame)
             transactions = _forwarded.decode(data) if kind is Kind.TRANSACTIONS else ()
         except Refused:
+            self.unreadable += 1
             return
         if kind is Kind.ENGINE:
             self._engine.receive(sender, data, now)
@@ -333,31 +344,47 @@ class Replica:
     def drain(self, now: Millis) -> Work:
         """Executes what was committed, proposes what is wanted, and hands out what there is to do.
 
+        Of a long backlog it executes a part and wants to be called again at once: who follows is not silent meanwhile.
         Raises Refused when a committed entry cannot be executed: this replica has diverged and must stop.
         """
         records: list[Durable] = []
         messages: list[Message] = []
         finished: list[Executed] = []
         reads: list[int] = []
+        room = EXECUTED_BYTES_MAX
         while True:
             output = self._engine.drain()
             records += output.records
             messages += [Message(each.to, _framed(Kind.ENGINE, each.data), each.after) for each in output.messages]
             if output.restore is not None:
+                self._backlog.clear()  # all of it lies before that state
                 self._restore(output.restore, now)
-            finished += [self._apply(committed, now) for committed in output.committed]
-            for judged in output.judge:
-                self._engine.judged(judged.digest, self._is_good(judged), now)
+            self._backlog += output.committed
+            self._judge += output.judge
+            self._wanted |= output.wanted is not None
             reads += output.reads
-            if output.wanted is not None and (len(self._pool) or self._ticks(now)):
+            moved = bool(self._backlog or self._judge) or output.restore is not None
+            while self._backlog and (room > 0 or self._ahead):
+                committed = self._backlog.popleft()
+                room -= len(committed.payload) + BLOCK_BYTES
+                finished.append(self._apply(committed, now))
+            if self._backlog:
+                break
+            judge, self._judge = self._judge, []
+            for judged in judge:
+                self._engine.judged(judged.digest, self._is_good(judged), now)
+            wanted, self._wanted = self._wanted, False
+            if wanted and self._engine.takes and (len(self._pool) or self._ticks(now)):
                 self.cut(now)
                 self._demand(now)
-            elif not (output.committed or output.judge) and output.restore is None:
+            elif not moved:
                 break
         self._follow_leader(now)
         messages += self._forward(now)
         deadline = output.deadline
-        if self._tick_ms and self._has_to_tick and not self._ticks(now):
+        if self._backlog:
+            deadline = now
+        elif self._tick_ms and self._has_to_tick and not self._ticks(now):
             tick = now + self._tick_ms - (self._time(now) - self._last_ms)
             deadline = tick if deadline is None else min(deadline, tick)
         return Work(tuple(records), tuple(messages), tuple(finished), self._pool.dropped(), tuple(reads), deadline)
