@@ -536,8 +536,8 @@ class Stranger:
     @classmethod
     async def connected(cls, node: Node, context: ssl.SSLContext | None, host: str = "127.0.0.1") -> Stranger:
         name = {"server_hostname": ""} if context is not None else {}
-        place = {"ssl": context, "local_addr": (host, 0)}
-        return cls(*await asyncio.open_connection(*node.place, **place, **name))  # type: ignore[arg-type]
+        way: Any = {"ssl": context, "local_addr": (host, 0), **name}
+        return cls(*await asyncio.open_connection(*node.place, **way))
 
     async def begin(self) -> None:
         """Begins a handshake, and waits until it is answered."""
