@@ -3,7 +3,8 @@
 From the history and the chains alone, without any process: every history has to be linearizable; every write that was
 acknowledged has to be in the chain, once, done, at the height that its client was told; writes have to stand in the
 chain in the order in which one was answered before another was called; all chains have to have the same blocks as far
-as they go; each chain has to pass the audit. Exit status 1 and what is wrong, or 0.
+as they go; each chain has to pass the audit; every slot that had a seat at the end has to have its chain, up to the
+last write that was acknowledged. Exit status 1 and what is wrong, or 0.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from wattquorum.ledger.blocks import Outcome, header_hash
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
+from wattquorum.node.founding import node_name
 
 CHAINS: Final = "node-*/chain"
+FINAL: Final = "final"  # what a run notes when all is healed
 SHOWN: Final = 12
 
 
@@ -81,6 +84,22 @@ def judge_chains(chains: list[Chain]) -> list[str]:
     return wrong
 
 
+def judge_seats(told: Seen, chains: list[Chain]) -> list[str]:
+    """Whether every slot that had a seat at the end has its chain, up to the last write that was acknowledged."""
+    finals = [note for note in told.notes if note["what"] == FINAL]
+    if not finals:
+        return [f"the history has no {FINAL!r}: it does not say who had a seat at the end"]
+    last = max((write.height for write in told.writes), default=0)
+    blocks = {chain.name: len(chain.blocks) for chain in chains}
+    wrong = []
+    for name in map(node_name, finals[-1]["seated"]):
+        if name not in blocks:
+            wrong.append(f"{name} had a seat at the end, and its chain is missing")
+        elif blocks[name] < last:
+            wrong.append(f"{name} had a seat at the end, and its chain has {blocks[name]} blocks of {last}")
+    return wrong
+
+
 def judge_writes(writes: list[Write], chain: Chain) -> list[str]:
     """Which writes were acknowledged and are not there, or not where they were said to be, or in another order."""
     wrong = []
@@ -103,7 +122,7 @@ def judge_writes(writes: list[Write], chain: Chain) -> list[str]:
 def judge_sums(told: Seen, chain: Chain) -> list[str]:
     """Whether the last that readers were told is what the chain adds up to."""
     wrong = []
-    finals = [note for note in told.notes if note["what"] == "final"]
+    finals = [note for note in told.notes if note["what"] == FINAL]
     for final in finals[-1:]:
         for account, balance in final["balances"].items():
             done = sum(
@@ -123,7 +142,7 @@ def judge(folder: Path) -> tuple[list[str], str]:
     chains = [read_chain(path) for path in sorted(folder.glob(CHAINS)) if any(path.iterdir())]
     if not chains:
         return [f"{folder} has no chain"], "nothing"
-    wrong = judge_histories(told) + judge_chains(chains)
+    wrong = judge_histories(told) + judge_chains(chains) + judge_seats(told, chains)
     longest = max(chains, key=lambda chain: len(chain.blocks))
     wrong += judge_writes(told.writes, longest) + judge_sums(told, longest)
     acknowledged = sum(1 for write in told.writes if write.height)

@@ -28,6 +28,8 @@ from torture.lossy import drop
 from torture.warm import Warm
 
 PATIENCE_S: Final = 30.0
+STACKS_S: Final = 1.0  # for a process to write where it stands before it is killed
+WRONG: Final = ("halted", "not_ended")  # events of a node that no fault explains
 SYNCS_MAX: Final = 120  # of a node on a lossy disk, half of which end as one of their syncs begins
 EXPIRED: Final = "tls_identity_expired"
 CRASHED: Final = "Traceback"
@@ -147,8 +149,8 @@ class Processes:
                         self.wrong.append(f"{name} wrote a traceback; see logs/{name}.log")
                     continue
                 self.events[event] += 1
-                if event == "halted":
-                    self.wrong.append(f"{name} halted: {line.decode('utf-8', 'replace').strip()}")
+                if event in WRONG:
+                    self.wrong.append(f"{name} {event}: {line.decode('utf-8', 'replace').strip()}")
 
     def kill(self, slot: int, why: str) -> None:
         """Ends it with SIGKILL, and takes away what it had not synced where disks are lossy."""
@@ -208,9 +210,11 @@ class Processes:
             try:
                 status = process.wait(max(until - time.monotonic(), 0.1))
             except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGUSR1)  # it writes where it stands
+                time.sleep(STACKS_S)
                 process.kill()
                 process.wait()
-                self.wrong.append(f"node-{slot} did not end within {PATIENCE_S:.0f} s of SIGTERM")
+                self.wrong.append(f"node-{slot} did not end within {PATIENCE_S:.0f} s of SIGTERM; see logs/")
             else:
                 if status:
                     self.wrong.append(f"node-{slot} ended with status {status}")

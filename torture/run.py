@@ -137,15 +137,22 @@ def watch(sight: Watch, processes: Processes, clients: Clients, end: threading.E
 
 
 def agree(community: Community, slots: Sequence[int]) -> list[str]:
-    """Waits until these nodes have the same state."""
+    """Waits until these nodes have the same state, and then until their folders have all blocks up to it."""
     until = time.monotonic() + AGREE_S
-    found: list[tuple[int, int, str]] = []
+    found: list[tuple[int, int, int, str]] = []
+    agreed = 0
     while time.monotonic() < until:
         statuses = dict(told(community, slots, 2.0))
-        found = [(slot, status["height"], status["state"]) for slot, status in sorted(statuses.items())]
-        if len(found) == len(slots) and len({state for _, _, state in found}) == 1:
-            return []
+        shown = ("height", "archived", "state")
+        found = [(slot, *(status[each] for each in shown)) for slot, status in sorted(statuses.items())]
+        if len(found) == len(slots):
+            if len({state for *_, state in found}) == 1:
+                agreed = agreed or found[0][1]
+            if agreed and all(archived >= agreed for _, _, archived, _ in found):
+                return []
         time.sleep(0.05)
+    if agreed:
+        return [f"chain folders do not have all {agreed} blocks {AGREE_S:.0f} s after the healing: {found}"]
     return [f"the nodes do not agree {AGREE_S:.0f} s after the healing: {found}"]
 
 
@@ -162,7 +169,7 @@ def last_reads(community: Community, clients: Clients, slots: Sequence[int], his
             with suppress(httpx.HTTPError, ValueError, KeyError):
                 answer = http.get(f"{community.url(slots[0])}/v1/accounts/{account.hex()}")
                 balances[account.hex()] = answer.json()["balance"]
-    history.note("final", balances=balances, seated=clients.seated)
+    history.note("final", balances=balances, seated=list(slots))
     return wrong
 
 

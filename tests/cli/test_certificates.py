@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from html import unescape
@@ -96,6 +97,9 @@ def test_a_retirement_can_be_printed_and_checked_with_its_proof_alone(chain: Pat
     assert told.startswith("proved: RetireCertificates")
     assert f"for      {BENEFICIARY}" in told
     assert "purpose  bread" in told
+    tip = json.loads((chain / "out" / "week" / "chain" / "tip.json").read_bytes())
+    assert re.search(r"^word of  founder [0-9a-f]{40} alone, who signed that end$", told, re.MULTILINE)
+    assert f"its key  {tip['proposer']}" in told
     retired = re.search(r"retired +meter=(\S+) source=wind unit_wh=1000000 first=(\d+) end=(\d+)", told)
     assert retired
     assert int(retired[3]) - int(retired[2]) == 1

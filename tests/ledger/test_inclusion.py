@@ -9,13 +9,23 @@ import pytest
 
 from tests.ledger.world import World, key_of
 from wattquorum.foundation.codec import Decoder, changed, encode
-from wattquorum.foundation.identities import SigningKey
+from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Side
-from wattquorum.ledger.blocks import Block, Header, Outcome, header_hash, receipts_root
-from wattquorum.ledger.inclusion import check_inclusion, prove_inclusion, prove_vouched
+from wattquorum.ledger.blocks import (
+    PROPOSAL_PURPOSE,
+    Applied,
+    Block,
+    Header,
+    Outcome,
+    Proposed,
+    header_hash,
+    receipts_root,
+)
+from wattquorum.ledger.inclusion import Voucher, check_inclusion, prove_inclusion, prove_vouched
+from wattquorum.ledger.proofs import root_of
 from wattquorum.ledger.tip import Tip, sealed
-from wattquorum.ledger.transactions import Deposit
+from wattquorum.ledger.transactions import Deposit, Received, sign, transaction_hash
 
 
 @pytest.fixture
@@ -47,6 +57,8 @@ def test_a_proof_is_believed_with_nothing_else(world: World) -> None:
     assert included.receipt.outcome is Outcome.DONE
     assert included.height == blocks[0].header.height
     assert included.end_hash == world.ledger.tip_hash
+    founder = world.proposer.public
+    assert included.voucher == Voucher(founder, address_of(world.ledger.chain_id, founder), closed=True)
 
 
 def test_a_forged_receipt_under_consistent_headers_is_not_believed(world: World) -> None:
@@ -106,6 +118,34 @@ def test_a_later_proposal_vouches_where_there_is_no_tip(world: World) -> None:
     included = check_inclusion(vouched(blocks, world.genesis_bytes))
     assert (included.chain_id, included.received.data) == (world.ledger.chain_id, blocks[0].transactions[1])
     assert (included.end_height, included.end_hash) == (blocks[1].header.height, header_hash(blocks[1].header))
+    founder = blocks[2].header.proposer
+    assert included.voucher == Voucher(founder, address_of(world.ledger.chain_id, founder), closed=False)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_founder_alone_can_vouch_for_what_no_block_has_and_is_named(world: World, closed: bool) -> None:
+    """What a proof rests on: one founder's word. Who relies on it is told whose."""
+    blocks = [executed.block for executed in world.executed[-3:]]
+    stranger = SigningKey(b"\x07" * 32)
+    chain_id = world.ledger.chain_id
+    payload = Deposit(world.address("g"), 10**12, "never-made")
+    data = sign(stranger, changed(Received(blocks[0].transactions[1]).body, payload=payload))
+    lie = changed(blocks[0].receipts[1], transaction=transaction_hash(data))
+    transactions, receipts = (data,), (lie,)
+    roots = {"transactions_root": root_of(transactions), "receipts_root": receipts_root(receipts)}
+    header = changed(blocks[0].header, **roots)
+    forged = changed(blocks[0], header=header, transactions=transactions, receipts=receipts)
+    if closed:
+        proof = prove_inclusion(world.genesis_bytes, forged, [], tip_of(world, header, world.proposer), 0)
+    else:
+        later = changed(blocks[1].header, applied=Applied(header.height, header_hash(header)))
+        proposed = Proposed(
+            chain_id, later.time_ms, later.applied, later.round, later.evidence, later.transactions_root
+        )
+        later = changed(later, proposal_signature=world.proposer.sign(PROPOSAL_PURPOSE, encode(proposed)))
+        proof = prove_vouched(world.genesis_bytes, forged, [], later, 0)
+    founder = world.proposer.public
+    assert check_inclusion(proof).voucher == Voucher(founder, address_of(chain_id, founder), closed)
 
 
 def test_a_voucher_has_to_be_signed_by_a_founder_over_the_last_header(world: World) -> None:

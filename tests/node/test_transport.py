@@ -208,6 +208,41 @@ def test_it_works_on_uvloop(village: Community) -> None:
     running(main, uvloop.new_event_loop)
 
 
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_it_ends_whenever_it_is_closed_while_it_connects(village: Community, loop: str, turns: int) -> None:
+    """Most of all just after a connection was made, of whose end uvloop tells nobody when its making is given up."""
+
+    async def main() -> None:
+        a, b = pair(village)
+        made = asyncio.Event()
+
+        class Told(Channel):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                super().connection_made(transport)
+                if not self.incoming:
+                    close_after(turns)
+
+        def close_after(turns: int) -> None:
+            if turns:
+                asyncio.get_running_loop().call_soon(close_after, turns - 1)
+            else:
+                made.set()
+                for peer in a.transport._peers.values():
+                    assert peer.task is not None
+                    peer.task.cancel()
+
+        async with started(a, b, known=False):
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr("wattquorum.node.transport.Channel", Told)
+                a.transport.update_peers({B: b.place})
+                await made.wait()
+                await a.transport.close()
+            assert not a.transport._channels
+
+    running(main, pytest.importorskip("uvloop").new_event_loop if loop == "uvloop" else None)
+
+
 # Slow peers, and those that are away
 
 
@@ -499,9 +534,15 @@ class Stranger:
         self.write, self.abort = writer.write, writer.transport.abort
 
     @classmethod
-    async def connected(cls, node: Node, context: ssl.SSLContext | None) -> Stranger:
+    async def connected(cls, node: Node, context: ssl.SSLContext | None, host: str = "127.0.0.1") -> Stranger:
         name = {"server_hostname": ""} if context is not None else {}
-        return cls(*await asyncio.open_connection(*node.place, ssl=context, **name))  # type: ignore[arg-type]
+        way: Any = {"ssl": context, "local_addr": (host, 0), **name}
+        return cls(*await asyncio.open_connection(*node.place, **way))
+
+    async def begin(self) -> None:
+        """Begins a handshake, and waits until it is answered."""
+        self.write(client_hello())
+        assert await self._reader.read(1)
 
     async def greet(self, hello: Hello) -> Hello:
         """Says hello; what the other end says."""
@@ -523,6 +564,14 @@ class Stranger:
                     found += data
         self.abort()
         return found
+
+
+def client_hello() -> bytes:
+    """What anybody can begin a handshake with."""
+    out = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="anybody").do_handshake()
+    return out.read()
 
 
 async def turned_away(
@@ -731,6 +780,48 @@ def test_whoever_does_not_finish_the_handshake_in_time_is_turned_away(village: C
     running(main)
 
 
+def test_whoever_says_nothing_is_given_less_time_than_whoever_has_begun(village: Community) -> None:
+    async def main() -> None:
+        b = Node(B, village.contexts(B), replace(QUICK, begin_s=0.05, handshake_s=3600))
+        async with started(b, known=False):
+            b.transport.update_peers({A: ("127.0.0.1", 1)})
+            begun = await Stranger.connected(b, None)
+            await begun.begin()
+            await turned_away(b, None, "slow")
+            await turned_away(b, None, "slow", client_hello()[:-1])
+            assert len(b.transport._arrivals) == 1
+            begun.abort()
+
+    running(main)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_strangers_do_not_keep_a_peer_out(village: Community, begun: bool) -> None:
+    """Those of its own host and those of other hosts hold all that they can; it is in at its first attempt."""
+
+    async def main() -> None:
+        few = replace(QUICK, handshakes_max=6, handshakes_per_host_max=4, begin_s=3600, handshake_s=3600)
+        a = Node(A, village.contexts(A), replace(few, retry_min_s=3600, retry_max_s=3600))
+        b = Node(B, village.contexts(B), few)
+        async with started(a, b, known=False):
+            b.transport.update_peers({A: a.place})
+            strangers = []
+            for host in (1, 2, 3, 1, 2, 3, 3, 3, 1, 1, 1, 1, 1):
+                strangers.append(await Stranger.connected(b, None, f"127.0.0.{host}"))
+                if begun:
+                    await strangers[-1].begin()
+            await until(lambda: b.transport.counters.turned_away["busy"] == 3)  # of its own host
+            assert len(b.transport._arrivals) == 10
+            a.transport.update_peers({B: b.place})
+            await until(lambda: a.state(B).connected_ms and b.state(A).heard_ms)
+            assert a.transport.counters.broken == {}
+            assert b.transport.counters.turned_away == {"busy": 4}
+            for stranger in strangers:
+                stranger.abort()
+
+    running(main)
+
+
 def test_connections_and_handshakes_are_bounded(village: Community) -> None:
     async def main() -> None:
         for bounds in ({"handshakes_max": 3}, {"handshakes_per_host_max": 3}, {"connections_max": 3}):
@@ -744,7 +835,7 @@ def test_connections_and_handshakes_are_bounded(village: Community) -> None:
                 await until(lambda: not b.transport._channels or len(b.transport._channels) == 1)  # noqa: B023
                 peer = await Stranger.connected(b, village.contexts(A).client)
                 await peer.greet(Hello(VERSION, CHAIN, A))  # there is room again
-                assert not b.transport._shaking
+                assert not b.transport._arrivals
                 peer.abort()
 
     running(main)

@@ -17,7 +17,11 @@ from torture.judge import judge
 from torture.linearizability import NEVER
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.quantities import Millis
+from wattquorum.ledger.blocks import decode_block
+from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.transactions import Deposit, transaction_hash
+from wattquorum.node.archive import rows_of
+from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.lone import LoneNode
 
 CHAIN = small_chain()
@@ -126,7 +130,54 @@ def test_chains_that_tell_different_things_do_not_hold(held: Path, tmp_path: Pat
         node.write(NOW)
         node.close()
     wrong, _ = judge(folder)
-    assert wrong == [f"node-1 has another block {len(CHAIN.blocks) + 1} than node-0"]
+    assert wrong[0] == f"node-1 has another block {len(CHAIN.blocks) + 1} than node-0"
+
+
+def spoiled(held: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> list[str]:
+    """What is wrong with a run whose folder is spoiled."""
+    folder = tmp_path / "run"
+    shutil.copytree(held, folder)
+    spoil(folder)
+    return judge(folder)[0]
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder", "a chain of another slot"])
+def test_a_chain_of_a_seat_that_is_missing_does_not_hold(held: Path, tmp_path: Path, left: str) -> None:
+    def spoil(folder: Path) -> None:
+        chain = folder / "node-1" / "chain"
+        if left == "a chain of another slot":
+            (folder / "node-1").rename(folder / "node-2")
+        else:
+            shutil.rmtree(chain)
+        if left == "an empty folder":
+            chain.mkdir()
+
+    assert spoiled(held, tmp_path, spoil) == ["node-1 had a seat at the end, and its chain is missing"]
+
+
+def test_a_chain_of_a_seat_that_ends_before_the_last_acknowledged_write_does_not_hold(
+    held: Path, tmp_path: Path
+) -> None:
+    def spoil(folder: Path) -> None:
+        chain = folder / "node-1" / "chain"
+        with ChainFolder(chain) as old:
+            blocks = [Executed(decode_block(data), data, (), (), rows_of(old, data)) for _, data in old.read()]
+        shutil.rmtree(chain)
+        with ChainFolder.create(chain, CHAIN.genesis) as short:
+            short.append(blocks[:-1])
+
+    last = len(CHAIN.blocks) + WRITES
+    found = spoiled(held, tmp_path, spoil)
+    assert found == [f"node-1 had a seat at the end, and its chain has {last - 1} blocks of {last}"]
+
+
+def test_a_history_that_does_not_say_who_had_a_seat_does_not_hold(held: Path, tmp_path: Path) -> None:
+    def spoil(folder: Path) -> None:
+        lines = (folder / HISTORY).read_text(encoding="utf-8").splitlines(keepends=True)
+        (folder / HISTORY).write_text("".join(lines[:-1]), encoding="utf-8")
+
+    (found,) = spoiled(held, tmp_path, spoil)
+    assert "does not say who had a seat" in found
 
 
 def test_a_chain_with_a_byte_changed_does_not_hold(held: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The chain: blocks as they are decided and as they were, what became of transactions, and proofs of it.
 
-Nothing here needs to be believed: a block's header has the roots of its transactions and receipts, and a proof is
-checked offline by `wattquorum verify` or `Client.proof`, with the chain's id alone.
+What a node tells here can be held against a founder: a block's header has the roots of its transactions and receipts,
+and a proof ends in a founder's signature. `wattquorum verify` and `Client.proof` check one offline, with the chain's id
+alone, so the node that answers need not be believed; the founder who signed has to be, and they say which it is.
 """
 
 from __future__ import annotations
@@ -127,7 +128,10 @@ async def receipt(state: AppState, transaction: Hash, stale: Stale = False) -> R
     tags=["chain"],
 )
 async def proof(state: AppState, transaction: Hash, stale: Stale = False) -> Response[bytes]:
-    """A proof file: genesis, headers, Merkle paths, and a founder's signature over the last of the headers."""
+    """A proof file: genesis, headers, Merkle paths, and a founder's signature over the last of the headers.
+
+    It is as good as that one signature, which is not that of the node that answers, as a rule.
+    """
     node: Node = state.node
     decided = await looked_up(node, transaction, stale=stale)
     found = await node.history.place(decided.receipt.transaction, decided.height)

@@ -127,10 +127,12 @@ class Client:
         return self._held(self._asking.receipt(transaction))
 
     def proof(self, transaction: bytes) -> Proved:
-        """A proof of what became of a transaction, by its hash. It was checked, and no node had to be believed.
+        """A proof of what became of a transaction, by its hash. It was checked, with nothing but itself.
 
-        `file` is what `wattquorum verify` takes, `included` what it proves. Unless this client was told which chain is
-        meant, compare `included.chain_id` with the one that you know.
+        `file` is what `wattquorum verify` takes, `included` what it proves. It rests on the signature of one founder,
+        `included.voucher`: the node that answered need not be believed, but whoever has that founder's key can make a
+        proof of what no block has. Unless this client was told which chain is meant, compare `included.chain_id` with
+        the one that you know.
         """
         return self._held(self._asking.proved(transaction, self._chain))
 

@@ -117,10 +117,11 @@ class Interface:
         self._server.should_exit = True
 
     async def stop(self) -> None:
-        """Ends."""
+        """Ends, within a second more than answers may take; whatever has not ended by then is let go."""
         self.refuse()
         if self._serving is not None:
-            await asyncio.gather(self._serving, return_exceptions=True)
+            await asyncio.wait([self._serving], timeout=END_S + 1)
+            self._serving.cancel()
 
     async def ended(self) -> None:
         """Returns when it listens no more."""

@@ -1,7 +1,8 @@
 """The service: a node and its interface as one process, from its start to its end.
 
-SIGTERM and SIGINT end it cleanly: leadership goes to another, what is under way is written, connections are closed. A
-node that takes part no more stays up and answers with the reason, until somebody ends it.
+SIGTERM and SIGINT end it cleanly: leadership goes to another, what is under way is written, connections are closed;
+see `ending` for what does not end. A node that takes part no more stays up and answers with the reason, until somebody
+ends it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from wattquorum import __version__
 from wattquorum.api.connections import raise_open_files
+from wattquorum.api.ending import Say, Step, end, watch_stacks
 from wattquorum.api.interface import Interface, tls_of
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
@@ -24,7 +26,8 @@ from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.renewal import LOOK_S, Renewal
 from wattquorum.node.transport import Place
 
-Say = Callable[..., None]
+STEP_S: Final = 4.0
+NODE_S: Final = 11.0  # it hands over, waits for a sync, closes its connections, and writes its chain
 
 
 async def serve(
@@ -38,6 +41,7 @@ async def serve(
     ended = asyncio.Event()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_, ended.set)
+    watch_stacks(loop)
     host, port = await node.start()
     control = Control(node, HANDLERS)
     await control.start()
@@ -71,10 +75,13 @@ async def serve(
         for task in watching:
             task.cancel()
         interface.refuse()
-        await control.stop()
-        await node.stop()
-        await asyncio.gather(*watching, return_exceptions=True)
-        await interface.stop()
+        steps = [
+            Step("control", control.stop, STEP_S),
+            Step("node", node.stop, NODE_S),
+            Step("watching", lambda: asyncio.wait(watching), STEP_S),
+            Step("api", interface.stop, STEP_S),
+        ]
+        await end(steps, say)
         journal.repeat()
         say("stopped", version=__version__, replica=node.address.hex(), height=node.ledger.height)
 
@@ -108,7 +115,7 @@ async def _keep_renewed(node: Node, say: Say) -> None:
 def run(
     config: NodeConfig, api: Place, verify: Verifier, say: Say, made: Callable[[NodeConfig, Verifier], Node] = Node
 ) -> None:
-    """The same in a loop of its own: uvloop's where it is installed."""
+    """The same in a loop of its own: uvloop's where it is installed. The process is to end after it."""
     if sys.platform != "win32":
         try:
             import uvloop

@@ -192,7 +192,12 @@ def _found(blocks: Iterable[Block], wanted: str, given: str) -> tuple[Found, lis
 
 
 def verify(proof: Annotated[Path, typer.Argument(help="A proof file.")]) -> None:
-    """Check a proof file: nothing else is needed but the chain's id, to compare."""
+    """Check a proof file: nothing else is needed but the chain's id, to compare.
+
+    A proof is as good as the word of the one founder of the chain who vouches for it, whom this names: whoever has the
+    secret key of a founder can make one of what no block has. Where that is not enough, audit a chain, or compare with
+    what other nodes tell.
+    """
     try:
         data = proof.read_bytes()
     except OSError as fault:
@@ -212,6 +217,9 @@ def verify(proof: Annotated[Path, typer.Argument(help="A proof file.")]) -> None
     console.print(f"block    {included.height} at {format_moment(included.time_ms)}")
     console.print(f"chain    {included.chain_id.hex()}  (compare this with the chain that you know)")
     console.print(f"end      block {included.end_height}, {included.end_hash.hex()}")
+    how = "signed that end" if included.voucher.closed else "named that block in a later proposal"
+    console.print(f"word of  founder {included.voucher.address.hex()} alone, who {how}")
+    console.print(f"its key  {included.voucher.key.hex()}")
 
 
 def records(

@@ -8,6 +8,10 @@ knows: the chain's id.
 
 While a chain goes on it has no signed tip. Then a later block vouches for the last header: its proposal is signed over
 the height and hash of the block that its proposer had executed last.
+
+So a proof rests on the one signature of the founder who vouches, and on nothing else. Nobody without the secret key of
+a founder can make one of what no block has. Whoever has such a key can, of any transaction in any sender's name, since
+a sender's key stands in the state and not in the proof. `Included.voucher` says who vouches, to hold it against them.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from wattquorum.foundation.codec import Decoder, Named, changed, encode, from_json, to_named_json
-from wattquorum.foundation.identities import is_signed
+from wattquorum.foundation.identities import address_of, is_signed
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Applied, Block, Header, Proposed, Receipt, header_hash
 from wattquorum.ledger.genesis import chain_id_of, decode_genesis
@@ -53,8 +57,16 @@ class InclusionProof(Named, frozen=True, omit_defaults=True):
     voucher: str = ""  # format 2: the header of a later block, whose proposal names the last of `headers`
 
 
+class Voucher(NamedTuple):
+    """Whose word a proof is as good as."""
+
+    key: bytes  # public, one of the genesis's proposers
+    address: bytes  # of its replica
+    closed: bool  # it signed that the chain ended there; otherwise it proposed a later block and named this one
+
+
 class Included(NamedTuple):
-    """What a proof proves."""
+    """What a proof proves, if the one who vouches for it tells the truth."""
 
     chain_id: bytes
     height: int
@@ -63,6 +75,7 @@ class Included(NamedTuple):
     receipt: Receipt
     end_height: int
     end_hash: bytes
+    voucher: Voucher
 
 
 def prove_inclusion(genesis_bytes: bytes, block: Block, later: list[Header], tip: bytes, position: int) -> bytes:
@@ -97,7 +110,7 @@ def _path(proof: Proof) -> Path:
 
 
 def check_inclusion(data: bytes) -> Included:
-    """What a proof file proves; Refused("proof_wrong") when it does not prove anything."""
+    """What a proof file proves, and on whose word; Refused("proof_wrong") when it does not prove anything."""
     proof = from_json(data, InclusionProof, "proof")
     if proof.format not in (FORMAT, FORMAT_VOUCHED):
         raise Refused(
@@ -115,9 +128,11 @@ def check_inclusion(data: bytes) -> Included:
     founders = frozenset(bytes.fromhex(each) for each in genesis.proposers)
     named = (headers[-1].height, header_hash(headers[-1]))
     if proof.format == FORMAT_VOUCHED:
-        _check_voucher(_headers.decode(_bytes(proof.voucher, "voucher")), chain_id, founders, Applied(*named))
+        later = _headers.decode(_bytes(proof.voucher, "voucher"))
+        _check_voucher(later, chain_id, founders, Applied(*named))
+        founder = later.proposer
     else:
-        end = opened(_bytes(proof.tip, "tip"), chain_id, founders)
+        end, founder = opened(_bytes(proof.tip, "tip"), chain_id, founders)
         if (end.height, end.block) != named:
             raise Refused("proof_wrong", "tip", end.height, "The signed tip names another block than the last header.")
     transaction, receipt = _bytes(proof.transaction, "transaction"), _bytes(proof.receipt, "receipt")
@@ -135,6 +150,7 @@ def check_inclusion(data: bytes) -> Included:
         decoded,
         headers[-1].height,
         header_hash(headers[-1]),
+        Voucher(founder, address_of(chain_id, founder), proof.format == FORMAT),
     )
 
 

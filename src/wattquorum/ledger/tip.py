@@ -39,8 +39,11 @@ def sealed(tip: Tip, chain_id: bytes, key: SigningKey) -> bytes:
     return _written(tip, key.public, key.sign(PURPOSE, _message(tip, chain_id)))
 
 
-def opened(data: bytes, chain_id: bytes, proposers: frozenset[bytes]) -> Tip:
-    """The tip in a tip.json; Refused("chain_altered") unless it is exactly what a proposer of this chain wrote."""
+def opened(data: bytes, chain_id: bytes, proposers: frozenset[bytes]) -> tuple[Tip, bytes]:
+    """The tip in a tip.json and the public key of who signed it.
+
+    Refused("chain_altered") unless it is exactly what a proposer of this chain wrote.
+    """
     try:
         content = json.loads(data)
         height: object = content["height"]
@@ -56,7 +59,7 @@ def opened(data: bytes, chain_id: bytes, proposers: frozenset[bytes]) -> Tip:
         raise Refused("chain_altered", FIELD, f"{proposer.hex()} is no proposer of this chain")
     if not is_signed(Signed(proposer, signed_bytes(PURPOSE, _message(tip, chain_id)), signature)):
         raise Refused("chain_altered", FIELD, "its signature does not belong to its proposer")
-    return tip
+    return tip, proposer
 
 
 def _message(tip: Tip, chain_id: bytes) -> bytes:

@@ -135,7 +135,7 @@ class ChainFolder:
                 raise Refused("chain_altered", LOG, f"it tells of no log: {refused}") from None
         if any(file.kind == "tip" for file in files):
             proposers = frozenset(bytes.fromhex(key) for key in self.genesis.proposers)
-            self.ended = opened(read_file(self.path / TIP, TIP), self.chain_id, proposers)
+            self.ended, _ = opened(read_file(self.path / TIP, TIP), self.chain_id, proposers)
         segments = [file.name for file in files if file.kind == "blocks"]
         self._log = BlockLog(self.path / BLOCKS, self.chain_id, segments, segment_bytes)
         self._follow()

@@ -43,6 +43,9 @@ class Owner(Protocol):
     def came(self, channel: Channel) -> None:
         """A connection was made; nothing is known of the other end."""
 
+    def begun(self, channel: Channel) -> None:
+        """The other end, which made the connection, has begun the handshake, and was answered."""
+
     def secured(self, channel: Channel, der: bytes) -> None:
         """The handshake has ended; the other end's identity is certified."""
 
@@ -77,12 +80,16 @@ class Channel(asyncio.Protocol):
     """One connection. Its owner drives it and is told; it ends by itself when a handshake takes too long."""
 
     __slots__ = (
+        "_begun",
         "_bytes",
         "_cipher",
         "_ended",
         "_frame_bytes_max",
         "_framing",
+        "_handshake_s",
         "_loop",
+        "_lost",
+        "_made_at",
         "_messages",
         "_owner",
         "_plain",
@@ -109,12 +116,15 @@ class Channel(asyncio.Protocol):
         context: ssl.SSLContext,
         *,
         incoming: bool,
+        begin_s: float,
         handshake_s: float,
         frame_bytes_max: int,
         bytes_per_s: int,
         messages_per_s: int,
     ) -> None:
-        """Within `handshake_s` the owner has to say `admit`; the rates bound what comes in."""
+        """Who made the connection has to begin the handshake within `begin_s`; within `handshake_s` the owner has to
+        say `admit`. The rates bound what comes in.
+        """
         self._loop = asyncio.get_running_loop()
         self._owner = owner
         self._plain, self._cipher = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -124,17 +134,20 @@ class Channel(asyncio.Protocol):
         now = self._loop.time()
         self._bytes, self._messages = Bucket(bytes_per_s, now), Bucket(messages_per_s, now)
         self._secured = False
+        self._begun = not incoming
+        self._handshake_s = handshake_s
         self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(handshake_s, self._late)
+        patience_s = min(begin_s, handshake_s) if incoming else handshake_s
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(patience_s, self._late)
         self._resume: asyncio.TimerHandle | None = None
         self.incoming = incoming
         self.host = ""
         self.paused = False  # the network takes no more for now
-        self.heard_at = now
+        self.heard_at = self._made_at = now
         self.admitted_at: float | None = None
         self.sent_bytes = self.received_bytes = 0  # on the network, with TLS
         self.reason = self.found = ""
-        self._ended = False
+        self._ended = self._lost = False
         self.ended: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -176,6 +189,8 @@ class Channel(asyncio.Protocol):
             self._tls.do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             self._flush()
+            if self.sent_bytes and not self._begun:
+                self._begin()
             return False
         except ssl.SSLError as fault:
             self._flush()  # the alert
@@ -187,6 +202,13 @@ class Channel(asyncio.Protocol):
             raise TurnedAway("stranger", "no identity")
         self._owner.secured(self, der)
         return not self._ended
+
+    def _begin(self) -> None:
+        """The other end has said enough to be answered: it has the rest of the time."""
+        self._begun = True
+        self._stop_timer()
+        self._timer = self._loop.call_at(self._made_at + self._handshake_s, self._late)
+        self._owner.begun(self)
 
     def _read(self, now: float) -> float:
         """What TLS has for us, frame by frame; how long to wait before reading more [s]."""
@@ -280,7 +302,7 @@ class Channel(asyncio.Protocol):
             self._transport.abort()
 
     def _late(self) -> None:
-        self.end("slow", "the handshake took too long")
+        self.end("slow", "the handshake took too long" if self._begun else "no handshake was begun")
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -302,7 +324,10 @@ class Channel(asyncio.Protocol):
         """The other end writes no more: so nobody is there."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is no more."""
+        """The connection is no more. Only the first time counts: see `forsake`."""
+        if self._lost:
+            return
+        self._lost = True
         if not self._ended:
             self._ended = True
             self.reason, self.found = "lost", str(exc) if exc else "the other end closed it"
@@ -313,10 +338,18 @@ class Channel(asyncio.Protocol):
         if not self.ended.done():
             self.ended.set_result(None)
 
-    def dismiss(self) -> bool:
-        """Ends it, if there is anything to end; whether its connection was never made, so that nobody will be told."""
+    def forsake(self) -> bool:
+        """Ends it now, without waiting to be told so; whether its connection was ever made.
+
+        This is for a connection whose making failed or was given up. When that happens just after it was made, asyncio
+        still tells of its end, and uvloop does not.
+        """
         self.end("replaced", "not wanted any more")
-        return self._transport is None
+        if self._transport is None:
+            return False
+        self.abort()
+        self.connection_lost(None)
+        return True
 
 
 def _fault_of(fault: ssl.SSLError) -> tuple[str, str]:

@@ -29,6 +29,7 @@ Say = Callable[..., None]
 EVENTS: Final[Mapping[str, str]] = {
     "started": "the node listens and takes part; with its version",
     "stopped": "it ended in order; with its version",
+    "not_ended": "it was asked to end, and this step of that was not over in time; where its tasks stand was written",
     "halted": "it takes part no more, and why: a refusal's code, field, value and remedy",
     "torn_tail_cut": "what an interrupted write had left at the end of the log was cut",
     "renewed": "it took up a new TLS identity, list of revocations or places of peers from its folder",

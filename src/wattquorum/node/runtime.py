@@ -28,6 +28,7 @@ from wattquorum.node.steady_clock import SteadyClock
 from wattquorum.node.wal import Wal
 from wattquorum.replica.replica import Work
 
+STOP_S: Final = 5.0  # for the last sync
 FULL_AGAIN_S: Final = 1.0  # how long a full disk is left alone
 QUICK_NS: Final = 1_000_000  # a disk that syncs within this on average is waited for, which is faster than a thread
 SLOWING: Final = 8  # one part in so many of a new sync time goes into the average
@@ -118,13 +119,12 @@ class Runtime:
         self.wake()
 
     async def stop(self) -> None:
-        """Ends. A sync that is under way is waited for; what waits for a later one is never said."""
+        """Ends. A sync that is under way is waited for, up to STOP_S; what waits for a later one is never said."""
         if self._timer is not None:
             self._timer.cancel()
         self._loop = None
-        if self._sync is not None:
-            await asyncio.wait([self._sync])
-        self._disk.shutdown()
+        late = (await asyncio.wait([self._sync], timeout=STOP_S))[1] if self._sync is not None else ()
+        self._disk.shutdown(wait=not late)
 
     def receive(self, sender: bytes, frames: Sequence[bytes]) -> None:
         """Frames from a peer whose identity the transport has checked, in order."""

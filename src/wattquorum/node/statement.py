@@ -73,7 +73,8 @@ def statement(proof: bytes, proof_name: str, owner: str) -> str:
         "<footer><p>This page proves nothing by itself. Whoever doubts it runs "
         f"<code>wattquorum verify {escape(proof_name)}</code> on the file beside it, and compares what that prints "
         "with every line above, and the chain with the one that it knows. The proof holds the signed retirement, its "
-        "receipt and the signed end of the chain; only the owner's name is not in it.</p></footer></body></html>\n"
+        "receipt and the end of the chain, signed by the founder on whose word it rests; only the owner's name is not "
+        "in it.</p></footer></body></html>\n"
     )
 
 

@@ -16,7 +16,7 @@ import asyncio
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.refusals import Refused
+from wattquorum.node.arrivals import Arrivals
 from wattquorum.node.channel import Channel, TurnedAway
 from wattquorum.node.community import Contexts, Identity, identity_of
 from wattquorum.node.frames import (
@@ -77,8 +78,9 @@ class Bounds:
     receive_bytes_per_s: int = 256 << 20  # from a peer, with TLS
     receive_messages_per_s: int = 50_000
     connections_max: int = 512  # that others opened
-    handshakes_max: int = 128  # of those, not finished
-    handshakes_per_host_max: int = 48
+    handshakes_max: int = 64  # without a hello, in each of the four rooms of `arrivals`
+    handshakes_per_host_max: int = 32  # of those
+    begin_s: float = 2.0  # from a connection of others to their first message of TLS
     handshake_s: float = 5.0  # from the connection to the hello
     ping_s: float = 1.0
     silence_s: float = 5.0  # without a byte, after which a connection is given up
@@ -94,6 +96,8 @@ class Bounds:
             raise Refused("out_of_range", "batch_bytes", self.batch_bytes, remedy)
         if not 0 < self.retry_min_s <= self.retry_max_s:
             raise Refused("out_of_range", "retry_min_s", self.retry_min_s, "Choose more than 0, up to retry_max_s.")
+        if not (self.handshakes_max > 0 and self.handshakes_per_host_max > 0):
+            raise Refused("out_of_range", "handshakes_max", self.handshakes_max, "Choose 1 or more, and per host.")
         if not self.ping_s < self.silence_s:
             raise Refused("out_of_range", "silence_s", self.silence_s, "Choose more than ping_s.")
 
@@ -149,6 +153,7 @@ class _Peer:
         "address",
         "backlog",
         "backlog_bytes",
+        "came_from",
         "connected_ms",
         "dropped",
         "error",
@@ -160,6 +165,7 @@ class _Peer:
         "ping",
         "pinged_at",
         "place",
+        "reached_at",
         "ready",
         "received",
         "received_bytes",
@@ -173,6 +179,7 @@ class _Peer:
     def __init__(self, address: bytes, place: Place) -> None:
         self.address = address
         self.place = place
+        self.reached_at = self.came_from = ""  # the hosts of its last connections, whatever its place says
         self.backlog: deque[bytes] = deque()
         self.backlog_bytes = 0
         self.waits = False  # it is among those that the next flush looks at
@@ -251,7 +258,7 @@ class Transport:
         self._waiting: list[_Peer] = []  # peers that the next flush looks at
         self._channels: dict[Channel, _Peer | None] = {}  # every connection there is, and whose it is once known
         self._identities: dict[Channel, Identity] = {}
-        self._shaking: Counter[str] = Counter()  # incoming connections without a hello, by host
+        self._arrivals: Arrivals[Channel] = Arrivals(bounds.handshakes_max, bounds.handshakes_per_host_max)
         self._listener: socket.socket | None = None
         self._arriving: set[asyncio.Task[None]] = set()
         self._care: asyncio.Task[None] | None = None
@@ -342,7 +349,7 @@ class Transport:
         return tuple(self._peers[address].state() for address in sorted(self._peers))
 
     async def close(self) -> None:
-        """Ends every connection and task. What waits to be sent is dropped."""
+        """Ends every connection and task, in a few times `close_s` at most. What waits to be sent is dropped."""
         if not self._running:
             return
         self._running = False
@@ -350,22 +357,26 @@ class Transport:
             self._loop.remove_reader(self._listener.fileno())
             self._listener.close()
             self._listener = None
-        await asyncio.gather(*self._arriving)
+        await self._over(self._arriving)
         tasks = [peer.task for peer in self._peers.values() if peer.task is not None]
         tasks += [*self._retired, *([self._care] if self._care is not None else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._over(tasks)
         channels = list(self._channels)
         for channel in channels:
             channel.end("stopped", "", Farewell("stopped"))
-        if channels:
-            ended = [channel.ended for channel in channels]
-            _, late = await asyncio.wait(ended, timeout=self._bounds.close_s)
-            for channel in channels:
-                channel.abort()
-            if late:
-                await asyncio.wait(late)
+        await self._over([channel.ended for channel in channels])
+        for channel in channels:
+            channel.abort()
+        await self._over([channel.ended for channel in channels])
+        for channel in list(self._channels):
+            self._unmade(channel)
+
+    async def _over(self, awaited: Collection[asyncio.Future[None]]) -> None:
+        """Waits until all of these are over, but no longer than `close_s`."""
+        if awaited:
+            await asyncio.wait(awaited, timeout=self._bounds.close_s)
 
     # Sending
 
@@ -449,7 +460,6 @@ class Transport:
             try:
                 async with asyncio.timeout(bounds.handshake_s):
                     await self._loop.create_connection(lambda channel=channel: channel, *peer.place)  # type: ignore[misc]
-                await asyncio.shield(channel.ended)
             except (OSError, TimeoutError, ValueError, OverflowError) as fault:  # or a host or port that cannot be
                 self._unmade(channel)
                 self.counters.broken["unreachable"] += 1
@@ -457,6 +467,12 @@ class Transport:
             except asyncio.CancelledError:
                 self._unmade(channel)
                 raise
+            else:
+                try:
+                    await asyncio.shield(channel.ended)
+                except asyncio.CancelledError:
+                    channel.end("replaced", "not wanted any more")
+                    raise
             if channel.admitted_at is not None and self._loop.time() - channel.admitted_at >= bounds.steady_s:
                 pause = bounds.retry_min_s
             peer.knocked.clear()
@@ -466,8 +482,8 @@ class Transport:
             pause = min(2 * pause, bounds.retry_max_s)
 
     def _unmade(self, channel: Channel) -> None:
-        """A connection came to nothing, or is not wanted any more."""
-        if channel.dismiss():
+        """A connection came to nothing."""
+        if not channel.forsake():
             self._channels.pop(channel, None)
 
     def _accept(self) -> None:
@@ -508,6 +524,7 @@ class Transport:
             self,
             self._contexts.server if incoming else self._contexts.client,
             incoming=incoming,
+            begin_s=bounds.begin_s,
             handshake_s=bounds.handshake_s,
             frame_bytes_max=bounds.frame_bytes_max,
             bytes_per_s=bounds.receive_bytes_per_s,
@@ -517,20 +534,22 @@ class Transport:
     # What channels tell
 
     def came(self, channel: Channel) -> None:
-        """A connection was made; an incoming one needs room."""
+        """A connection was made; an incoming one needs room, and another may have to go for it."""
         if not channel.incoming:
             return
-        shaking = self._shaking
-        shaking[channel.host] += 1
-        bounds = self._bounds
         incoming = sum(each.incoming for each in self._channels)
-        if (
-            not self._running
-            or incoming > bounds.connections_max
-            or shaking.total() > bounds.handshakes_max
-            or shaking[channel.host] > bounds.handshakes_per_host_max
-        ):
+        if not self._running or incoming > self._bounds.connections_max:
             raise TurnedAway("busy", channel.host)
+        known = any(channel.host in (peer.place[0], peer.reached_at, peer.came_from) for peer in self._peers.values())
+        self._make_room(self._arrivals.come(channel, channel.host, known=known))
+
+    def begun(self, channel: Channel) -> None:
+        """Somebody who came has begun the handshake."""
+        self._make_room(self._arrivals.begin(channel))
+
+    def _make_room(self, longest: Channel | None) -> None:
+        if longest is not None:
+            longest.end("busy", longest.host)
 
     def secured(self, channel: Channel, der: bytes) -> None:
         """The handshake has ended: the identity must be one that may be here. Then we say hello."""
@@ -610,8 +629,9 @@ class Transport:
             raise TurnedAway("garbage", "a second hello")
         channel.admit()
         if channel.incoming:
-            self._shaken(channel)
+            self._arrivals.leave(channel)
             older, peer.incoming = peer.incoming, channel
+            peer.came_from = channel.host
             if older is not None:
                 older.end("replaced", "by a newer connection")
             self._channels[channel] = peer
@@ -621,6 +641,7 @@ class Transport:
             channel.say(self._hello)
         else:
             peer.outgoing, peer.ready = channel, True
+            peer.reached_at = channel.host
             peer.connected_ms = self._clock_ms()
             self.counters.dialled += 1
             self._ping(peer, channel)
@@ -636,8 +657,8 @@ class Transport:
         peer = self._channels.pop(channel, None)
         identity = self._identities.pop(channel, None)
         if channel.incoming:
+            self._arrivals.leave(channel)
             if peer is None:
-                self._shaken(channel)
                 peer = self._peers.get(identity.address) if identity is not None else None
             if peer is not None and peer.incoming is channel:
                 peer.incoming, peer.heard_ms = None, None
@@ -649,12 +670,6 @@ class Transport:
             self.counters.broken[channel.reason] += 1
         if peer is not None and channel.reason not in ("replaced", "stopped"):
             self._failed(peer, channel.reason, channel.found)
-
-    def _shaken(self, channel: Channel) -> None:
-        """An incoming connection's handshake is over, one way or the other."""
-        self._shaking[channel.host] -= 1
-        if not self._shaking[channel.host]:
-            del self._shaking[channel.host]
 
     def _failed(self, peer: _Peer, reason: str, found: str) -> None:
         peer.error, peer.error_ms = f"{reason}: {found}" if found else reason, self._clock_ms()
