@@ -3,6 +3,7 @@
     make bench-peers ARGS=--setup                     builds what is needed, and says what has to be installed
     make bench-peers                                  everything; 50 kills of each
     make bench-peers ARGS="--kills 5 --only load"     parts of it
+    make bench-peers ARGS="--tortured FOLDER"         counts what runs of the torture kept, and adds it to the page
 
 The results go to docs/performance.json, and page and plot are written from them.
 """
@@ -14,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.peers import page, results, tools
-from benchmarks.peers.sitting import PARTS, Sitting
+from benchmarks.peers import page, results, tools, tortured
+from benchmarks.peers.sitting import PARTS, Sitting, revision
 
 
 def main() -> None:
@@ -23,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--setup", action="store_true", help="build the peers' programs, and measure nothing")
     parser.add_argument("--page", action="store_true", help="write the page from the results that there are")
+    parser.add_argument("--tortured", type=Path, nargs="+", metavar="FOLDER", help="count kept runs of the torture")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure only these")
     parser.add_argument("--seconds", type=int, default=4, help="of each load, after one that nobody counts")
     parser.add_argument("--rounds", type=int, default=3, help="quiet ones that are wanted")
@@ -36,18 +38,25 @@ def main() -> None:
             tools.set_up()
             print(f"built in {tools.folder()}")
             return
-        if not asked.page:
+        if not asked.page and not asked.tortured:
             tools.check()
     except tools.Missing as missing:
         sys.exit(str(missing))
-    if not asked.page:
+    before = results.read(asked.results) if asked.results.exists() else None
+    if asked.tortured:
+        if before is None:
+            sys.exit(f"no results in {asked.results}: measure first")
+        runs = tuple(tortured.counted(folder, revision()) for folder in asked.tortured)
+        asked.results.write_text(results.to_json(before._replace(tortured=runs)), encoding="utf-8")
+    elif not asked.page:
         sitting = Sitting(asked.seconds, asked.rounds, asked.kills, asked.saturated, asked.place)
         began = time.monotonic()
         try:
             sitting.run(asked.only)
         finally:
             sitting.results.about["minutes"] = f"{(time.monotonic() - began) / 60:.0f}"
-            asked.results.write_text(results.to_json(sitting.results), encoding="utf-8")
+            found = sitting.results._replace(tortured=before.tortured if before is not None else ())
+            asked.results.write_text(results.to_json(found), encoding="utf-8")
             print(f"results in {asked.results}")
     if asked.results == page.RESULTS:
         page.write()

@@ -17,6 +17,7 @@ CLIENTS: Final = (1, 64, 1024)
 OURS, ETCD, ETCD_QUICK, PYSYNCOBJ, SKELETON = "ours", "etcd", "etcd, our times", "PySyncObj", "skeleton"
 LOADED: Final = (OURS, ETCD, PYSYNCOBJ, SKELETON)
 ROUNDS_MIN: Final = 3
+KILLS_WANTED: Final = 500
 NOISE_PERCENT: Final = 10.0  # of all cores: what others may use in a round that is kept
 
 
@@ -52,29 +53,44 @@ class Pair(NamedTuple):
     others_percent: float
 
 
+class Tortured(NamedTuple):
+    """A run of the torture (`tortured`): not of the sitting, and kept whatever is measured anew."""
+
+    day: str
+    revision: str
+    command: str
+    drops: bool  # whether what was killed lost what it had not synced
+    kills: int
+    leaders: int  # of those, faults that looked for who led
+    writes: int  # acknowledged
+    lost: int  # of those
+
+
 class Results(NamedTuple):
-    """A sitting."""
+    """A sitting, and the runs of the torture beside it."""
 
     about: dict[str, str]  # when, where, with which versions and by which command
     rounds: list[Round]
     outages: list[Outage]
     pairs: list[Pair]
     saturated: dict[str, float]  # seconds, elections; empty: not tried
+    tortured: Sequence[Tortured] = ()
 
 
 class Target(NamedTuple):
     """What is wanted, what was found and whether that is enough."""
 
     name: str
-    wanted: float
+    wanted: float | None  # None: nothing, it is told to be compared
     at_most: bool
     found: float | None  # None: not measured
     unit: str = "x"
+    of: str = ""  # what it was found in, where that is not the sitting
 
     @property
     def met(self) -> bool | None:
-        """None where it was not measured."""
-        if self.found is None:
+        """None where it was not measured, or nothing is wanted."""
+        if self.found is None or self.wanted is None:
             return None
         return self.found <= self.wanted if self.at_most else self.found >= self.wanted
 
@@ -82,6 +98,7 @@ class Target(NamedTuple):
     def missed_by(self) -> float:
         """How much of what is wanted is wanting [%]."""
         assert self.found is not None
+        assert self.wanted
         return 100 * abs(self.found - self.wanted) / self.wanted
 
 
@@ -140,7 +157,14 @@ def targets(results: Results) -> list[Target]:
     def ratio(clients: int, field: str, other: str) -> float | None:
         return _ratio(middle(results, OURS, clients, field), middle(results, other, clients, field))
 
-    outage = _ratio(middle_outage(results, OURS), middle_outage(results, ETCD))
+    def outage(other: str) -> float | None:
+        return _ratio(middle_outage(results, OURS), middle_outage(results, other))
+
+    def lost(name: str, runs: Sequence[Tortured], kills: str, count: int) -> Target:
+        return Target(
+            name, 0.0, True, float(sum(run.lost for run in runs)) if count else None, "", f"{count:,} {kills}, below"
+        )
+
     replicas = 3
     powers = [each for each in results.pairs if each.kind == "powers"]
     return [
@@ -149,7 +173,15 @@ def targets(results: Results) -> list[Target]:
         Target("64 clients: throughput, of PySyncObj's", 3.5, False, ratio(64, "rate", PYSYNCOBJ)),
         Target("1,024 clients: throughput, of etcd's", 5.0, False, ratio(1024, "rate", ETCD)),
         Target("1,024 clients: p99, of etcd's", 0.3, True, ratio(1024, "p99_ms", ETCD)),
-        Target("failover: median, of etcd's", 0.3, True, outage),
+        Target("failover: median, of etcd's", 0.3, True, outage(ETCD)),
+        Target("failover: median, of etcd's with our times", None, True, outage(ETCD_QUICK)),
+        lost(
+            "failover: acknowledged writes lost",
+            results.tortured,
+            "kills of leaders",
+            sum(run.leaders for run in results.tortured),
+        ),
+        Target("heaviest member dead: failover longer by", 1.0, True, None, "slot"),
         Target("weighted quorums, of counting ones", 0.95, False, pair_ratio(results, "weights", lambda a, b: a / b)),
         Target(
             "signed transfers, of cores x checks / replicas",
@@ -161,6 +193,15 @@ def targets(results: Results) -> list[Target]:
         Target("powers change: p99, of steady", 2.0, True, pair_ratio(results, "powers", lambda a, b: a / b)),
         Target("powers change: failed writes", 0.0, True, float(sum(p.failed for p in powers)) if powers else None, ""),
         Target("elections while saturated", 0.0, True, results.saturated.get("elections"), ""),
+        *(
+            lost(
+                f"acknowledged writes lost in {KILLS_WANTED} {told}",
+                runs := [run for run in results.tortured if run.drops is drops],
+                "kills",
+                sum(run.kills for run in runs),
+            )
+            for drops, told in ((False, "kill -9"), (True, "kills that drop un-synced pages"))
+        ),
     ]
 
 
@@ -170,7 +211,8 @@ def to_json(results: Results) -> str:
     for name, values in (("rounds", results.rounds), ("outages", results.outages), ("pairs", results.pairs)):
         rows: Iterable[str] = (json.dumps([*each]) for each in values)
         lines.append(f'"{name}": [\n' + ",\n".join(rows) + "\n],")
-    lines += [f'"saturated": {json.dumps(results.saturated)}', "}"]
+    rows = (json.dumps(each._asdict()) for each in results.tortured)
+    lines += [f'"saturated": {json.dumps(results.saturated)},', '"tortured": [\n' + ",\n".join(rows) + "\n]", "}"]
     return "\n".join(lines) + "\n"
 
 
@@ -183,6 +225,7 @@ def from_json(text: str) -> Results:
         [Outage(*each) for each in found["outages"]],
         [Pair(*each) for each in found["pairs"]],
         found["saturated"],
+        tuple(Tortured(**each) for each in found["tortured"]),
     )
 
 

@@ -68,7 +68,7 @@ class Sitting:
         about = {
             "day": time.strftime("%Y-%m-%d"),
             "command": command,
-            "revision": _revision(),
+            "revision": revision(),
             **described(),
             **tools.versions(),
             "seconds": str(seconds),
@@ -208,7 +208,7 @@ def _rounded(load: Load) -> tuple[int, float, float, float]:
     return load.clients, round(load.rate), round(load.p50_ms, 3), round(load.p99_ms, 3)
 
 
-def _revision() -> str:
+def revision() -> str:
     """Which state of this repository is measured, and whether it is all committed."""
     here = Path(__file__).parent
     done = subprocess.run(

@@ -20,6 +20,7 @@ from benchmarks.peers import machine, page, plot, tools
 from benchmarks.peers.results import (
     CLIENTS,
     ETCD,
+    ETCD_QUICK,
     OURS,
     PYSYNCOBJ,
     Outage,
@@ -27,6 +28,7 @@ from benchmarks.peers.results import (
     Results,
     Round,
     Target,
+    Tortured,
     counted,
     from_json,
     kept,
@@ -119,6 +121,9 @@ def test_targets_are_ratios_of_one_sitting() -> None:
     assert found["powers change: p99, of steady"] == (3.0, False)
     assert found["powers change: failed writes"] == (2.0, False)
     assert found["elections while saturated"] == (None, None)
+    assert found["failover: median, of etcd's with our times"] == (None, None)
+    assert found["heaviest member dead: failover longer by"] == (None, None)
+    assert found["acknowledged writes lost in 500 kill -9"] == (None, None)
     assert middle_outage(results, ETCD) == 1_000.0
     assert pair_ratio(results, "absent", lambda one, _: one) is None
 
@@ -132,6 +137,31 @@ def test_a_missed_target_says_by_how_much() -> None:
 def test_results_are_read_as_they_were_written() -> None:
     results = sitting({(1, OURS): 3.5})._replace(outages=[Outage(OURS, 1.5, 2.5)], saturated={"elections": 0})
     assert from_json(to_json(results)) == results
+    results = results._replace(tortured=(DROPPED, DROPPED._replace(drops=False, lost=2)))
+    assert from_json(to_json(results)) == results
+
+
+DROPPED = Tortured("2026-01-02", "def", "make torture ARGS='--kills 600 --drops'", True, 600, 70, 9_000, 0)
+
+
+def test_what_the_torture_lost_is_told_with_its_command_and_as_no_part_of_the_sitting() -> None:
+    results = sitting({(1, OURS): 3.5})._replace(tortured=(DROPPED,))
+    told = page.text(results)
+    lost = "acknowledged writes lost"
+    assert f"| {lost} in 500 kills that drop un-synced pages | at most 0 | 0 | met, in 600 kills, below |" in told
+    assert f"| {lost} in 500 kill -9 | at most 0 | - | not measured |" in told
+    assert f"| failover: {lost} | at most 0 | 0 | met, in 70 kills of leaders, below |" in told
+    assert "`make torture ARGS='--kills 600 --drops'` on 2026-01-02 (revision def)" in " ".join(told.split())
+    told = page.text(results._replace(tortured=(DROPPED._replace(lost=3),)))
+    assert f"| failover: {lost} | at most 0 | 3 | **missed** |" in told
+    assert "9,000 acknowledged writes, **3** lost" in " ".join(told.split())
+
+
+def test_failover_is_compared_with_the_same_times() -> None:
+    outages = [Outage(OURS, 300.0, 0), Outage(ETCD, 1_000.0, 0), Outage(ETCD_QUICK, 400.0, 0)]
+    told = page.text(sitting({(1, OURS): 3.5})._replace(outages=outages))
+    assert "| failover: median, of etcd's with our times |  | 0.75 x | to be compared |" in told
+    assert "| etcd, our times | 1 | 400 | 400 | 400 | 0.75 x |" in told
 
 
 def test_the_page_and_its_plot_are_what_the_results_say() -> None:

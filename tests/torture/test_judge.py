@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.peers.tortured import counted
 from tests.node.small_chain import fed, small_chain
 from torture.history import HISTORY, History, seen
 from torture.judge import judge
@@ -35,7 +36,9 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two nodes and one writer, who reads as well."""
     folder = tmp_path_factory.mktemp("run")
     history = History(folder)
-    history.note("run", seed=1)
+    history.note("run", seed="1", seconds="60", kills="2", drops="True", warm="False", namespaces="False")
+    history.note("kill", slot=0, why="kill-leader")
+    history.note("kill", slot=1, why="sync")
     world, path = CHAIN.world, folder / "node-0" / "chain"
     path.parent.mkdir()
     account = world.address("g")
@@ -204,6 +207,21 @@ def test_a_kept_run_is_judged_again_by_a_command(held: Path, tmp_path: Path) -> 
     done = subprocess.run([*command, str(folder)], cwd=root, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "is not linearizable" in done.stdout
+
+
+def test_a_kept_run_is_counted_for_the_page_on_performance(held: Path, tmp_path: Path) -> None:
+    found = counted(held, "abc")
+    assert found == (found.day, "abc", "make torture ARGS='--kills 2 --drops --seed 1'", True, 2, 1, WRITES, 0)
+    folder = tmp_path / "run"
+    shutil.copytree(held, folder)
+    lines = [json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines()]
+    lost(lines)
+    (folder / HISTORY).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert counted(folder, "abc").lost == 1
+    shutil.copyfile(held / HISTORY, folder / HISTORY)
+    shutil.rmtree(folder / "node-1")
+    with pytest.raises(ValueError, match="its chain is missing"):
+        counted(folder, "abc")
 
 
 def test_a_history_is_read_up_to_where_its_run_was_cut_off(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "state_taken_over": "it was far behind and took another replica's state over",
     "blocks_missing": "it has to fetch blocks that it did not see",
     "blocks_complete": "its chain folder has no gap any more",
-    "disk_full": "the disk has no room: nothing new is acknowledged here",
+    "disk_full": "the disk has no room: nothing new is taken from clients or confirmed to other nodes here",
     "disk_recovered": "there is room again",
     "slow_syncs": "the disk took more than a tenth of a second to make records durable",
     "peer_connected": "a connection to another node is there",
