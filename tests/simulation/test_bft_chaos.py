@@ -11,19 +11,19 @@ from tests.simulation.test_chaos import chaos, trace_of
 from wattquorum.ledger.protocols import Protocol
 from wattquorum.simulation.chaos import Rules, bft_nature_of, outcome_of
 
-SEEDS: Final = "0:100"
+SEEDS: Final = "0:60"
 
 
-def test_nothing_breaks_in_a_hundred_worlds_of_pbft() -> None:
+def test_nothing_breaks_in_sixty_worlds_of_pbft() -> None:
     done = chaos("--engine", "pbft", "--seeds", SEEDS)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = done.stdout.splitlines()[-1]
-    assert summary.startswith("100 seeds, 0 broken: ")
+    assert summary.startswith("60 seeds, 0 broken: ")
     hurt = re.search(r"(\d+) blocks, (\d+) views that decided, .* (\d+) crashes", summary)
     assert hurt is not None
-    assert int(hurt[1]) > 1_500
-    assert int(hurt[2]) > 250, "primaries have to fall"
-    assert int(hurt[3]) > 800, "hosts have to crash"
+    assert int(hurt[1]) > 900
+    assert int(hurt[2]) > 150, "primaries have to fall"
+    assert int(hurt[3]) > 450, "hosts have to crash"
 
 
 def test_a_seed_decides_everything_whatever_the_hash_seed() -> None:
@@ -65,14 +65,14 @@ def test_a_seed_with_elections_that_once_broke_holds(seed: int) -> None:
     assert outcome_of(seed, Rules(protocol=Protocol.CGPBFT)).breach is None
 
 
-def test_nothing_breaks_in_sixty_worlds_that_elect_agents() -> None:
-    done = chaos("--engine", "cgpbft", "--seeds", "0:60")
+def test_nothing_breaks_in_forty_worlds_that_elect_agents() -> None:
+    done = chaos("--engine", "cgpbft", "--seeds", "0:40")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = done.stdout.splitlines()[-1]
-    assert summary.startswith("60 seeds, 0 broken: ")
+    assert summary.startswith("40 seeds, 0 broken: ")
     changes = re.search(r"(\d+) changes of who decides", summary)
     assert changes is not None
-    assert int(changes[1]) > 100, "committees have to follow each other"
+    assert int(changes[1]) > 55, "committees have to follow each other"
 
 
 @pytest.mark.parametrize(
