@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from wattquorum.consensus.bft.settings import Settings as CommitteeSettings
 from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation import transfers
@@ -116,6 +117,15 @@ def test_the_limits_list_every_setting_of_an_engine_and_refuse_what_is_beyond() 
         if row["from"].isdigit():
             with pytest.raises(Refused):
                 Settings(**{name: number(row["from"]) - 1})
+
+
+def test_the_limits_list_every_setting_of_an_engine_of_committees() -> None:
+    rows = {row["engine of committees"].strip("`"): row for row in tables(section(LIMITS, "Sizes"))[4]}
+    assert {name: number(row["default"]) for name, row in rows.items()} == asdict(CommitteeSettings())
+    for name, row in rows.items():
+        if row["from"].isdigit():
+            with pytest.raises(Refused):
+                CommitteeSettings(**{name: number(row["from"]) - 1})
 
 
 def test_the_limits_list_every_role_and_status_with_its_number() -> None:

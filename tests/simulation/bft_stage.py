@@ -21,14 +21,14 @@ DAY_MS = 86_400_000
 class Stage:
     """Replicas of one chain and one client, who signs deposits."""
 
-    def __init__(self, hosts: int = 4, settings: Settings = QUICK, tick_ms: int = 0) -> None:
+    def __init__(self, hosts: int = 4, settings: Settings = QUICK, tick_ms: int = 0, epoch_ms: int = DAY_MS) -> None:
         self.world = BftWorld(
             1,
             BftNature(
                 hosts=hosts,
                 weather=Weather(),
                 settings=settings,
-                parameters={"consensus": int(Consensus.PBFT), "drift_ms": settings.skew_ms},
+                parameters={"consensus": int(Consensus.PBFT), "drift_ms": settings.skew_ms, "epoch_ms": epoch_ms},
                 clients=1,
                 tick_ms=tick_ms,
             ),
