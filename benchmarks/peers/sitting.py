@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from benchmarks import signed
+from benchmarks import opaque, signed
 from benchmarks.loops import Load
 from benchmarks.peers import tools
 from benchmarks.peers.changing import Changing
@@ -30,6 +30,7 @@ from benchmarks.peers.results import (
     NOISE_PERCENT,
     OURS,
     PYSYNCOBJ,
+    RANK_SLOT_MS,
     SKELETON,
     Outage,
     Pair,
@@ -43,7 +44,7 @@ ATTEMPTS: Final = 3  # times as many rounds as are wanted, at most
 BLOCK: Final = 10  # kills of one cluster, before the next has its turn
 PAIRS: Final = 9
 
-PARTS: Final = ("load", "failover", "weights", "signed", "powers", "saturated")
+PARTS: Final = ("load", "failover", "ranks", "weights", "signed", "powers", "saturated")
 
 CLUSTERS: Final[dict[str, Callable[[Path], Cluster]]] = {
     OURS: Ours,
@@ -129,6 +130,23 @@ class Sitting:
         _, others = watched(lambda: self._with(CLUSTERS[system], work))
         self.results.outages.extend(Outage(system, ms, others) for ms in found)
         _say(f"failover  {system:<16} {' '.join(f'{ms:.0f}' for ms in found)} ms  others {others:.0f} %")
+
+    def ranks(self) -> None:
+        """The leader is killed, and the leader with the next by rank, in turns."""
+        for _ in range(0, self._kills, BLOCK):
+            found: list[tuple[float, float]] = []
+
+            def work(cluster: Ours, found: list[tuple[float, float]] = found) -> None:
+                found.extend(
+                    (round(cluster.ranked_outage(heaviest_too=True), 1), round(cluster.ranked_outage(False), 1))
+                    for _ in range(min(BLOCK, self._kills))
+                )
+
+            raft = {**opaque.RAFT, "slot_ms": RANK_SLOT_MS, "slot_min_ms": RANK_SLOT_MS}
+            _, others = watched(lambda: self._with(partial(Ours, replicas=5, raft=raft), work))
+            self.results.pairs.extend(Pair("ranks", both, leader, 0, others) for both, leader in found)
+            said = ", ".join(f"{both:.0f} and {leader:.0f}" for both, leader in found)
+            _say(f"heaviest dead too, and not: {said} ms  others {others:.0f} %")
 
     # Ours against ours ----------------------------------------------------------------------------------------------
 
