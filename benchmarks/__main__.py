@@ -1,4 +1,4 @@
-"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, transport, log, nodes.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, and nodes.
 
 Ratios, not times.
 

@@ -153,7 +153,8 @@ def slots_longer(results: Results) -> float | None:
     found = quiet_of([each for each in results.pairs if each.kind == "ranks"])
     if not found:
         return None
-    return round((median(each.one for each in found) - median(each.other for each in found)) / RANK_SLOT_MS, 1)
+    longer_ms: float = median(each.one for each in found) - median(each.other for each in found)
+    return round(longer_ms / RANK_SLOT_MS, 1)
 
 
 def _ratio(one: float | None, other: float | None) -> float | None:

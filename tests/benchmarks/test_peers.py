@@ -239,7 +239,7 @@ def test_an_outage_lasts_from_the_kill_to_the_first_decided_entry() -> None:
             self.transport.write(DONE if self.asked == 3 else ELSEWHERE)
 
     try:
-        out = served(Deciding, lambda place: loops.outage_at([place], victim.pid))
+        out = served(Deciding, lambda place: loops.outage_at([place], [victim.pid]))
         assert apart(lambda: asyncio.run(out)) >= 2 * 1_000 * loops.PROBE_S * 0.9
         assert victim.wait(10) == -signal.SIGKILL
     finally:
