@@ -178,7 +178,7 @@ class Trouble:
             self._processes.signal(slot, what)
 
     def _jump(self, slots: list[int], fault: Fault, chance: random.Random) -> None:
-        """Clocks that jumped before are set right first: a chain's time is what a quorum's clocks say, right or wrong."""
+        """Clocks that jumped before are set right first: a chain's time is what a quorum's clocks say, even wrongly."""
         ahead_s = chance.choice(CLOCKS_S) * chance.choice((-1, 1))
         self._set_clocks(self._jumped, 0.0)
         self._set_clocks(slots, ahead_s)
