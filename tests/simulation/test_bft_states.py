@@ -139,7 +139,7 @@ def test_a_replica_that_is_far_behind_takes_a_state_over_and_takes_part() -> Non
     below = engine_of(late).block(stage.height(late) - 1)
     assert below is not None
     with pytest.raises(Refused, match="input_unexpected"):
-        engine_of(late).take_over(below, [], b"", stage.world.local(late))
+        engine_of(late).take_over(below, engine_of(late)._chain.committees.installed, b"", stage.world.local(late))
 
 
 def test_one_that_is_near_enough_fetches_every_block() -> None:
