@@ -132,13 +132,13 @@ def restore(
     if backup.resolve() in (to.resolve(), *to.resolve().parents):
         remedy = "A backup stays as it is: restore into a folder of the node's own."
         raise Refused("out_of_range", "to", f"{to}, in the backup itself", remedy)
+    signed = read_act(read_file(act, str(act))) if act is not None else None
     with writing(to), progress_bar("blocks") as step, processes() as verify:
 
         def on_block(_height: int, of: int) -> None:
             step(of)
 
         if disaster:
-            signed = read_act(read_file(act, str(act))) if act is not None else None
             found = restoring.recover(backup, to, verify, attempt, on_block, signed)
         else:
             found = restoring.restore(backup, to, verify, on_block)
@@ -147,6 +147,14 @@ def restore(
     console.print(f"height   {manifest.height:,}, as of {format_moment(Millis(manifest.made_ms))}")
     console.print(f"block    {manifest.block}")
     console.print(f"replica  {found.address.hex()}")
+    if signed is not None:
+        restart = signed.restart
+        console.print(f"from     block {restart.height:,}, {restart.block.hex()}; committee version {restart.version}")
+        console.print(
+            "Restore every other node that the act names from the same backup before any is started. What was decided "
+            "after the act's block is lost: tell the members, and the act's digest."
+        )
+        return
     if disaster:
         console.print(f"term     {found.term:,}")
         console.print(
