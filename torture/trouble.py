@@ -125,7 +125,8 @@ class Trouble:
     def _agents(self, seated: list[int], chance: random.Random) -> list[int]:
         """As many of those who agree now as may fail."""
         agreeing = [slot for slot, each in told(self._community, seated, 0.2) if each["role"] in AGREEING]
-        return chance.sample(agreeing, tolerated(len(agreeing))) if agreeing else []
+        agreeing = agreeing or seated  # nobody answers in time: as many of any
+        return chance.sample(agreeing, tolerated(len(agreeing)))
 
     def _begin(self, fault: Fault) -> None:
         seated = list(self._clients.seated)

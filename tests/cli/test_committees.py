@@ -80,5 +80,5 @@ def test_nobody_votes_or_accuses_where_nobody_is_elected(tmp_path: Path) -> None
         key.write_text(DemoSecrets(1, demo=True).key_seed("client-0").hex() + "\n")
         key.chmod(0o600)
         for words in (("stand",), ("vote", "client-1"), ("keep",), ("attest",), ("accuse",)):
-            told = refused("elections", *words, "--node", found.apis[0], "--key", str(key), folder=tmp_path)
-            assert told == "consensus_other"
+            code = refused("elections", *words, "--node", found.apis[0], "--key", str(key), folder=tmp_path)
+            assert code == "consensus_other"

@@ -123,7 +123,7 @@ def proven(
     Each node tells what it saw itself, so ask your own.
     """
     with _each(nodes) as clients:
-        found = [client.testimony() for client in clients]
+        found = _testimonies(clients)
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in found], indent=2))
         return
@@ -160,7 +160,7 @@ def accuse(
         _check(client.elections().protocol)
         if file is None:
             with _each(nodes) as clients:
-                found = [each.testimony() for each in clients]
+                found = _testimonies(clients)
         else:
             found = _witnesses(file)
         accusations = list(_accusations(found).values())
@@ -183,7 +183,7 @@ def attest(key: KeyOption, nodes: NodeOption = None, sender: SenderOption = "") 
     with asking(nodes) as client, _each(nodes) as clients:
         signer = Signer(client, key, sender)
         _check(client.elections().protocol)
-        own = _own([each.testimony() for each in clients], signer.address)
+        own = _own(_testimonies(clients), signer.address)
         if own is None:
             remedy = "Name the interface of this member's own node with --node."
             raise Refused("attest_outsider", "node", "none runs this member's replica", remedy)
@@ -231,6 +231,7 @@ class Program:
         self._client, self._signer, self._nodes, self._tell = client, signer, nodes, tell
         self._accused: dict[tuple[int, str], None] = {}  # told, or refused for good; by committee and replica
         self._attested = 0  # the last height
+        self._wrong = ""  # why the last look could not be finished
 
     def look(self) -> None:
         """Says what there is to say now."""
@@ -238,22 +239,14 @@ class Program:
             said = ballot_of(self._client.booth(self._signer.address), self._signer.address)
             if said is not None:
                 _submitted(self._signer, said, self._tell)
-            found = self._witnesses()
+            found = _testimonies(self._nodes)
             self._accuse(found)
             self._attest(found)
+            self._wrong = ""
         except Refused as refused:
-            self._tell(f"not done: {refused}")
-
-    def _witnesses(self) -> list[WitnessShape]:
-        """What those tell that answer."""
-        found = []
-        for node in self._nodes:
-            try:
-                found.append(node.testimony())
-            except Refused as refused:
-                if refused.code not in LATER:
-                    raise
-        return found
+            if str(refused) != self._wrong:  # what lasts is told once
+                self._tell(f"not done: {refused}")
+            self._wrong = str(refused)
 
     def _accuse(self, found: Sequence[WitnessShape]) -> None:
         accusations = _accusations(found)
@@ -271,6 +264,21 @@ class Program:
         said = attestation(own.height, [each for each in _commits(own) if each.height > self._attested])
         if said is not None and _submitted(self._signer, said, self._tell):
             self._attested = said.commits[-1].height
+
+
+def _testimonies(nodes: Sequence[Client]) -> list[WitnessShape]:
+    """What those tell of these nodes that answer; Refused where none does."""
+    found, silent = [], None
+    for node in nodes:
+        try:
+            found.append(node.testimony())
+        except Refused as refused:
+            if refused.code not in LATER:
+                raise
+            silent = refused
+    if silent is not None and not found:
+        raise silent
+    return found
 
 
 def ballot_of(found: BoothShape, me: bytes) -> Stand | Vote | None:
