@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from wattquorum.api import service
+from wattquorum.cli.app import DISK
 from wattquorum.cli.logs import Form, writer
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.messages import PHASES, BftMessage, Vote, to_frame
@@ -110,8 +111,12 @@ def main() -> None:
         say("lies", ways=node.ways)
         return node
 
-    with threads() as verify:
-        service.run(loaded, api, verify, say, made)
+    try:
+        with threads() as verify:
+            service.run(loaded, api, verify, say, made)
+    except Refused as refused:  # a full disk, say: told as the command tells it
+        print(f"refused: {refused}", file=sys.stderr)
+        sys.exit(DISK)
 
 
 if __name__ == "__main__":

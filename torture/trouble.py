@@ -126,7 +126,7 @@ class Trouble:
         """As many of those who agree now as may fail."""
         agreeing = [slot for slot, each in told(self._community, seated, 0.2) if each["role"] in AGREEING]
         agreeing = agreeing or seated  # nobody answers in time: as many of any
-        return chance.sample(agreeing, tolerated(len(agreeing)))
+        return chance.sample(agreeing, max(1, tolerated(len(agreeing))))
 
     def _begin(self, fault: Fault) -> None:
         seated = list(self._clients.seated)
