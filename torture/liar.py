@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from wattquorum.api import service
 from wattquorum.cli.logs import Form, writer
+from wattquorum.consensus.bft.blocks import Block
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.identities import SigningKey, Verifier
@@ -22,8 +23,10 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.node.config import load
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.verification import threads
-from wattquorum.replica.replica import Kind, Replica, engine_frame, read_frame
-from wattquorum.simulation.liars import Conspiracy, Liar, drawn, lied
+from wattquorum.replica.agreeing import Outliner
+from wattquorum.replica.pool import Limits
+from wattquorum.replica.replica import Kind, engine_frame, read_frame
+from wattquorum.simulation.liars import Conspiracy, Liar, another, drawn, lied
 
 
 class Member(NamedTuple):
@@ -32,7 +35,6 @@ class Member(NamedTuple):
     key: SigningKey
     address: bytes
     engine: Bft
-    replica: Replica
 
 
 class LyingNode(Node):
@@ -43,8 +45,12 @@ class LyingNode(Node):
         assert isinstance(self.engine, Bft)
         chance = Chance(seed).stream("live liar")
         self._lies = drawn(chance)
-        self._them = Conspiracy(self.chain_id, chance, verify)
-        self._me = Member(config.key, self.address, self.engine, self.replica)
+
+        def other(_liar: bytes, block: Block, kind: int) -> Block:
+            return another(config.key, self.replica.ledger, verify, block, kind)
+
+        self._them = Conspiracy(self.chain_id, chance, verify, Outliner(Limits()), other)
+        self._me = Member(config.key, self.address, self.engine)
         self._them.liars = [self._me]
         self._them.later = self._say_later
 

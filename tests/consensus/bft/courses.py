@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.consensus.bft.liars import drawn, equivocates, hides_prepared, opens_wrongly, together, votes_twice
 from tests.consensus.bft.world import Breach, Host, World, address
 from wattquorum.consensus.bft.committee import tolerated
 from wattquorum.foundation.chance import Chance
+from wattquorum.simulation.liars import TOGETHER, drawn
 
 STORM_MS = 8_000
 CALM_MS = 60_000  # within which everything is executed everywhere, once only liars fail
@@ -20,8 +20,8 @@ def course(seed: int) -> World:
     names = list(range(members))
     chance.shuffle(names)
     twins = [name for name in names[:count] if chance.happens(250_000)]
-    liars = {name: drawn(chance) for name in names[:count] if name not in twins}
-    world = World(seed, members, liars, twins=twins)
+    lies = {name: drawn(chance) for name in names[:count] if name not in twins}
+    world = World(seed, members, lies, twins=twins)
     storm(world, chance)
     world.run(world.now + STORM_MS)
     calm(world)
@@ -34,8 +34,7 @@ def hostile(seed: int) -> World:
     members = chance.pick([4, 4, 5, 7])
     names = list(range(members))
     chance.shuffle(names)
-    liar = together([equivocates, votes_twice, hides_prepared, opens_wrongly])
-    world = World(seed, members, dict.fromkeys(names[: tolerated(members)], liar))
+    world = World(seed, members, dict.fromkeys(names[: tolerated(members)], TOGETHER))
     world.loss_ppm = chance.pick([100_000, 250_000, 400_000])
     world.delay_ms = chance.pick([100, 200])
     for _ in range(chance.between(2, 8)):
@@ -62,8 +61,8 @@ def handed_over(seed: int) -> World:
         chosen = others if len(others) >= 4 and chance.happens(500_000) else names
         epochs.append((height, chosen[: chance.between(4, 7)]))
         height += chance.between(1, 3)
-    liars = {chance.below(10): drawn(chance)} if chance.happens(500_000) else {}
-    world = World(seed, 10, liars, epochs=epochs)
+    lies = {chance.below(10): drawn(chance)} if chance.happens(500_000) else {}
+    world = World(seed, 10, lies, epochs=epochs)
     storm(world, chance)
     world.run(world.now + STORM_MS)
     calm(world)

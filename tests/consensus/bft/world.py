@@ -7,10 +7,11 @@ Payloads are lists of transaction ids, signatures keyed hashes (`simulation.keye
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from wattquorum.consensus.bft.blocks import Chained, Outline, Proposal, proposal_of
+from wattquorum.consensus.bft.blocks import Block, Chained, Outline, proposal_of
 from wattquorum.consensus.bft.certificates import CommitCertificate
 from wattquorum.consensus.bft.committee import Committee, Committees, committee_of, installed
 from wattquorum.consensus.bft.engine import Bft, Means
@@ -20,11 +21,12 @@ from wattquorum.consensus.bft.statements import Phase, Seals
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable, Message, Output
 from wattquorum.foundation.chance import Chance
-from wattquorum.foundation.codec import Decoder, Record, encode
+from wattquorum.foundation.codec import Decoder, Record, changed, encode
 from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.simulation import keyed_hash
+from wattquorum.simulation.liars import Conspiracy, Liar, Lie, lied
 
 CHAIN = b"chain of a world"
 START_MS = 1_000_000
@@ -89,6 +91,17 @@ def sign_as(name: int) -> Callable[[str, bytes], bytes]:
     return _SEALS.signer(secret_of(name))
 
 
+class Signing(NamedTuple):
+    """Whoever a world knows by this number, as it signs."""
+
+    sign: Callable[[str, bytes], bytes]
+
+
+def seals_of(name: int) -> Seals:
+    """What somebody says, whom a test plays."""
+    return Seals(CHAIN, sign_as(name), lambda checks: [True for _ in checks])
+
+
 def everybody(count: int, version: int = 0, basis: int = 0) -> Configuration:
     return Configuration(
         version,
@@ -136,6 +149,10 @@ class Host:
     @property
     def address(self) -> bytes:
         return address(self.name)
+
+    @property
+    def key(self) -> Signing:
+        return Signing(sign_as(self.name))
 
     @property
     def now(self) -> Millis:
@@ -307,8 +324,14 @@ class Host:
         self.after_input()
 
 
+def another(_liar: bytes, block: Block, kind: int) -> Block:
+    """Another block in its place, as liars make them: a good one, or from -1 downwards a bad one."""
+    last = outline(block.payload)
+    assert last is not None
+    return changed(block, payload=encode(Payload(last.time_ms, kind >= 0, True, (), 100 + kind)))
+
+
 _chains = Decoder[tuple[bytes, ...]](tuple[bytes, ...], "chain")
-Liar = Callable[["World", Host, bytes, bytes], Sequence[tuple[bytes, bytes]]]
 
 
 class World:
@@ -318,14 +341,14 @@ class World:
         self,
         seed: int,
         members: int,
-        liars: dict[int, Liar] | None = None,
+        lies: Mapping[int, Sequence[Lie]] | None = None,
         *,
         twins: Sequence[int] = (),
         settings: Settings = QUICK,
         faults: bool = True,
         epochs: Sequence[tuple[int, Sequence[int]]] = (),
     ) -> None:
-        """`liars` by name, with how each changes what it sends; of `twins` two processes run with one key.
+        """`lies` by name of who tells them; of `twins` two processes run with one key.
 
         `epochs` are committees by name, each with the height whose block names it; 0 for the first, if not everybody.
         """
@@ -338,9 +361,9 @@ class World:
         self.named = {each.basis_index: each for each in made[1:]}
         self.committees = Committees([installed(each, key_of) for each in made or [self.founding]])
         self.committee = self.committees.at(0)
-        self.liars = liars or {}
+        self.lies = dict(lies or {})
         self.twins = tuple(twins)
-        self.bad = sorted({*self.liars, *self.twins})
+        self.bad = sorted({*self.lies, *self.twins})
         self.faults = faults
         self.snapshots = faults and self.chance.happens(500_000)
         self.loss_ppm = self.chance.pick([0, 20_000, 100_000, 250_000]) if faults else 0
@@ -356,8 +379,7 @@ class World:
         self.commits: dict[tuple[int, int, bytes], set[int]] = {}  # (height, view, digest): honest signers
         self.possible: dict[int, bytes] = {}  # by height, what could be certified
         self.statements: dict[tuple[int, int, int, int], bytes] = {}
-        self.proposals: dict[bytes, Proposal] = {}
-        self.heard: list[tuple[bytes, bytes]] = []  # what liars heard and said, for replays: (sender, frame)
+        self.them = Conspiracy(CHAIN, Chance(seed).stream("liars"), verify, outline, another)
         self.done: dict[int, set[int]] = {}  # transaction: honest names that executed it
         self.seals = Seals(CHAIN, sign_as(0), verify)
         self.hosts: list[Host] = []
@@ -367,6 +389,8 @@ class World:
                 skew = self.chance.between(-100, 100) if faults else 0
                 host = Host(self, name, seed * 1_000 + name * 10 + twin * 5, twin, skew, name not in self.bad)
                 self.hosts.append(host)
+        self.them.liars = [host for host in self.hosts if not host.honest]
+        self.them.later = self.say_later
         for host in self.hosts:
             host.start(0)
 
@@ -399,13 +423,18 @@ class World:
 
     def say(self, host: Host, to: bytes, frame: bytes) -> None:
         if not host.honest:
-            liar = self.liars.get(host.name)
-            frames = [(to, frame)] if liar is None else liar(self, host, to, frame)
-            for each, data in frames:
+            self.them.now = self.now
+            for each, data in lied(self.lies.get(host.name, ()), self.them, host, to, frame):
                 self.carry(host, each, data)
             return
         self.check_said(host, frame)
         self.carry(host, to, frame)
+
+    def say_later(self, liar: Liar, to: bytes, frame: bytes, wait_ms: int) -> None:
+        self.after(wait_ms, self.carry, self.hosts_of(liar.address)[0], to, frame)
+
+    def hosts_of(self, replica: bytes) -> list[Host]:
+        return [each for each in self.hosts if each.address == replica]
 
     def carry(self, host: Host, to: bytes, frame: bytes) -> None:
         self.messages += 1
@@ -415,12 +444,12 @@ class World:
         for _ in range(times):
             if self.chance.happens(self.loss_ppm) or self.parted(host.address, to):
                 continue
-            for target in [each for each in self.hosts if each.address == to]:
+            for target in self.hosts_of(to):
                 self.after(self.chance.between(1, self.delay_ms), self.deliver, target, host.address, frame)
 
     def deliver(self, target: Host, sender: bytes, frame: bytes) -> None:
-        if not target.honest and len(self.heard) < 4_000:
-            self.heard.append((sender, frame))
+        if not target.honest:
+            self.them.hear(frame)
         target.receive(sender, frame)
 
     def parted(self, sender: bytes, to: bytes) -> bool:
@@ -447,17 +476,13 @@ class World:
     def check_said(self, host: Host, frame: bytes) -> None:
         message = from_frame(frame)
         if isinstance(message, PrePrepare):
-            proposal = proposal_of(CHAIN, message.block, outline)
+            proposal = self.them.note(message.block)
             assert proposal is not None
-            self.note(proposal)
             self.stated(host, message.block.height, message.view, 1, proposal.digest)
         elif isinstance(message, Vote):
             self.stated(host, message.height, message.view, message.phase, message.digest)
             if message.phase == 3:
                 self.committed_to(host, message)
-
-    def note(self, proposal: Proposal) -> None:
-        self.proposals[proposal.digest] = proposal
 
     def stated(self, host: Host, height: int, view: int, phase: int, digest: bytes) -> None:
         before = self.statements.setdefault((host.name, height, view, phase), digest)
