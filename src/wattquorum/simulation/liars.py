@@ -78,6 +78,7 @@ class Conspiracy:
         self.liars: list[Liar] = []
         self.heard: list[bytes] = []
         self.proposals: dict[bytes, Proposal] = {}  # all that were seen, by digest
+        self.opened: NewView | None = None  # the last new view that came to one of them
         self.now = 0
         self.later: Callable[[Liar, bytes, bytes, int], None] = lambda _host, _to, _frame, _wait: None
 
@@ -91,6 +92,8 @@ class Conspiracy:
             return
         if isinstance(message, PrePrepare):
             self.note(message.block)
+        elif isinstance(message, NewView):
+            self.opened = message
 
     def note(self, block: Block) -> Proposal | None:
         """A block that they know of."""

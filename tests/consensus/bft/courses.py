@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from tests.consensus.bft.liars import drawn, equivocates, hides_prepared, opens_wrongly, together, votes_twice
-from tests.consensus.bft.world import Breach, Host, World, address
+from dataclasses import replace
+
+from tests.consensus.bft.liars import (
+    CUNNING,
+    drawn,
+    equivocates,
+    hides_prepared,
+    opens_wrongly,
+    silent,
+    together,
+    votes_twice,
+)
+from tests.consensus.bft.world import QUICK, Breach, Host, World, address
 from wattquorum.consensus.bft.committee import tolerated
 from wattquorum.foundation.chance import Chance
 
@@ -70,6 +81,127 @@ def handed_over(seed: int) -> World:
     return world
 
 
+def ambushed(seed: int) -> World:
+    """Who has just prepared a block, or begins to lead, is struck at once; liars are cunning, disks and ways slow."""
+    chance = Chance(seed).stream("ambushed")
+    members = chance.pick([4, 4, 4, 5, 6, 7])
+    names = list(range(members))
+    chance.shuffle(names)
+    bad = names[: chance.between(0, tolerated(members))]
+    liars = {name: together([chance.pick(CUNNING) for _ in range(chance.between(1, 2))]) for name in bad}
+    world = World(seed, members, liars)
+    world.loss_ppm = chance.pick([0, 20_000, 200_000])
+    world.slow_disk_ms = chance.pick([5, 40, 150])
+    ambush = Ambush(world, chance, chance.pick([50_000, 150_000, 400_000]))
+    world.watch = ambush.look
+    if chance.happens(500_000):
+        for host in world.hosts:
+            wander(world, host, chance)
+    for transaction in range(TRANSACTIONS):
+        world.after(chance.between(1, STORM_MS), world.submit, transaction)
+    world.run(world.now + STORM_MS)
+    world.watch = None
+    calm(world, delay_ms=chance.pick([10, 150]))
+    return world
+
+
+def dethroned(seed: int) -> World:
+    """Every primary is cut off as soon as its view has begun, again and again, with blocks in between; at the end the
+    next ones are silent for good, and still all goes on soon."""
+    chance = Chance(seed).stream("dethroned")
+    members = chance.pick([4, 7])
+    count = tolerated(members)
+    first = chance.below(members)
+    liars = dict.fromkeys(((first + turn) % members for turn in range(count)), silent)
+    settings = replace(QUICK, timeout_ms=100, timeout_max_ms=1 << 20)
+    world = World(seed, members, liars, settings=settings)
+    world.loss_ppm, world.delay_ms, world.slow_disk_ms = 0, 5, 1
+    for turn in range(STORM_MS // 400):
+        world.after(turn * 400, world.submit, turn)
+        world.after(turn * 400 + 1, cut_primary, world)
+        world.after(turn * 400 + 200, part, world, {})
+    world.run(world.now + STORM_MS)
+    calm(world)
+    return world
+
+
+def cut_primary(world: World) -> None:
+    """Whom most take to lead is heard by nobody."""
+    leaders = [host.engine.leader for host in world.honest if host.engine is not None and host.engine.leader]
+    if leaders:
+        part(world, {max(leaders, key=leaders.count): 1})
+
+
+def wander(world: World, host: Host, chance: Chance) -> None:
+    """A clock runs otherwise fast or slow, and back when it is too far off."""
+    apart = host.now - world.now
+    drift = chance.between(-50_000, 50_000)
+    if abs(apart) > 80:
+        drift = -abs(drift) if apart > 0 else abs(drift)
+    host.clock.drift(world.now, drift)
+    world.after(chance.between(100, 1_000), wander, world, host, chance)
+
+
+class Ambush:
+    """Strikes when it hurts most: see `simulation.ambush`, which does so to whole replicas."""
+
+    def __init__(self, world: World, chance: Chance, often_ppm: int) -> None:
+        self.world, self.chance, self.often_ppm = world, chance, often_ppm
+        self.seen: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+
+    def look(self, host: Host) -> None:
+        engine = host.engine
+        assert engine is not None
+        prepared = engine.round.prepared
+        if prepared is not None and self._is_new(host, (0, host.life, prepared.height, prepared.view)):
+            self._strike(host, self.often_ppm)
+        epoch = engine.committee_at(engine.height + 1).epoch
+        leads = engine.term and engine.leader == host.address
+        if leads and self._is_new(host, (1, host.life, epoch, engine.term)):
+            self._strike(host, self.often_ppm * 2)
+
+    def _is_new(self, host: Host, what: tuple[int, int, int, int]) -> bool:
+        before = self.seen.get((what[0], host.life))
+        self.seen[what[0], host.life] = what
+        return before != what
+
+    def _strike(self, host: Host, often_ppm: int) -> None:
+        world, chance = self.world, self.chance
+        if not chance.happens(often_ppm):
+            return
+        long = chance.between(200, 1_500)
+        kind = chance.below(6)
+        if kind == 0:
+            self._falls(host, chance.pick([0, 0, 5, 30]), 400)
+        elif kind == 1:
+            for each in world.hosts:
+                self._falls(each, chance.below(40), 100)
+        elif kind == 2:
+            world.after(chance.pick([0, 0, 10, 60]), part, world, {host.address: 1})
+            world.after(long, part, world, {})
+        elif kind == 3:  # it alone hears the others, and then nobody hears it
+            world.deaf = [each.address for each in world.hosts if each is not host]
+            world.after(chance.between(50, 300), self._alone, host, long)
+        elif kind == 4:  # the primaries of some views are heard by nobody
+            assert host.engine is not None
+            committee = host.engine.committee_at(host.engine.height + 1)
+            views = range(host.engine.term, host.engine.term + chance.between(1, 3))
+            part(world, {committee.primary(view): 1 + turn for turn, view in enumerate(views)})
+            world.after(long, part, world, {})
+        else:  # all are alone
+            part(world, {each.address: number for number, each in enumerate(world.hosts)})
+            world.after(long, part, world, {})
+
+    def _falls(self, host: Host, wait: int, within: int) -> None:
+        self.world.after(wait, crash, host)
+        self.world.after(wait + self.chance.between(5, within), restart, host, self.chance)
+
+    def _alone(self, host: Host, long: int) -> None:
+        self.world.deaf = []
+        part(self.world, {host.address: 1})
+        self.world.after(long, part, self.world, {})
+
+
 def storm(world: World, chance: Chance) -> None:
     """Transactions, reads, crashes and partitions."""
     for transaction in range(TRANSACTIONS):
@@ -108,16 +240,24 @@ def restart(host: Host, chance: Chance) -> None:
 
 
 def part(world: World, sides: dict[bytes, int]) -> None:
-    world.parts = sides
+    world.parts, world.deaf = sides, []
 
 
 def way(world: World, one_way: tuple[bytes, bytes]) -> None:
     world.one_way = one_way
 
 
-def calm(world: World) -> None:
+COURSES = (course, hostile, ambushed, ambushed, handed_over, dethroned)
+
+
+def by_seed(seed: int) -> World:
+    """A world of the kind that its seed says."""
+    return COURSES[seed % len(COURSES)](seed)
+
+
+def calm(world: World, delay_ms: int = 10) -> None:
     """Faults freeze but for the liars; everything submitted from now on, and all before, is executed everywhere."""
-    world.parts, world.one_way, world.loss_ppm, world.delay_ms = {}, None, 0, 10
+    world.parts, world.deaf, world.one_way, world.loss_ppm, world.delay_ms = {}, [], None, 0, delay_ms
     for host in world.hosts:
         restart(host, world.chance)
     for transaction in range(TRANSACTIONS, TRANSACTIONS + 3):

@@ -251,6 +251,126 @@ ALL: tuple[Liar, ...] = (
 )
 
 
+# More cunning: at one check each, or by leaving out; see simulation.cunning, which has them among whole replicas --------
+
+
+def censors(world: World, host: Host, to: bytes, frame: bytes) -> Said:
+    """Where it may choose it proposes empty blocks, the same to all."""
+    message = from_frame(frame)
+    if not isinstance(message, PrePrepare) or host.engine is None:
+        return [(to, frame)]
+    opened = host.engine.new_view
+    if opened is not None and opened.digest and opened.height + 1 == message.block.height:
+        return [(to, frame)]
+    block = other_block(world, message.block, 17, good=True)
+    return [(to, to_frame(pre_prepare_of(world, host.name, message.view, block)))]
+
+
+def starves(world: World, _host: Host, to: bytes, frame: bytes) -> Said:
+    """One honest member never hears anything of those who lie."""
+    return [] if to == victim(world) else [(to, frame)]
+
+
+def commits_to_one(world: World, _host: Host, to: bytes, frame: bytes) -> Said:
+    """One honest member alone may know how it ends."""
+    message = from_frame(frame)
+    hidden = isinstance(message, Vote) and message.phase == 3 and to != victim(world)
+    return [] if hidden else [(to, frame)]
+
+
+def victim(world: World) -> bytes:
+    return next(address(name) for name in reversed(range(world.members)) if name not in world.bad)
+
+
+def leaves_badly(world: World, host: Host, to: bytes, frame: bytes) -> Said:
+    """Its view changes are not signed, or claim what nobody signed."""
+    message = from_frame(frame)
+    if not isinstance(message, ViewChange):
+        return [(to, frame)]
+    kind = world.chance.below(4)
+    if kind == 0:
+        message = changed(message, signature=bytes(len(message.signature)))
+    elif kind == 1:
+        message = view_change_of(world, host.name, message.view, unsigned_tip(world, host, message.height + 1), None)
+    elif kind == 2:
+        prepared = unsigned_prepared(world, host, message.height + 1, max(0, message.view - 1))
+        message = view_change_of(world, host.name, message.view, message.tip, prepared)
+    return [(to, to_frame(message))]
+
+
+def opens_falsely(world: World, host: Host, to: bytes, frame: bytes) -> Said:
+    """Its new views fail one check each; and it opens others' views."""
+    message = from_frame(frame)
+    said = [(to, frame)]
+    if isinstance(message, NewView):
+        return [(to, to_frame(false_new_view(world, host, message)))]
+    if isinstance(message, ViewChange | Vote) and world.chance.happens(200_000):
+        heard = [from_frame(each) for _, each in world.heard[-100:]]
+        other = next((each for each in reversed(heard) if isinstance(each, NewView)), None)
+        if other is not None:
+            said.insert(0, (to, to_frame(opened_by(world, host, other))))
+    return said
+
+
+def false_new_view(world: World, host: Host, message: NewView) -> NewView:
+    mine, view = world.committee.place(host.address), message.view
+    if mine is None or world.committees.at(message.height + 1) is not world.committee:
+        return message
+    tip = next((each.view_change.tip for each in message.changes if each.member == mine), None)
+    height = 0 if tip is None else tip.height
+    kind = world.chance.below(6)
+    if kind == 0:  # of too few
+        return opened_by(world, host, changed(message, digest=b"", changes=message.changes[1:]))
+    if kind == 1:  # of one member, many times
+        own = tuple(Change(mine, view_change_of(world, host.name, view, tip, None)) for _ in message.changes)
+        return opened_by(world, host, changed(message, height=height, digest=b"", changes=own))
+    if kind == 2:  # for another view
+        return with_own(world, host, message, view_change_of(world, host.name, view + 1, tip, None))
+    if kind == 3:  # with a tip that nobody signed
+        forged = unsigned_tip(world, host, message.height + 1)
+        return with_own(world, host, message, view_change_of(world, host.name, view, forged, None))
+    if kind == 4:  # with what nobody prepared
+        prepared = unsigned_prepared(world, host, height + 1, view - 1)
+        return with_own(world, host, message, view_change_of(world, host.name, view, tip, prepared))
+    return changed(message, signature=bytes(len(message.signature)))
+
+
+def with_own(world: World, host: Host, message: NewView, own: ViewChange) -> NewView:
+    """A new view with its own view change in place of another, and the choice that follows from that."""
+    mine = world.committee.place(host.address)
+    assert mine is not None
+    told = {each.member: each.view_change for each in message.changes}
+    if mine not in told:
+        del told[max(told)]
+    told[mine] = own
+    height = max(each.height for each in told.values())
+    prepared = [each.prepared for each in told.values() if each.prepared and each.prepared.height == height + 1]
+    digest = max(prepared, key=lambda each: each.view).digest if prepared else b""
+    changes = tuple(Change(place, told[place]) for place in sorted(told))
+    return opened_by(world, host, changed(message, height=height, digest=digest, changes=changes))
+
+
+def opened_by(world: World, host: Host, message: NewView) -> NewView:
+    told = new_view_digest(message.digest, message.changes)
+    args = (world.committees.at(message.height + 1), message.height, message.view, Phase.NEW_VIEW, told)
+    return changed(message, signature=seals_of(host.name).make(*args))
+
+
+def unsigned_tip(world: World, host: Host, height: int) -> CommitCertificate:
+    return CommitCertificate(height, 0, b"\x05" * 32, own_seals(world, host, Phase.COMMIT, height, 0))
+
+
+def unsigned_prepared(world: World, host: Host, height: int, view: int) -> PreparedCertificate:
+    return PreparedCertificate(height, view, b"\x05" * 32, own_seals(world, host, Phase.PREPARE, height, view))
+
+
+def own_seals(world: World, host: Host, phase: Phase, height: int, view: int) -> tuple[Seal, ...]:
+    """As many seals as it takes, all of them its own signature."""
+    committee = world.committees.at(height)
+    own = seals_of(host.name).make(committee, height, view, phase, b"\x05" * 32)
+    return tuple(Seal(place, own) for place in range(committee.quorum))
+
+
 def together(liars: Sequence[Liar]) -> Liar:
     """Several at once: what one says, the next changes."""
 
@@ -266,3 +386,14 @@ def together(liars: Sequence[Liar]) -> Liar:
 def drawn(chance: Chance) -> Liar:
     """Up to three ways of lying."""
     return together([chance.pick(ALL) for _ in range(chance.between(1, 3))])
+
+
+CUNNING: tuple[Liar, ...] = (
+    censors,
+    starves,
+    commits_to_one,
+    leaves_badly,
+    opens_falsely,
+    hides_prepared,
+    together((equivocates, votes_twice, opens_wrongly)),
+)

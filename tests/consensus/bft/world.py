@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from wattquorum.consensus.bft.blocks import Chained, Outline, Proposal, proposal_of
-from wattquorum.consensus.bft.certificates import CommitCertificate
 from wattquorum.consensus.bft.committee import Committee, Committees, committee_of, installed
 from wattquorum.consensus.bft.engine import Bft, Means
-from wattquorum.consensus.bft.messages import PrePrepare, Vote, from_frame
+from wattquorum.consensus.bft.messages import PrePrepare, from_frame
 from wattquorum.consensus.bft.settings import Settings
-from wattquorum.consensus.bft.statements import Phase, Seals
+from wattquorum.consensus.bft.statements import Seals
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable, Message, Output
 from wattquorum.foundation.chance import Chance
@@ -25,6 +24,9 @@ from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.simulation import keyed_hash
+from wattquorum.simulation.checkers import Broken as Breach
+from wattquorum.simulation.clock import Clock
+from wattquorum.simulation.testimony import Testimony, quorum
 
 CHAIN = b"chain of a world"
 START_MS = 1_000_000
@@ -40,14 +42,6 @@ QUICK = Settings(
     chunk_bytes=400,
     blocks_kept=5,
 )
-
-
-class Breach(AssertionError):
-    """An invariant that broke, by name."""
-
-    def __init__(self, invariant: str, told: str) -> None:
-        super().__init__(f"{invariant}: {told}")
-        self.invariant = invariant
 
 
 class Payload(Record, frozen=True):
@@ -117,7 +111,7 @@ class Host:
     name: int
     seed: int
     twin: int = 0
-    skew_ms: int = 0
+    clock: Clock = field(default_factory=lambda: Clock(0, 0))
     honest: bool = True
     engine: Bft | None = None
     disk: list[Durable] = field(default_factory=list)  # durable
@@ -139,7 +133,7 @@ class Host:
 
     @property
     def now(self) -> Millis:
-        return Millis(self.world.now + self.skew_ms)
+        return Millis(self.clock.read(self.world.now))
 
     @property
     def position(self) -> int:
@@ -180,6 +174,8 @@ class Host:
         if engine is None:
             return
         output = engine.drain()
+        if self.honest:
+            self.world.testimony.stands(self.address, self.life, engine)
         self.unsynced += output.records
         position = self.unsynced[-1].position if self.unsynced else self.position
         self.waiting += output.messages
@@ -190,6 +186,8 @@ class Host:
             self.syncing = True
             self.world.after(self.world.sync_ms(), self.synced, self.life, position)
         self.flush()
+        if self.world.watch is not None and self.engine is not None:
+            self.world.watch(self)
 
     def synced(self, life: int, position: int) -> None:
         if life != self.life or self.engine is None:
@@ -293,7 +291,7 @@ class Host:
     def wake(self, deadline: int | None) -> None:
         if deadline is None:
             return
-        at = deadline - self.skew_ms
+        at = self.clock.when(deadline)
         if self.tick_ms is None or at < self.tick_ms:
             self.tick_ms = at
             self.world.at(max(at, self.world.now), self.tick, self.life)
@@ -350,22 +348,22 @@ class World:
         self._heap: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = []
         self._next = 0
         self.parts: dict[bytes, int] = {}
+        self.deaf: list[bytes] = []  # who hears nobody
         self.one_way: tuple[bytes, bytes] | None = None
         self.digests: dict[int, bytes] = {}  # by height, certified at somebody honest
         self.height = 0
-        self.commits: dict[tuple[int, int, bytes], set[int]] = {}  # (height, view, digest): honest signers
-        self.possible: dict[int, bytes] = {}  # by height, what could be certified
-        self.statements: dict[tuple[int, int, int, int], bytes] = {}
+        self.watch: Callable[[Host], None] | None = None  # looks at every host after every input
         self.proposals: dict[bytes, Proposal] = {}
         self.heard: list[tuple[bytes, bytes]] = []  # what liars heard and said, for replays: (sender, frame)
         self.done: dict[int, set[int]] = {}  # transaction: honest names that executed it
-        self.seals = Seals(CHAIN, sign_as(0), verify)
+        seals = Seals(CHAIN, sign_as(0), verify)
+        self.testimony = Testimony(seals, verify, map(address, self.bad), self.committees)
         self.hosts: list[Host] = []
         self.messages = 0
         for name in range(members):
             for twin in range(2 if name in self.twins else 1):
-                skew = self.chance.between(-100, 100) if faults else 0
-                host = Host(self, name, seed * 1_000 + name * 10 + twin * 5, twin, skew, name not in self.bad)
+                clock = Clock(self.chance.between(-100, 100) if faults else 0, 0)
+                host = Host(self, name, seed * 1_000 + name * 10 + twin * 5, twin, clock, name not in self.bad)
                 self.hosts.append(host)
         for host in self.hosts:
             host.start(0)
@@ -424,7 +422,7 @@ class World:
         target.receive(sender, frame)
 
     def parted(self, sender: bytes, to: bytes) -> bool:
-        if self.one_way == (sender, to):
+        if self.one_way == (sender, to) or to in self.deaf:
             return True
         return self.parts.get(sender, 0) != self.parts.get(to, 0)
 
@@ -446,38 +444,16 @@ class World:
 
     def check_said(self, host: Host, frame: bytes) -> None:
         message = from_frame(frame)
+        digest = b""
         if isinstance(message, PrePrepare):
             proposal = proposal_of(CHAIN, message.block, outline)
             assert proposal is not None
             self.note(proposal)
-            self.stated(host, message.block.height, message.view, 1, proposal.digest)
-        elif isinstance(message, Vote):
-            self.stated(host, message.height, message.view, message.phase, message.digest)
-            if message.phase == 3:
-                self.committed_to(host, message)
+            digest = proposal.digest
+        self.testimony.said(host.address, message, digest)
 
     def note(self, proposal: Proposal) -> None:
         self.proposals[proposal.digest] = proposal
-
-    def stated(self, host: Host, height: int, view: int, phase: int, digest: bytes) -> None:
-        before = self.statements.setdefault((host.name, height, view, phase), digest)
-        if before != digest:
-            raise Breach("I9", f"{host.name} signed two digests at {height}, view {view}, phase {phase}")
-
-    def committed_to(self, host: Host, vote: Vote) -> None:
-        """A certificate is possible with the honest COMMITs that were said and all liars' help."""
-        signers = self.commits.setdefault((vote.height, vote.view, vote.digest), set())
-        signers.add(host.name)
-        committee = self.committees.at(vote.height)
-        bad = [name for name in self.bad if committee.place(address(name)) is not None]
-        if len(signers) + len(bad) >= committee.quorum:
-            self.is_possible(vote.height, vote.digest, "could be certified")
-
-    def is_possible(self, height: int, digest: bytes, told: str) -> None:
-        if self.possible.setdefault(height, digest) != digest:
-            raise Breach(
-                "I8", f"height {height}: two digests {told}, views {sorted(each[:2] for each in self.commits)}"
-            )
 
     def committed(self, host: Host, height: int, chained: Chained) -> None:
         if not host.honest:
@@ -486,26 +462,17 @@ class World:
         assert proposal is not None
         if self.digests.setdefault(height, proposal.digest) != proposal.digest:
             raise Breach("I8", f"{host.name} committed another block at height {height}")
-        self.is_possible(height, proposal.digest, "were certified")
-        self.is_certified(height, proposal.digest, chained.commit_certificate)
+        certificate = chained.commit_certificate
+        self.testimony.can_be(height, certificate.view, proposal.digest)
+        signers, members = self.testimony.signers(certificate), len(self.committees.at(height).members)
+        if (certificate.height, certificate.digest) != (height, proposal.digest) or signers < quorum(members):
+            raise Breach("I8", f"a certificate of {signers} at height {height}")
         payload = _payloads.decode(chained.block.payload)
         if not payload.good:
             raise Breach("validity", f"a bad block at height {height}")
         if len(set(host.chain)) != len(host.chain):
             raise Breach("validity", f"a payload twice at {host.name}")
         self.height = max(self.height, height)
-
-    def is_certified(self, height: int, digest: bytes, certificate: CommitCertificate) -> None:
-        """An oracle of its own: q distinct members' COMMITs, counted by hand."""
-        signers, committee = set(), self.committees.at(height)
-        for seal in certificate.seals:
-            check = self.seals.check(
-                committee, seal.member, height, certificate.view, Phase.COMMIT, digest, seal.signature
-            )
-            if verify([check])[0]:
-                signers.add(seal.member)
-        if len(signers) < committee.quorum:
-            raise Breach("I8", f"a certificate of {len(signers)} at height {height}")
 
     def executed(self, host: Host, transaction: int) -> None:
         if host.honest:
