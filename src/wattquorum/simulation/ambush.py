@@ -1,8 +1,8 @@
 """Ambushes: trouble at the very moment at which it matters.
 
 Trouble at random times seldom meets what view changes are for: a block that some have prepared, that perhaps one knows
-to be certified, and that is left behind. So whoever has just prepared a block, or begins to lead a view, is struck now
-and then at once: before its disk has what it promised, before anybody hears of it, or when one has heard and no others.
+to be certified, and that is left behind. So whoever has just accepted or prepared a block, left a view, or begun to lead one is struck now and then
+at once: before its disk has what it promised, before anybody hears of it, or when one has heard and no others.
 """
 
 from __future__ import annotations
@@ -23,27 +23,29 @@ class Ambush:
     def __init__(self, course: Course[Bft], chance: Chance, often_ppm: int, timeout_ms: int) -> None:
         self._course, self._chance = course, chance
         self._often_ppm, self._timeout_ms = often_ppm, timeout_ms
-        self._prepared: dict[int, tuple[int, int, int]] = {}  # by host: its life, and what it prepared last
-        self._led: dict[int, tuple[int, int, int]] = {}  # by host: its life, and where it led last
+        self._seen: dict[tuple[str, int], tuple[int, ...]] = {}  # by what happened and host: its life, and where
 
     def look(self, host: Host[Bft]) -> str:
         """What has struck because of this host; empty: nothing."""
         engine = host.engine
         assert engine is not None
-        prepared = engine.round.prepared
-        if prepared is not None:
-            place = (host.crashes, prepared.height, prepared.view)
-            if self._prepared.get(host.number) != place:
-                self._prepared[host.number] = place
-                if self._chance.happens(self._often_ppm):
-                    return self._after_prepare(host, engine)
-        if engine.term and engine.leader == host.address:
-            place = (host.crashes, engine.committee_at(engine.height + 1).epoch, engine.term)
-            if self._led.get(host.number) != place:
-                self._led[host.number] = place
-                if self._chance.happens(self._often_ppm * 2):
-                    return self._as_it_leads(host)
-        return ""
+        view, prepared = engine.term, engine.round.prepared
+        epoch = engine.committee_at(engine.height + 1).epoch
+        if prepared is not None and self._is_new("prepared", host, prepared.height, prepared.view):
+            return self._after_prepare(host, engine) if self._strikes(1) else ""
+        if view and engine.leader == host.address and self._is_new("leads", host, epoch, view):
+            return self._as_it_leads(host) if self._strikes(2) else ""
+        left = view and not engine.established and self._is_new("left", host, epoch, view)
+        accepted = view in engine.round.accepted and self._is_new("accepted", host, engine.round.height, view)
+        return self._crash(host) if (left or accepted) and self._strikes(1) else ""
+
+    def _strikes(self, times: int) -> bool:
+        return self._chance.happens(self._often_ppm * times)
+
+    def _is_new(self, what: str, host: Host[Bft], *where: int) -> bool:
+        before = self._seen.get((what, host.number))
+        self._seen[what, host.number] = (host.crashes, *where)
+        return before is None or before[1:] != where
 
     def _after_prepare(self, host: Host[Bft], engine: Bft) -> str:
         strikes = (self._crash, self._crash, self._all_crash, self._all_crash, self._leave, self._one_learns, self._pause)
@@ -61,7 +63,7 @@ class Ambush:
     def _crash(self, host: Host[Bft]) -> str:
         """It forgets what is not durable; its COMMIT may be out by then, or be lost with its records."""
         self._falls(host, self._chance.pick((0, 0, 5, 30)), self._timeout_ms * 2)
-        return f"host {host.number} crashes with what it prepared"
+        return f"host {host.number} crashes with what it promised"
 
     def _all_crash(self, _: Host[Bft]) -> str:
         for each in self._course.hosts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wattquorum.consensus.bft.certificates import CommitCertificate
+from wattquorum.consensus.bft.blocks import Chained
 from wattquorum.consensus.bft.committee import Committee, Committees, installed
 from wattquorum.consensus.bft.statements import Seals
 from wattquorum.foundation.identities import Verifier
@@ -46,9 +46,13 @@ class BftCheckers(Checkers):
 
     # What honest replicas have --------------------------------------------------------------------------------------
 
-    def certified(self, executed: Executed, entry: bytes, certificate: CommitCertificate) -> None:
-        """I8: a block that an honest replica executed has its certificate, whose digest follows from headers alone."""
-        header = executed.block.header
+    def certified(self, executed: Executed, entry: bytes, chained: Chained) -> None:
+        """I8: a block that an honest replica executed has its certificate, whose digest follows from headers alone, and
+        carries one of the block before it."""
+        header, certificate = executed.block.header, chained.commit_certificate
+        embedded = chained.block.commit_certificate
+        proven = embedded is None or self.testimony.is_signed(embedded)
+        must(proven, "I8", f"block {header.height} carries a certificate that is none")
         digest = agreed_digest(self.chain, header, entry_digest(entry))
         height = header.height
         known = self._digests.setdefault(height, digest)

@@ -230,7 +230,7 @@ class BftWorld(World[Bft]):
             chained = engine.block(executed.block.header.height)
             assert chained is not None
             entry = decode_agreed(chained.block.payload).entry
-            self.checkers.certified(executed, entry, chained.commit_certificate)
+            self.checkers.certified(executed, entry, chained)
         if self._is_judged(host):
             self.checkers.testimony.stands(host.address, host.crashes, engine)
         if self.nature.ambush_ppm and not self._frozen:

@@ -1,8 +1,8 @@
 """Cunning: lies about views, and by leaving out. Each takes and gives what the lies of `liars` do.
 
 They aim at the one check that stands in their way each: new views of too few, of other views, of one member many times,
-with certificates that nobody signed, or opened by somebody else; blocks that leave out what waits; and one member that
-never hears anything, or that alone hears how it ends.
+with certificates that nobody signed, or opened by somebody else; votes that nobody signed; blocks that leave out what
+waits, or are others when they are said again; and one member that never hears anything, or that alone hears how it ends.
 """
 
 from __future__ import annotations
@@ -65,7 +65,34 @@ def leaves_badly(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, f
     if kind == 2:
         prepared = _unsigned_prepared(them, host, message.height + 1, max(0, message.view - 1))
         return [(to, to_frame(them.view_change(host, message.view, message.tip, prepared)))]
+    return [(to, to_frame(them.view_change(host, message.view, message.tip, them.prepared or message.prepared)))]
+
+
+def changes_its_mind(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
+    """Whoever asks twice may be proposed another block."""
+    if isinstance(message, PrePrepare) and them.chance.happens(500_000):
+        return [(to, to_frame(them.pre_prepare(host, message.view, them.other(host, message.block, 1))))]
     return [(to, frame)]
+
+
+def votes_badly(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
+    """Beside each vote it gives one for everything else that is known there, which nobody signed."""
+    said = [(to, frame)]
+    if isinstance(message, Vote):
+        known = [digest for digest, each in them.proposals.items() if each.block.height == message.height][-2:]
+        unsigned = bytes(len(message.signature))
+        said += [(to, to_frame(changed(message, digest=digest, signature=unsigned))) for digest in known]
+    return said
+
+
+def embeds_badly(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
+    """Its blocks carry a certificate of the one before that nobody signed."""
+    if not isinstance(message, PrePrepare) or message.block.commit_certificate is None or message.view % 2:
+        return [(to, frame)]
+    certificate = message.block.commit_certificate
+    seals = tuple(changed(seal, signature=bytes(len(seal.signature))) for seal in certificate.seals)
+    block = changed(message.block, commit_certificate=changed(certificate, seals=seals))
+    return [(to, to_frame(them.pre_prepare(host, message.view, block)))]
 
 
 def opens_falsely(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
@@ -89,7 +116,9 @@ def _false(them: Conspiracy, host: Liar, message: NewView) -> NewView:
     tip = next((each.view_change.tip for each in message.changes if each.member == mine), None)
     kind = them.chance.below(6)
     if kind == 0:  # of too few
-        return _signed(them, host, changed(message, digest=b"", changes=message.changes[1:]))
+        told = {each.member: each.view_change for each in message.changes}
+        del told[max(place for place in told if place != mine)]
+        return _of(them, host, message, told)
     if kind == 1:  # of one member, many times
         own = tuple(Change(mine, them.view_change(host, view, tip, None)) for _ in message.changes)
         height = 0 if tip is None else tip.height
@@ -105,13 +134,18 @@ def _false(them: Conspiracy, host: Liar, message: NewView) -> NewView:
 
 
 def _with(them: Conspiracy, host: Liar, message: NewView, own: ViewChange) -> NewView:
-    """A new view with its own view change in place of one of the others', and the choice that follows from that."""
+    """A new view with its own view change in place of one of the others'."""
     mine = them.committee(host).place(host.address)
     assert mine is not None
     told = {each.member: each.view_change for each in message.changes}
     if mine not in told:
         del told[max(told)]
     told[mine] = own
+    return _of(them, host, message, told)
+
+
+def _of(them: Conspiracy, host: Liar, message: NewView, told: dict[int, ViewChange]) -> NewView:
+    """A new view of these view changes, with the choice that follows from them."""
     height = max(each.height for each in told.values())
     prepared = [each.prepared for each in told.values() if each.prepared and each.prepared.height == height + 1]
     digest = max(prepared, key=lambda each: each.view).digest if prepared else b""
@@ -140,7 +174,16 @@ def _own_seals(them: Conspiracy, host: Liar, phase: Phase, height: int, view: in
     return tuple(Seal(place, own) for place in range(committee.quorum))
 
 
-CUNNING: Final[tuple[Lie, ...]] = (censors, starves, commits_to_one, leaves_badly, opens_falsely)
+CUNNING: Final[tuple[Lie, ...]] = (
+    censors,
+    starves,
+    commits_to_one,
+    leaves_badly,
+    opens_falsely,
+    changes_its_mind,
+    votes_badly,
+    embeds_badly,
+)
 
 
 def drawn_cunning(chance: Chance) -> tuple[Lie, ...]:

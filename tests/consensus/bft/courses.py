@@ -147,23 +147,30 @@ class Ambush:
 
     def __init__(self, world: World, chance: Chance, often_ppm: int) -> None:
         self.world, self.chance, self.often_ppm = world, chance, often_ppm
-        self.seen: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+        self.seen: dict[tuple[str, int], tuple[int, ...]] = {}
 
     def look(self, host: Host) -> None:
         engine = host.engine
         assert engine is not None
-        prepared = engine.round.prepared
-        if prepared is not None and self._is_new(host, (0, host.life, prepared.height, prepared.view)):
-            self._strike(host, self.often_ppm)
+        view, prepared = engine.term, engine.round.prepared
         epoch = engine.committee_at(engine.height + 1).epoch
-        leads = engine.term and engine.leader == host.address
-        if leads and self._is_new(host, (1, host.life, epoch, engine.term)):
+        if prepared is not None and self._is_new("prepared", host, prepared.height, prepared.view):
+            self._strike(host, self.often_ppm)
+        elif view and engine.leader == host.address and self._is_new("leads", host, epoch, view):
             self._strike(host, self.often_ppm * 2)
+        elif view and not engine.established and self._is_new("left", host, epoch, view):
+            self._may_fall(host)
+        elif view in engine.round.accepted and self._is_new("accepted", host, engine.round.height, view):
+            self._may_fall(host)
 
-    def _is_new(self, host: Host, what: tuple[int, int, int, int]) -> bool:
-        before = self.seen.get((what[0], host.life))
-        self.seen[what[0], host.life] = what
-        return before != what
+    def _is_new(self, what: str, host: Host, *where: int) -> bool:
+        before = self.seen.get((what, host.seed))
+        self.seen[what, host.seed] = where
+        return before != where
+
+    def _may_fall(self, host: Host) -> None:
+        if self.chance.happens(self.often_ppm):
+            self._falls(host, self.chance.pick([0, 0, 5, 30]), 400)
 
     def _strike(self, host: Host, often_ppm: int) -> None:
         world, chance = self.world, self.chance

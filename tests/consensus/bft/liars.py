@@ -295,7 +295,54 @@ def leaves_badly(world: World, host: Host, to: bytes, frame: bytes) -> Said:
     elif kind == 2:
         prepared = unsigned_prepared(world, host, message.height + 1, max(0, message.view - 1))
         message = view_change_of(world, host.name, message.view, message.tip, prepared)
+    else:
+        heard = [from_frame(each) for _, each in world.heard[-300:]]
+        old = next((each.prepared for each in heard if isinstance(each, ViewChange) and each.prepared), None)
+        message = view_change_of(world, host.name, message.view, message.tip, old or message.prepared)
     return [(to, to_frame(message))]
+
+
+def changes_its_mind(world: World, host: Host, to: bytes, frame: bytes) -> Said:
+    """Whoever asks twice may be proposed another block."""
+    message = from_frame(frame)
+    if isinstance(message, PrePrepare) and world.chance.happens(500_000):
+        block = other_block(world, message.block, 19, good=True)
+        return [(to, to_frame(pre_prepare_of(world, host.name, message.view, block)))]
+    return [(to, frame)]
+
+
+def votes_badly(world: World, _host: Host, to: bytes, frame: bytes) -> Said:
+    """Beside each vote it gives one for everything else that is known there, which nobody signed."""
+    message = from_frame(frame)
+    said = [(to, frame)]
+    if isinstance(message, Vote):
+        known = [digest for digest, each in world.proposals.items() if each.block.height == message.height][-2:]
+        unsigned = bytes(len(message.signature))
+        said += [(to, to_frame(changed(message, digest=digest, signature=unsigned))) for digest in known]
+    return said
+
+
+def embeds_badly(world: World, host: Host, to: bytes, frame: bytes) -> Said:
+    """Its blocks carry a certificate of the one before that nobody signed."""
+    message = from_frame(frame)
+    if not isinstance(message, PrePrepare) or message.block.commit_certificate is None or message.view % 2:
+        return [(to, frame)]
+    certificate = message.block.commit_certificate
+    seals = tuple(changed(seal, signature=bytes(len(seal.signature))) for seal in certificate.seals)
+    block = changed(message.block, commit_certificate=changed(certificate, seals=seals))
+    return [(to, to_frame(pre_prepare_of(world, host.name, message.view, block)))]
+
+
+def dates_badly(world: World, host: Host, to: bytes, frame: bytes) -> Said:
+    """Its blocks have the time of the one before, or one that has not come."""
+    message = from_frame(frame)
+    if not isinstance(message, PrePrepare) or message.view % 2:
+        return [(to, frame)]
+    before = host.archive.get(message.block.height - 1)
+    last = outline(before.block.payload) if before is not None else None
+    time_ms = last.time_ms if last is not None and message.block.height % 2 else world.now + 3_600_000
+    block = changed(message.block, payload=encode(Payload(time_ms, good=True, room=True, transactions=(), salt=23)))
+    return [(to, to_frame(pre_prepare_of(world, host.name, message.view, block)))]
 
 
 def opens_falsely(world: World, host: Host, to: bytes, frame: bytes) -> Said:
@@ -320,7 +367,9 @@ def false_new_view(world: World, host: Host, message: NewView) -> NewView:
     height = 0 if tip is None else tip.height
     kind = world.chance.below(6)
     if kind == 0:  # of too few
-        return opened_by(world, host, changed(message, digest=b"", changes=message.changes[1:]))
+        told = {each.member: each.view_change for each in message.changes}
+        del told[max(place for place in told if place != mine)]
+        return made_of(world, host, message, told)
     if kind == 1:  # of one member, many times
         own = tuple(Change(mine, view_change_of(world, host.name, view, tip, None)) for _ in message.changes)
         return opened_by(world, host, changed(message, height=height, digest=b"", changes=own))
@@ -336,13 +385,18 @@ def false_new_view(world: World, host: Host, message: NewView) -> NewView:
 
 
 def with_own(world: World, host: Host, message: NewView, own: ViewChange) -> NewView:
-    """A new view with its own view change in place of another, and the choice that follows from that."""
+    """A new view with its own view change in place of another."""
     mine = world.committee.place(host.address)
     assert mine is not None
     told = {each.member: each.view_change for each in message.changes}
     if mine not in told:
         del told[max(told)]
     told[mine] = own
+    return made_of(world, host, message, told)
+
+
+def made_of(world: World, host: Host, message: NewView, told: dict[int, ViewChange]) -> NewView:
+    """A new view of these view changes, with the choice that follows from them."""
     height = max(each.height for each in told.values())
     prepared = [each.prepared for each in told.values() if each.prepared and each.prepared.height == height + 1]
     digest = max(prepared, key=lambda each: each.view).digest if prepared else b""
@@ -394,6 +448,10 @@ CUNNING: tuple[Liar, ...] = (
     commits_to_one,
     leaves_badly,
     opens_falsely,
+    changes_its_mind,
+    votes_badly,
+    embeds_badly,
+    dates_badly,
     hides_prepared,
     together((equivocates, votes_twice, opens_wrongly)),
 )

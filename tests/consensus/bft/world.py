@@ -15,7 +15,8 @@ from wattquorum.consensus.bft.committee import Committee, Committees, committee_
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.messages import PrePrepare, from_frame
 from wattquorum.consensus.bft.settings import Settings
-from wattquorum.consensus.bft.statements import Seals
+from wattquorum.consensus.bft.statements import Phase, Seals
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable, Message, Output
 from wattquorum.foundation.chance import Chance
@@ -176,6 +177,8 @@ class Host:
         output = engine.drain()
         if self.honest:
             self.world.testimony.stands(self.address, self.life, engine)
+            for accusation in engine.accusations():
+                self.world.accused(accusation)
         self.unsynced += output.records
         position = self.unsynced[-1].position if self.unsynced else self.position
         self.waiting += output.messages
@@ -356,8 +359,8 @@ class World:
         self.proposals: dict[bytes, Proposal] = {}
         self.heard: list[tuple[bytes, bytes]] = []  # what liars heard and said, for replays: (sender, frame)
         self.done: dict[int, set[int]] = {}  # transaction: honest names that executed it
-        seals = Seals(CHAIN, sign_as(0), verify)
-        self.testimony = Testimony(seals, verify, map(address, self.bad), self.committees)
+        self.seals = Seals(CHAIN, sign_as(0), verify)
+        self.testimony = Testimony(self.seals, verify, map(address, self.bad), self.committees)
         self.hosts: list[Host] = []
         self.messages = 0
         for name in range(members):
@@ -467,12 +470,31 @@ class World:
         signers, members = self.testimony.signers(certificate), len(self.committees.at(height).members)
         if (certificate.height, certificate.digest) != (height, proposal.digest) or signers < quorum(members):
             raise Breach("I8", f"a certificate of {signers} at height {height}")
+        embedded = chained.block.commit_certificate
+        if embedded is not None and not self.testimony.is_signed(embedded):
+            raise Breach("I8", f"block {height} carries a certificate that is none")
         payload = _payloads.decode(chained.block.payload)
+        if payload.time_ms > self.now + self.settings.skew_ms + 200:
+            raise Breach("I15", f"block {height} is of {payload.time_ms - self.now} ms from now")
+        if len(host.chain) > 1 and payload.time_ms <= _payloads.decode(host.chain[-2]).time_ms:
+            raise Breach("I15", f"block {height} is no later than the one before it")
         if not payload.good:
             raise Breach("validity", f"a bad block at height {height}")
         if len(set(host.chain)) != len(host.chain):
             raise Breach("validity", f"a payload twice at {host.name}")
         self.height = max(self.height, height)
+
+    def accused(self, found: Equivocation) -> None:
+        """Evidence proves itself, and nobody honest is accused."""
+        committee = next(each for each in map(self.committees.at, range(1, self.height + 3)) if each.epoch == found.epoch)
+        place, phase = committee.place(found.member), Phase(found.phase)
+        assert place is not None
+        two = list(zip(found.digests, found.signatures, strict=True))
+        checks = [self.seals.check(committee, place, found.height, found.view, phase, *each) for each in two]
+        if found.digests[0] == found.digests[1] or not all(verify(checks)):
+            raise Breach("evidence", f"it does not prove that {found.member!r} lies")
+        if found.member not in map(address, self.bad):
+            raise Breach("evidence", f"{found.member!r} is honest")
 
     def executed(self, host: Host, transaction: int) -> None:
         if host.honest:
