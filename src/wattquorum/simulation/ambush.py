@@ -23,7 +23,7 @@ class Ambush:
     def __init__(self, course: Course[Bft], chance: Chance, often_ppm: int, timeout_ms: int) -> None:
         self._course, self._chance = course, chance
         self._often_ppm, self._timeout_ms = often_ppm, timeout_ms
-        self._seen: dict[tuple[str, int], tuple[int, ...]] = {}  # by what happened and host: its life, and where
+        self._seen: dict[tuple[str, int], tuple[int, ...]] = {}  # by what happened and host: where
 
     def look(self, host: Host[Bft]) -> str:
         """What has struck because of this host; empty: nothing."""
@@ -44,8 +44,8 @@ class Ambush:
 
     def _is_new(self, what: str, host: Host[Bft], *where: int) -> bool:
         before = self._seen.get((what, host.number))
-        self._seen[what, host.number] = (host.crashes, *where)
-        return before is None or before[1:] != where
+        self._seen[what, host.number] = where
+        return before != where
 
     def _after_prepare(self, host: Host[Bft], engine: Bft) -> str:
         strikes = (self._crash, self._crash, self._all_crash, self._all_crash, self._leave, self._one_learns, self._pause)

@@ -126,6 +126,8 @@ class BftWorld(World[Bft]):
 
     def _on_alone(self, host: Host[Bft], length: int) -> None:
         """All links pass again but this host's, for so long."""
+        if self._frozen:
+            return
         self.network.heal()
         for other in range(len(self.hosts)):
             if other != host.number:
