@@ -12,7 +12,7 @@ from wattquorum.consensus.bft.statements import Phase, Seals
 from wattquorum.consensus.bft.views import new_view
 from wattquorum.foundation.codec import changed
 from wattquorum.simulation.checkers import Broken
-from wattquorum.simulation.testimony import Testimony
+from wattquorum.simulation import testimony
 
 ONE, OTHER = b"\x01" * 32, b"\x02" * 32
 LIAR = 3
@@ -23,7 +23,7 @@ class Hearing:
 
     def __init__(self) -> None:
         self.committees = Committees([installed(everybody(4), key_of)])
-        self.testimony = Testimony(self.seals(0), verify, [address(LIAR)], self.committees)
+        self.testimony = testimony.Testimony(self.seals(0), verify, [address(LIAR)], self.committees)
 
     def seals(self, name: int) -> Seals:
         return Seals(CHAIN, sign_as(name), verify)

@@ -320,7 +320,7 @@ class Bft:
             self._agreement.say_again()
         if self._desk.now >= self._poll_ms:
             self._poll_ms = self._desk.now + self._settings.poll_ms
-            self._outbox.say(self._polled(), Poll(self._chain.height))
+            self._outbox.ask(self._polled(), Poll(self._chain.height))
         self._handover.tick()
         self._settle()
 
