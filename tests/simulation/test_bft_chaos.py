@@ -40,7 +40,10 @@ def test_worlds_have_liars_twins_and_conspiracies() -> None:
     assert any(nature.hostile and not nature.twins for nature in natures)
     worse = [harder(seed, nature) for seed, nature in enumerate(natures)]
     assert sum(nature.ambush_ppm > 0 for nature in worse) >= 20
-    assert all(sum(has) >= 5 for has in zip(*[(each.slow_disks > 0, each.wander_ms > 0, each.cunning) for each in worse], strict=True))
+    assert all(
+        sum(has) >= 5
+        for has in zip(*[(each.slow_disks > 0, each.wander_ms > 0, each.cunning) for each in worse], strict=True)
+    )
 
 
 @pytest.mark.unmeasured

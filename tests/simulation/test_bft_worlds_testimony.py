@@ -11,8 +11,8 @@ from wattquorum.consensus.bft.messages import BftMessage, ViewChange, Vote, view
 from wattquorum.consensus.bft.statements import Phase, Seals
 from wattquorum.consensus.bft.views import new_view
 from wattquorum.foundation.codec import changed
-from wattquorum.simulation.checkers import Broken
 from wattquorum.simulation import testimony
+from wattquorum.simulation.checkers import Broken
 
 ONE, OTHER = b"\x01" * 32, b"\x02" * 32
 LIAR = 3
@@ -81,7 +81,7 @@ def test_a_lock_that_is_told_and_held_is_in_order() -> None:
 def test_nobody_forgets_what_it_committed_when_it_leaves_a_view() -> None:
     hearing = Hearing()
     hearing.commits(0, 1, 0, ONE)
-    with pytest.raises(Broken, match="I9: .* commits at 1 in view 0, and left for 1 without that"):
+    with pytest.raises(Broken, match=r"I9: .* commits at 1 in view 0, and left for 1 without that"):
         hearing.says(0, hearing.change(0, 1))
 
 
@@ -97,7 +97,7 @@ def test_nobody_prepares_in_a_view_that_it_left() -> None:
     hearing.prepares(1, 1, 0, ONE)
     hearing.says(1, hearing.change(1, 2))
     hearing.prepares(1, 1, 0, ONE)  # said again
-    with pytest.raises(Broken, match="I9: .* supports a block in view 1 after it left for 2"):
+    with pytest.raises(Broken, match=r"I9: .* supports a block in view 1 after it left for 2"):
         hearing.prepares(1, 1, 1, ONE)
 
 

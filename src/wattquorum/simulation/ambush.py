@@ -1,8 +1,9 @@
 """Ambushes: trouble at the very moment at which it matters.
 
 Trouble at random times seldom meets what view changes are for: a block that some have prepared, that perhaps one knows
-to be certified, and that is left behind. So whoever has just accepted or prepared a block, left a view, or begun to lead one is struck now and then
-at once: before its disk has what it promised, before anybody hears of it, or when one has heard and no others.
+to be certified, and that is left behind. So whoever has just accepted or prepared a block, left a view, or begun to
+lead one is struck now and then at once: before its disk has what it promised, before anybody hears of it, or when one
+has heard and no others.
 """
 
 from __future__ import annotations
@@ -48,11 +49,12 @@ class Ambush:
         return before != where
 
     def _after_prepare(self, host: Host[Bft], engine: Bft) -> str:
-        strikes = (self._crash, self._crash, self._all_crash, self._all_crash, self._leave, self._one_learns, self._pause)
-        strike = self._chance.pick(("primaries", *strikes))
-        if isinstance(strike, str):
+        strike = self._chance.below(8)
+        if strike == 0:
             return self._primaries(engine)
-        return strike(host)
+        if strike <= 2:
+            return self._all_crash(host)
+        return self._chance.pick((self._crash, self._crash, self._leave, self._one_learns, self._pause))(host)
 
     def _as_it_leads(self, host: Host[Bft]) -> str:
         return self._chance.pick((self._crash, self._all_crash, self._leave, self._pause))(host)

@@ -1,7 +1,7 @@
 """Worlds in which a committee agrees although up to a third of it lie, and so may any of those who follow it.
 
 Beside everything that fails in any world, some members are liars, in ways that their seed draws, or run twice with one
-key (Twins). They go on lying when faults freeze: those who are honest must agree, and go on, all the same. In the harder
+key (Twins). They go on lying when faults freeze: those who are honest must agree, and go on, all the same. In harder
 worlds trouble comes when it hurts most, clocks wander, some disks are slow for good, and liars are more cunning.
 """
 

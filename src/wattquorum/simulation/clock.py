@@ -1,8 +1,8 @@
 """Clocks: what time a simulated host believes it is.
 
-The world has one time; every host reads it through a clock that is ahead or behind, runs a little fast or slow, by
-turns if a world lets it wander, and may be set. Nobody sets it back while its host runs, since no engine is told of a time before one that it knew: that
-is for a node's clock to keep, and for its tests. After a restart it may show anything.
+The world has one time; every host reads it through a clock that is ahead or behind, runs a little fast or slow, or both
+by turns, and may be set. Nobody sets it back while its host runs, since no engine is told of a time before one that it
+knew: that is for a node's clock to keep, and for its tests. After a restart it may show anything.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Cunning: lies about views, and by leaving out. Each takes and gives what the lies of `liars` do.
 
-They aim at the one check that stands in their way each: new views of too few, of other views, of one member many times,
-with certificates that nobody signed, or opened by somebody else; votes that nobody signed; blocks that leave out what
-waits, or are others when they are said again; and one member that never hears anything, or that alone hears how it ends.
+They aim at the one check that stands in their way each: new views of too few, of other views, of one member again and
+again, with certificates that nobody signed, or opened by somebody else; votes that nobody signed; blocks that leave out
+what waits, or are others when said again; and one member that never hears anything, or that alone hears how it ends.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def changes_its_mind(them: Conspiracy, host: Liar, to: bytes, message: BftMessag
     return [(to, frame)]
 
 
-def votes_badly(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
+def votes_badly(them: Conspiracy, _host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """Beside each vote it gives one for everything else that is known there, which nobody signed."""
     said = [(to, frame)]
     if isinstance(message, Vote):
@@ -126,7 +126,9 @@ def _false(them: Conspiracy, host: Liar, message: NewView) -> NewView:
     if kind == 2:  # for another view
         return _with(them, host, message, them.view_change(host, view + 1, tip, None))
     if kind == 3:  # with a tip that nobody signed
-        return _with(them, host, message, them.view_change(host, view, _unsigned_tip(them, host, message.height + 1), None))
+        return _with(
+            them, host, message, them.view_change(host, view, _unsigned_tip(them, host, message.height + 1), None)
+        )
     if kind == 4:  # with what nobody prepared
         prepared = _unsigned_prepared(them, host, (0 if tip is None else tip.height) + 1, view - 1)
         return _with(them, host, message, them.view_change(host, view, tip, prepared))

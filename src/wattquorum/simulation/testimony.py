@@ -101,7 +101,9 @@ class Testimony:
         committee = engine.committee_at(engine.height + 1)
         view, opened = engine.term, engine.new_view
         epoch, before = self._views.get((who, life), (-1, 0))
-        must(epoch != committee.epoch or before <= view, "I9", f"{who.hex()[:8]} goes back from view {before} to {view}")
+        must(
+            epoch != committee.epoch or before <= view, "I9", f"{who.hex()[:8]} goes back from view {before} to {view}"
+        )
         self._views[who, life] = committee.epoch, view
         if opened is not None and self._opened.get(who) is not opened:
             self._opened[who] = opened
@@ -173,7 +175,7 @@ class Testimony:
             place = committee.place(who)
             if place is not None:
                 args = (message.height, message.view, Phase.VIEW_CHANGE, digest, message.signature)
-                if self._verify([self._seals.check(committee, place, *args)])[0]:
+                if all(self._verify([self._seals.check(committee, place, *args)])):
                     return committee
         must(False, "I9", f"{who.hex()[:8]} signs a view change as a member of no committee")
         raise AssertionError
@@ -205,7 +207,7 @@ class Testimony:
             must(not other, "I8", f"somebody supports another block of height {height} than view {first} can decide on")
 
     def _opens(self, message: NewView) -> None:
-        """I10: what an honest primary opens follows from a quorum's words; at a boundary perhaps the old one's still."""
+        """I10: what an honest primary opens follows from a quorum's words; at a boundary perhaps the old one's."""
         of = [self._committees.at(message.height + 1), self._committees.at(message.height)]
         holds = any(self._is_justified(message, committee) for committee in of)
         must(holds, "I10", f"view {message.view} above {message.height} is opened wrongly")
@@ -220,7 +222,11 @@ class Testimony:
     def _follows(self, message: NewView, committee: Committee) -> bool:
         senders = dict.fromkeys(each.member for each in message.changes)
         count = len(committee.members)
-        if len(senders) != len(message.changes) or len(senders) < quorum(count) or any(each >= count for each in senders):
+        if (
+            len(senders) != len(message.changes)
+            or len(senders) < quorum(count)
+            or any(each >= count for each in senders)
+        ):
             return False
         changes = [each.view_change for each in message.changes]
         signed = [

@@ -13,9 +13,10 @@ from tests.consensus.bft.liars import (
     together,
     votes_twice,
 )
-from tests.consensus.bft.world import QUICK, Breach, Host, World, address
+from tests.consensus.bft.world import QUICK, Host, World, address
 from wattquorum.consensus.bft.committee import tolerated
 from wattquorum.foundation.chance import Chance
+from wattquorum.simulation.checkers import Broken
 
 STORM_MS = 8_000
 SOON_MS = 5_000
@@ -24,7 +25,7 @@ TRANSACTIONS = 12
 
 
 def course(seed: int) -> World:
-    """Runs a world to its end. Raises Breach."""
+    """Runs a world to its end. Raises Broken."""
     chance = Chance(seed).stream("course")
     members = chance.pick([4, 4, 4, 5, 6, 7])
     count = chance.between(0, tolerated(members))
@@ -106,8 +107,8 @@ def ambushed(seed: int) -> World:
 
 
 def dethroned(seed: int) -> World:
-    """Every primary is cut off as it begins to lead, again and again, with blocks in between; the last one for good, and
-    still the others go on as soon as after the first."""
+    """Every primary is cut off as it begins to lead, again and again, with blocks in between; the last one for good,
+    and still the others go on as soon as after the first."""
     chance = Chance(seed).stream("dethroned")
     world = World(seed, chance.pick([4, 5, 7]), settings=replace(QUICK, timeout_ms=100, timeout_max_ms=1 << 20))
     world.loss_ppm, world.delay_ms, world.slow_disk_ms = 0, chance.pick([5, 20]), 1
@@ -121,7 +122,7 @@ def dethroned(seed: int) -> World:
     world.submit(TRANSACTIONS)
     alive = [host.name for host in world.honest if not world.parts.get(host.address)]
     if not world.run(world.now + SOON_MS, lambda: world.done.get(TRANSACTIONS, set()) >= set(alive)):
-        raise Breach("I13", f"a primary that fails after others did is not replaced in {SOON_MS} ms")
+        raise Broken("I13", f"a primary that fails after others did is not replaced in {SOON_MS} ms")
     calm(world)
     return world
 
@@ -159,9 +160,9 @@ class Ambush:
             self._strike(host, self.often_ppm)
         elif view and engine.leader == host.address and self._is_new("leads", host, epoch, view):
             self._strike(host, self.often_ppm * 2)
-        elif view and not engine.established and self._is_new("left", host, epoch, view):
-            self._may_fall(host)
-        elif view in engine.round.accepted and self._is_new("accepted", host, engine.round.height, view):
+        elif (view and not engine.established and self._is_new("left", host, epoch, view)) or (
+            view in engine.round.accepted and self._is_new("accepted", host, engine.round.height, view)
+        ):
             self._may_fall(host)
 
     def _is_new(self, what: str, host: Host, *where: int) -> bool:
@@ -289,4 +290,4 @@ def calm(world: World, delay_ms: int = 10) -> None:
             for host in world.hosts
             if host.engine is not None
         ]
-        raise Breach("I13", f"not executed: {late}; (name, height, view, established): {where}")
+        raise Broken("I13", f"not executed: {late}; (name, height, view, established): {where}")

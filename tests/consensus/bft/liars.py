@@ -251,7 +251,7 @@ ALL: tuple[Liar, ...] = (
 )
 
 
-# More cunning: at one check each, or by leaving out; see simulation.cunning, which has them among whole replicas --------
+# More cunning, at one check each or by leaving out; `simulation.cunning` has them among whole replicas ----------------
 
 
 def censors(world: World, host: Host, to: bytes, frame: bytes) -> Said:

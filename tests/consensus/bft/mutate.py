@@ -3,10 +3,10 @@
     python -m tests.consensus.bft.mutate [--only ID ...] [--seeds 90] [--replicas 40] [--results FILE] [--write]
 
 Each mutant of tests/mutants/bft.toml is tried in a copy of the sources: the tests of rules, then, whatever they say,
-worlds of engines from seed 0 on until one breaks (`courses.by_seed`), and where none does worlds of whole replicas, as
+worlds of engines from seed 0 on until one breaks (`courses.by_seed`), and where none does worlds of whole replicas as
 `wattquorum chaos --engine pbft` and `cgpbft` have them, by turns. Worlds alone are tried with `--worlds`. What was
-found is added to a file of results, and what stands there already is not tried again; `--write` makes docs/bft-mutants.md
-of it. Exit status 1: one was not noticed.
+found is added to a file of results, and what stands there already is not tried again; `--write` makes
+docs/bft-mutants.md of it. Exit status 1: one was not noticed.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ for seed in range({seeds}):
 HEAD = """# Mutants of Byzantine agreement
 
 Every rule of [Byzantine agreement](bft.md), broken on purpose, one at a time, and what noticed. Written by `python -m
-tests.consensus.bft.mutate --write` from [the mutants](../tests/mutants/bft.toml), which tries them all again.
+tests.consensus.bft.mutate --write` from [the mutants](../tests/mutants/bft.toml).
 
-Engines: worlds of engines alone (`tests/consensus/bft/courses.py`), from seed 0 on: how many it took until an invariant broke,
-or of how many none did. Replicas: the same with the worlds of `wattquorum chaos --engine pbft` and `cgpbft` by turns, tried
-where engines alone notice nothing. What only makes work or takes longer breaks no invariant, so that worlds do not
-notice it: tests of rules do.
+Engines: worlds of engines alone (`tests/consensus/bft/courses.py`), from seed 0 on: how many it took until an
+invariant broke, and which, or of how many none did. Replicas: the same with the worlds of `wattquorum chaos --engine
+pbft` and `cgpbft` by turns, tried where engines alone notice nothing. What only makes work or takes longer breaks no
+invariant, so that worlds do not notice it: tests of rules do.
 """
 
 
@@ -144,7 +144,13 @@ def page(all_: Sequence[mutants.Mutant], results: dict[str, Found]) -> str:
     lines = [HEAD.rstrip()]
     for section in dict.fromkeys(each.section for each in all_):
         title = section.partition(", ")[2]
-        lines += ["", f"## {title[0].upper()}{title[1:]}", "", "| rule | mutant | test | engines | replicas |", "|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {title[0].upper()}{title[1:]}",
+            "",
+            "| rule | mutant | test | engines | replicas |",
+            "|---|---|---|---|---|",
+        ]
         for each in all_:
             if each.section == section and each.id in results:
                 found = results[each.id]
@@ -187,7 +193,9 @@ def main() -> int:
                     file.write(json.dumps(found) + "\n")
     explained = {each.id for each in every if each.why}
     wrong += [f"{each.id}: not noticed" for each in results.values() if not each.noticed and each.id not in explained]
-    wrong += [f"{each.id}: explained, and noticed" for each in results.values() if each.noticed and each.id in explained]
+    wrong += [
+        f"{each.id}: explained, and noticed" for each in results.values() if each.noticed and each.id in explained
+    ]
     if asked.write:
         PAGE.write_text(page(every, results), encoding="utf-8")
     print("\n".join([f"{len(results)} mutants, {len(wrong)} wrong", *wrong]))

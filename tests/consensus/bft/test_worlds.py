@@ -6,10 +6,11 @@ import pytest
 
 from tests.consensus.bft.courses import course, handed_over, hostile
 from tests.consensus.bft.liars import equivocates, pre_prepare_of, silent, vote_of, votes_twice
-from tests.consensus.bft.world import CHAIN, START_MS, Breach, Host, World, outline
+from tests.consensus.bft.world import CHAIN, START_MS, Host, World, outline
 from wattquorum.consensus.bft.blocks import proposal_of
 from wattquorum.consensus.bft.messages import PrePrepare, from_frame, to_frame
 from wattquorum.consensus.bft.statements import Phase
+from wattquorum.simulation.checkers import Broken
 
 SEEDS = 12
 
@@ -110,7 +111,7 @@ def split(world: World, host: Host, to: bytes, frame: bytes) -> list[tuple[bytes
 def test_where_the_promise_ends_two_of_four_that_collude_can_fork_and_two_of_five_cannot() -> None:
     four = World(5, 4, {0: split, 1: silent}, faults=False)
     four.submit(0)
-    with pytest.raises(Breach, match="I8"):
+    with pytest.raises(Broken, match="I8"):
         four.run(START_MS + 2_000)
     five = World(5, 5, {0: split, 1: silent}, faults=False)
     five.submit(0)

@@ -25,7 +25,7 @@ from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.simulation import keyed_hash
-from wattquorum.simulation.checkers import Broken as Breach
+from wattquorum.simulation.checkers import Broken
 from wattquorum.simulation.clock import Clock
 from wattquorum.simulation.testimony import Testimony, quorum
 
@@ -249,7 +249,7 @@ class Host:
             needs, _ = self.reads.pop(read)
             self.answered += 1
             if self.honest and len(self.chain) < needs:
-                raise Breach("reads", f"{self.name} answered at {len(self.chain)}, certified was {needs}")
+                raise Broken("reads", f"{self.name} answered at {len(self.chain)}, certified was {needs}")
 
     def execute(self, data: bytes) -> None:
         self.chain.append(data)
@@ -411,7 +411,7 @@ class World:
     def carry(self, host: Host, to: bytes, frame: bytes) -> None:
         self.messages += 1
         if self.messages > MESSAGES_MAX:
-            raise Breach("bounds", f"{self.messages} messages after {self.now - START_MS} ms")
+            raise Broken("bounds", f"{self.messages} messages after {self.now - START_MS} ms")
         times = 1 + self.chance.happens(self.double_ppm)
         for _ in range(times):
             if self.chance.happens(self.loss_ppm) or self.parted(host.address, to):
@@ -464,37 +464,39 @@ class World:
         proposal = proposal_of(CHAIN, chained.block, outline)
         assert proposal is not None
         if self.digests.setdefault(height, proposal.digest) != proposal.digest:
-            raise Breach("I8", f"{host.name} committed another block at height {height}")
+            raise Broken("I8", f"{host.name} committed another block at height {height}")
         certificate = chained.commit_certificate
         self.testimony.can_be(height, certificate.view, proposal.digest)
         signers, members = self.testimony.signers(certificate), len(self.committees.at(height).members)
         if (certificate.height, certificate.digest) != (height, proposal.digest) or signers < quorum(members):
-            raise Breach("I8", f"a certificate of {signers} at height {height}")
+            raise Broken("I8", f"a certificate of {signers} at height {height}")
         embedded = chained.block.commit_certificate
         if embedded is not None and not self.testimony.is_signed(embedded):
-            raise Breach("I8", f"block {height} carries a certificate that is none")
+            raise Broken("I8", f"block {height} carries a certificate that is none")
         payload = _payloads.decode(chained.block.payload)
         if payload.time_ms > self.now + self.settings.skew_ms + 200:
-            raise Breach("I15", f"block {height} is of {payload.time_ms - self.now} ms from now")
+            raise Broken("I15", f"block {height} is of {payload.time_ms - self.now} ms from now")
         if len(host.chain) > 1 and payload.time_ms <= _payloads.decode(host.chain[-2]).time_ms:
-            raise Breach("I15", f"block {height} is no later than the one before it")
+            raise Broken("I15", f"block {height} is no later than the one before it")
         if not payload.good:
-            raise Breach("validity", f"a bad block at height {height}")
+            raise Broken("validity", f"a bad block at height {height}")
         if len(set(host.chain)) != len(host.chain):
-            raise Breach("validity", f"a payload twice at {host.name}")
+            raise Broken("validity", f"a payload twice at {host.name}")
         self.height = max(self.height, height)
 
     def accused(self, found: Equivocation) -> None:
         """Evidence proves itself, and nobody honest is accused."""
-        committee = next(each for each in map(self.committees.at, range(1, self.height + 3)) if each.epoch == found.epoch)
+        committee = next(
+            each for each in map(self.committees.at, range(1, self.height + 3)) if each.epoch == found.epoch
+        )
         place, phase = committee.place(found.member), Phase(found.phase)
         assert place is not None
         two = list(zip(found.digests, found.signatures, strict=True))
         checks = [self.seals.check(committee, place, found.height, found.view, phase, *each) for each in two]
         if found.digests[0] == found.digests[1] or not all(verify(checks)):
-            raise Breach("evidence", f"it does not prove that {found.member!r} lies")
+            raise Broken("evidence", f"it does not prove that {found.member!r} lies")
         if found.member not in map(address, self.bad):
-            raise Breach("evidence", f"{found.member!r} is honest")
+            raise Broken("evidence", f"{found.member!r} is honest")
 
     def executed(self, host: Host, transaction: int) -> None:
         if host.honest:
