@@ -106,6 +106,27 @@ def ambushed(seed: int) -> World:
     return world
 
 
+def deceived(seed: int) -> World:
+    """As many lie as may, cunningly, and the first primaries are among them; little else goes wrong."""
+    chance = Chance(seed).stream("deceived")
+    members = chance.pick([4, 4, 5, 7])
+    liars = {
+        name: together([chance.pick(CUNNING) for _ in range(chance.between(1, 3))]) for name in range(tolerated(members))
+    }
+    world = World(seed, members, liars)
+    world.loss_ppm, world.slow_disk_ms = chance.pick([0, 50_000]), chance.pick([1, 5])
+    world.delay_ms = chance.pick([5, 20, 80])
+    for transaction in range(TRANSACTIONS):
+        world.after(chance.between(1, STORM_MS), world.submit, transaction)
+    for _ in range(4):
+        at = chance.between(1, STORM_MS)
+        world.after(at, cut_primary, world)
+        world.after(at + chance.between(300, 1_000), part, world, {})
+    world.run(world.now + STORM_MS)
+    calm(world)
+    return world
+
+
 def dethroned(seed: int) -> World:
     """Every primary is cut off as it begins to lead, again and again, with blocks in between; the last one for good,
     and still the others go on as soon as after the first."""
@@ -256,7 +277,7 @@ def way(world: World, one_way: tuple[bytes, bytes]) -> None:
     world.one_way = one_way
 
 
-COURSES = (course, hostile, ambushed, ambushed, handed_over, dethroned)
+COURSES = (course, hostile, ambushed, deceived, handed_over, dethroned)
 
 
 def by_seed(seed: int) -> World:
