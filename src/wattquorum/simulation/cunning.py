@@ -15,6 +15,7 @@ from wattquorum.consensus.bft.messages import (
     Change,
     NewView,
     PrePrepare,
+    Tip,
     ViewChange,
     Vote,
     new_view_digest,
@@ -93,6 +94,21 @@ def embeds_badly(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, f
     seals = tuple(changed(seal, signature=bytes(len(seal.signature))) for seal in certificate.seals)
     block = changed(message.block, commit_certificate=changed(certificate, seals=seals))
     return [(to, to_frame(them.pre_prepare(host, message.view, block)))]
+
+
+def certifies_alone(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
+    """What it votes for it says to be certified: by itself alone, by itself as often as it takes, or by everybody."""
+    said = [(to, frame)]
+    mine = them.committee(host).place(host.address)
+    if not isinstance(message, Vote) or mine is None or not them.chance.happens(200_000):
+        return said
+    vote = them.vote(host, Phase.COMMIT, message.height, message.view, message.digest)
+    own = Seal(mine, vote.signature)
+    quorum = range(them.committee(host).quorum)
+    everybody = tuple(Seal(place, vote.signature) for place in quorum)
+    seals = them.chance.pick(((own,), tuple(own for _ in quorum), everybody))
+    certificate = CommitCertificate(message.height, message.view, message.digest, seals)
+    return [*said, (to, to_frame(Tip(certificate)))]
 
 
 def opens_falsely(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
@@ -181,6 +197,7 @@ CUNNING: Final[tuple[Lie, ...]] = (
     starves,
     commits_to_one,
     leaves_badly,
+    certifies_alone,
     opens_falsely,
     changes_its_mind,
     votes_badly,

@@ -111,7 +111,8 @@ def deceived(seed: int) -> World:
     chance = Chance(seed).stream("deceived")
     members = chance.pick([4, 4, 5, 7])
     liars = {
-        name: together([chance.pick(CUNNING) for _ in range(chance.between(1, 3))]) for name in range(tolerated(members))
+        name: together([chance.pick(CUNNING) for _ in range(chance.between(1, 3))])
+        for name in range(tolerated(members))
     }
     world = World(seed, members, liars)
     world.loss_ppm, world.slow_disk_ms = chance.pick([0, 50_000]), chance.pick([1, 5])

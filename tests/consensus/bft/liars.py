@@ -345,6 +345,24 @@ def dates_badly(world: World, host: Host, to: bytes, frame: bytes) -> Said:
     return [(to, to_frame(pre_prepare_of(world, host.name, message.view, block)))]
 
 
+def certifies_alone(world: World, host: Host, to: bytes, frame: bytes) -> Said:
+    """What it votes for it says to be certified: by itself alone, by itself as often as it takes, or by everybody."""
+    message = from_frame(frame)
+    said = [(to, frame)]
+    if not isinstance(message, Vote) or not world.chance.happens(200_000):
+        return said
+    committee = world.committees.at(message.height)
+    mine = committee.place(host.address)
+    if mine is None:
+        return said
+    vote = vote_of(world, host.name, Phase.COMMIT, message.height, message.view, message.digest)
+    own = Seal(mine, vote.signature)
+    everybody = tuple(Seal(place, vote.signature) for place in range(committee.quorum))
+    seals = world.chance.pick([(own,), tuple(own for _ in range(committee.quorum)), everybody])
+    certificate = CommitCertificate(message.height, message.view, message.digest, seals)
+    return [*said, (to, to_frame(Tip(certificate)))]
+
+
 def opens_falsely(world: World, host: Host, to: bytes, frame: bytes) -> Said:
     """Its new views fail one check each; and it opens others' views."""
     message = from_frame(frame)
@@ -452,6 +470,9 @@ CUNNING: tuple[Liar, ...] = (
     votes_badly,
     embeds_badly,
     dates_badly,
+    certifies_alone,
+    forges,
+    proposes_bad,
     hides_prepared,
     together((equivocates, votes_twice, opens_wrongly)),
 )
