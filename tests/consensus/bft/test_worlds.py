@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.consensus.bft.courses import course, handed_over, hostile
+from tests.consensus.bft.courses import ambushed, course, deceived, dethroned, handed_over, hostile
 from tests.consensus.bft.liars import equivocates, pre_prepare_of, silent, vote_of, votes_twice
 from tests.consensus.bft.world import CHAIN, START_MS, Host, World, outline
 from wattquorum.consensus.bft.blocks import proposal_of
@@ -12,25 +14,20 @@ from wattquorum.consensus.bft.messages import PrePrepare, from_frame, to_frame
 from wattquorum.consensus.bft.statements import Phase
 from wattquorum.simulation.checkers import Broken
 
-SEEDS = 12
+SEEDS = [
+    *((course, seed) for seed in range(8)),
+    *((hostile, seed) for seed in range(6)),
+    *((ambushed, seed) for seed in range(6)),
+    *((deceived, seed) for seed in range(4)),
+    *((handed_over, seed) for seed in range(4)),
+    *((dethroned, seed) for seed in range(2)),
+]
 
 
 @pytest.mark.unmeasured
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_a_course_holds(seed: int) -> None:
-    assert course(seed).height > 0
-
-
-@pytest.mark.unmeasured
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_a_hostile_world_holds(seed: int) -> None:
-    assert hostile(seed).height > 0
-
-
-@pytest.mark.unmeasured
-@pytest.mark.parametrize("seed", range(6))
-def test_committees_hand_over(seed: int) -> None:
-    assert handed_over(seed).height > 0
+@pytest.mark.parametrize(("kind", "seed"), SEEDS, ids=[f"{kind.__name__}-{seed}" for kind, seed in SEEDS])
+def test_a_world_holds(kind: Callable[[int], World], seed: int) -> None:
+    assert kind(seed).height > 0
 
 
 def test_one_seed_is_one_course() -> None:
