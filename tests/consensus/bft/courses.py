@@ -118,7 +118,7 @@ def deceived(seed: int) -> World:
     world.loss_ppm, world.slow_disk_ms = chance.pick([0, 50_000]), chance.pick([1, 5])
     world.delay_ms = chance.pick([5, 20, 80])
     for transaction in range(TRANSACTIONS):
-        world.after(chance.between(1, STORM_MS), world.submit, transaction)
+        world.after(chance.between(1, STORM_MS // 3), world.submit, transaction)
     for _ in range(4):
         at = chance.between(1, STORM_MS)
         world.after(at, cut_primary, world)
