@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tests.consensus.bft.liars import (
     CUNNING,
+    VIEW_LIES,
     drawn,
     equivocates,
     hides_prepared,
@@ -107,13 +108,12 @@ def ambushed(seed: int) -> World:
 
 
 def deceived(seed: int) -> World:
-    """As many lie as may, cunningly, and the first primaries are among them; little else goes wrong."""
+    """As many lie as may, cunningly, and they are soon primaries; little else goes wrong but that views change."""
     chance = Chance(seed).stream("deceived")
     members = chance.pick([4, 4, 5, 7])
-    liars = {
-        name: together([chance.pick(CUNNING) for _ in range(chance.between(1, 3))])
-        for name in range(tolerated(members))
-    }
+    first, ways = chance.pick([(0, CUNNING), (1, CUNNING), (1, VIEW_LIES), (1, VIEW_LIES)])
+    names = range(first, first + tolerated(members))
+    liars = {name: together([chance.pick(ways) for _ in range(chance.between(1, 3))]) for name in names}
     world = World(seed, members, liars)
     world.loss_ppm, world.slow_disk_ms = chance.pick([0, 50_000]), chance.pick([1, 5])
     world.delay_ms = chance.pick([5, 20, 80])

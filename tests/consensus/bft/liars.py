@@ -476,3 +476,4 @@ CUNNING: tuple[Liar, ...] = (
     hides_prepared,
     together((equivocates, votes_twice, opens_wrongly)),
 )
+VIEW_LIES: tuple[Liar, ...] = (leaves_badly, opens_falsely, opens_falsely, hides_prepared)
