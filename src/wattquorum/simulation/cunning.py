@@ -133,7 +133,7 @@ def _false(them: Conspiracy, host: Liar, message: NewView) -> NewView:
     kind = them.chance.below(6)
     if kind == 0:  # of too few
         told = {each.member: each.view_change for each in message.changes}
-        del told[max(place for place in told if place != mine)]
+        told.pop(max((place for place in told if place != mine), default=mine))
         return _of(them, host, message, told)
     if kind == 1:  # of one member, many times
         own = tuple(Change(mine, them.view_change(host, view, tip, None)) for _ in message.changes)
@@ -156,7 +156,7 @@ def _with(them: Conspiracy, host: Liar, message: NewView, own: ViewChange) -> Ne
     mine = them.committee(host).place(host.address)
     assert mine is not None
     told = {each.member: each.view_change for each in message.changes}
-    if mine not in told:
+    if mine not in told and told:
         del told[max(told)]
     told[mine] = own
     return _of(them, host, message, told)
@@ -164,7 +164,7 @@ def _with(them: Conspiracy, host: Liar, message: NewView, own: ViewChange) -> Ne
 
 def _of(them: Conspiracy, host: Liar, message: NewView, told: dict[int, ViewChange]) -> NewView:
     """A new view of these view changes, with the choice that follows from them."""
-    height = max(each.height for each in told.values())
+    height = max((each.height for each in told.values()), default=message.height)
     prepared = [each.prepared for each in told.values() if each.prepared and each.prepared.height == height + 1]
     digest = max(prepared, key=lambda each: each.view).digest if prepared else b""
     changes = tuple(Change(place, told[place]) for place in sorted(told))

@@ -386,7 +386,7 @@ def false_new_view(world: World, host: Host, message: NewView) -> NewView:
     kind = world.chance.below(6)
     if kind == 0:  # of too few
         told = {each.member: each.view_change for each in message.changes}
-        del told[max(place for place in told if place != mine)]
+        told.pop(max((place for place in told if place != mine), default=mine))
         return made_of(world, host, message, told)
     if kind == 1:  # of one member, many times
         own = tuple(Change(mine, view_change_of(world, host.name, view, tip, None)) for _ in message.changes)
@@ -407,7 +407,7 @@ def with_own(world: World, host: Host, message: NewView, own: ViewChange) -> New
     mine = world.committee.place(host.address)
     assert mine is not None
     told = {each.member: each.view_change for each in message.changes}
-    if mine not in told:
+    if mine not in told and told:
         del told[max(told)]
     told[mine] = own
     return made_of(world, host, message, told)
@@ -415,7 +415,7 @@ def with_own(world: World, host: Host, message: NewView, own: ViewChange) -> New
 
 def made_of(world: World, host: Host, message: NewView, told: dict[int, ViewChange]) -> NewView:
     """A new view of these view changes, with the choice that follows from them."""
-    height = max(each.height for each in told.values())
+    height = max((each.height for each in told.values()), default=message.height)
     prepared = [each.prepared for each in told.values() if each.prepared and each.prepared.height == height + 1]
     digest = max(prepared, key=lambda each: each.view).digest if prepared else b""
     changes = tuple(Change(place, told[place]) for place in sorted(told))
