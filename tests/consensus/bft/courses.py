@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.consensus.bft.liars import (
+    BLOCK_LIES,
     CUNNING,
     VIEW_LIES,
     drawn,
@@ -111,7 +112,7 @@ def deceived(seed: int) -> World:
     """As many lie as may, cunningly, and they are soon primaries; little else goes wrong but that views change."""
     chance = Chance(seed).stream("deceived")
     members = chance.pick([4, 4, 5, 7])
-    first, ways = chance.pick([(0, CUNNING), (1, CUNNING), (1, VIEW_LIES), (1, VIEW_LIES)])
+    first, ways = chance.pick([(0, BLOCK_LIES), (0, BLOCK_LIES), (1, VIEW_LIES), (1, VIEW_LIES), (0, CUNNING)])
     names = range(first, first + tolerated(members))
     liars = {name: together([chance.pick(ways) for _ in range(chance.between(1, 3))]) for name in names}
     world = World(seed, members, liars)

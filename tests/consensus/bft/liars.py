@@ -325,7 +325,7 @@ def votes_badly(world: World, _host: Host, to: bytes, frame: bytes) -> Said:
 def embeds_badly(world: World, host: Host, to: bytes, frame: bytes) -> Said:
     """Its blocks carry a certificate of the one before that nobody signed."""
     message = from_frame(frame)
-    if not isinstance(message, PrePrepare) or message.block.commit_certificate is None or message.view % 2:
+    if not isinstance(message, PrePrepare) or message.block.commit_certificate is None:
         return [(to, frame)]
     certificate = message.block.commit_certificate
     seals = tuple(changed(seal, signature=bytes(len(seal.signature))) for seal in certificate.seals)
@@ -336,7 +336,7 @@ def embeds_badly(world: World, host: Host, to: bytes, frame: bytes) -> Said:
 def dates_badly(world: World, host: Host, to: bytes, frame: bytes) -> Said:
     """Its blocks have the time of the one before, or one that has not come."""
     message = from_frame(frame)
-    if not isinstance(message, PrePrepare) or message.view % 2:
+    if not isinstance(message, PrePrepare):
         return [(to, frame)]
     before = host.archive.get(message.block.height - 1)
     last = outline(before.block.payload) if before is not None else None
@@ -477,3 +477,4 @@ CUNNING: tuple[Liar, ...] = (
     together((equivocates, votes_twice, opens_wrongly)),
 )
 VIEW_LIES: tuple[Liar, ...] = (leaves_badly, opens_falsely, opens_falsely, hides_prepared)
+BLOCK_LIES: tuple[Liar, ...] = (censors, changes_its_mind, embeds_badly, dates_badly, proposes_bad, certifies_alone)
