@@ -83,7 +83,7 @@ class StagedWorld(BftWorld):
         self._lies[host.number] = lies
         self._bad.append(host.number)
         self._them.liars.append(host)
-        self.checkers._bad[host.address] = None
+        self.checkers.testimony._bad[host.address] = None
 
     @property
     def liars(self) -> Conspiracy:

@@ -36,7 +36,7 @@ from wattquorum.ledger.parameters import Consensus
 from wattquorum.ledger.transactions import Accuse, Attest, OwnCommit, Propose, RemoveValidator, Stand
 from wattquorum.replica.agreeing import followers_of
 from wattquorum.replica.replica import engine_frame
-from wattquorum.simulation import bft_checkers
+from wattquorum.simulation import bft_checkers, testimony
 from wattquorum.simulation.liars import Conspiracy, Liar, Lie, Said, silent
 
 PREPARE, COMMIT = 2, 3
@@ -80,7 +80,8 @@ def test_quorum_n6_two_f_plus_one(monkeypatch: pytest.MonkeyPatch) -> None:
         return 2 * tolerated(members) + 1
 
     monkeypatch.setattr(committees, "quorum_of", two_f_plus_one)
-    monkeypatch.setattr(bft_checkers, "_quorum", two_f_plus_one)  # who judges believes it, too
+    for judge in (bft_checkers, testimony):
+        monkeypatch.setattr(judge, "quorum", two_f_plus_one)  # who judges believes it, too
     stage = Stage(hosts=6)
     first, second = stage.order[:3], stage.order[3:]
     stage.world._bad += [host.number for host in second]  # and looks at one half alone

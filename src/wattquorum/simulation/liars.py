@@ -81,6 +81,8 @@ class Conspiracy:
         self.liars: list[Liar] = []
         self.heard: list[bytes] = []
         self.proposals: dict[bytes, Proposal] = {}  # all that were seen, by digest
+        self.opened: NewView | None = None  # the last new view that came to one of them
+        self.prepared: PreparedCertificate | None = None  # the first one that did, of long ago by and by
         self.now = 0
         self.later: Callable[[Liar, bytes, bytes, int], None] = lambda _host, _to, _frame, _wait: None
 
@@ -94,6 +96,10 @@ class Conspiracy:
             return
         if isinstance(message, PrePrepare):
             self.note(message.block)
+        elif isinstance(message, NewView):
+            self.opened = message
+        elif isinstance(message, ViewChange):
+            self.prepared = self.prepared or message.prepared
 
     def note(self, block: Block) -> Proposal | None:
         """A block that they know of."""

@@ -78,6 +78,14 @@ def test_what_is_said_waits_for_what_makes_it_true() -> None:
     assert kinds[max(kinds)] is Certified
 
 
+def test_what_only_asks_waits_for_no_disk() -> None:
+    bench = Bench()
+    bench.decide()
+    bench.engine.read(1, Millis(bench.now))
+    bench.drain()
+    assert [after for _, message, after in bench.said if isinstance(message, AskRead)] == [0, 0, 0]
+
+
 def test_a_primary_keeps_its_own_proposal_before_it_is_sent() -> None:
     bench = Bench(me=0)
     bench.demand(NOW)
