@@ -76,7 +76,7 @@ class StagedWorld(BftWorld):
 
     def _did(self, host: Actor, work: Work) -> None:
         super()._did(host, work)
-        self.lies += [(host, each) for each in engine_of(host).accusations()]
+        self.lies += [(host, each) for each in work.lies]
 
     def corrupt(self, host: Actor, *lies: Lie) -> None:
         """From now on somebody lies, and need not be right any more."""

@@ -39,7 +39,7 @@ from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import TRANSACTION_BYTES_MAX
 from wattquorum.replica.pool import Limits, Pending
 from wattquorum.replica.recovery import Rows, ordered_again
-from wattquorum.replica.replica import Replica, transactions_frame
+from wattquorum.replica.replica import Replica, Work, transactions_frame
 
 OUTLINES_KEPT: Final = 8  # of the last payloads: the same one is looked at several times
 
@@ -202,6 +202,12 @@ class AgreeingReplica(Replica):
         admissible = all(receipt.outcome is not Outcome.INADMISSIBLE for receipt in executed.block.receipts)
         needed = executed.rows == ordered.attachments
         return admissible and needed and header_hash(executed.block.header) == agreed.header
+
+    def drain(self, now: Millis) -> Work:
+        """As every replica does; and hands out, once, what members of the committee proved of themselves."""
+        work = super().drain(now)
+        lies = self._agreement.accusations()
+        return work._replace(lies=lies) if lies else work
 
     # What is decided ------------------------------------------------------------------------------------------------
 

@@ -132,6 +132,30 @@ def test_two_votes_are_evidence_and_a_forged_second_one_is_none() -> None:
     assert len(bench.engine.accusations()) == 1
 
 
+def test_a_replica_can_show_what_it_committed_and_nothing_that_it_did_not_also_after_a_restart() -> None:
+    bench = Bench()
+    first = bench.decide()
+    second = bench.block()
+    bench.hear(0, Blocks((second,), bench.certificate(2, 0, digest_of(second), (0, 2, 3))))
+    assert bench.engine.height == 2
+    for engine in (bench.engine, Bench(records=bench.records).engine):
+        found = engine.own_commit(1)
+        assert found is not None
+        mine = seals_of(1).make(bench.committee, 1, 0, Phase.COMMIT, digest_of(first))
+        assert found == (0, mine)
+        assert engine.own_commit(2) is None
+        assert engine.own_commit(3) is None
+    other, third = bench.block(1, NOW + 1), bench.block(2, NOW + 1)
+    bench.propose_as(0, 0, other)
+    for name in (2, 3):
+        bench.vote(name, Phase.PREPARE, 3, 0, digest_of(other))
+    assert bench.votes(3)[-1] == (3, 0, digest_of(other))
+    bench.hear(2, Blocks((third,), bench.certificate(3, 1, digest_of(third), (0, 2, 3))))
+    assert bench.engine.height == 3
+    for engine in (bench.engine, Bench(records=bench.records).engine):
+        assert engine.own_commit(3) is None, "what it committed was not certified"
+
+
 def test_a_bad_block_is_not_prepared() -> None:
     bench = Bench()
     bench.good = False
