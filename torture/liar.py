@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from wattquorum.api import service
 from wattquorum.cli.app import DISK
 from wattquorum.cli.logs import Form, writer
+from wattquorum.consensus.bft.blocks import Block
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.messages import PHASES, BftMessage, Vote, to_frame
 from wattquorum.foundation.chance import Chance
@@ -25,8 +26,10 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.node.config import load
 from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.verification import threads
-from wattquorum.replica.replica import Kind, Replica, engine_frame, read_frame
-from wattquorum.simulation.liars import LIES, Conspiracy, Liar, Lie, Said, drawn, lied
+from wattquorum.replica.agreeing import Outliner
+from wattquorum.replica.pool import Limits
+from wattquorum.replica.replica import Kind, engine_frame, read_frame
+from wattquorum.simulation.liars import LIES, Conspiracy, Liar, Lie, Said, another, drawn, lied
 
 NO_BLOCK: Final = bytes(31) + b"\x07"
 
@@ -37,7 +40,6 @@ class Member(NamedTuple):
     key: SigningKey
     address: bytes
     engine: Bft
-    replica: Replica
 
 
 def contradicts(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
@@ -65,8 +67,12 @@ class LyingNode(Node):
         assert isinstance(self.engine, Bft)
         chance = Chance(seed).stream("live liar")
         self._lies = tuple(BY_NAME[way] for way in ways) or lies_of(chance)
-        self._them = Conspiracy(self.chain_id, chance, verify)
-        self._me = Member(config.key, self.address, self.engine, self.replica)
+
+        def other(_liar: bytes, block: Block, kind: int) -> Block:
+            return another(config.key, self.replica.ledger, verify, block, kind)
+
+        self._them = Conspiracy(self.chain_id, chance, verify, Outliner(Limits()), other)
+        self._me = Member(config.key, self.address, self.engine)
         self._them.liars = [self._me]
         self._them.later = self._say_later
 

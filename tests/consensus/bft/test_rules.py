@@ -8,8 +8,17 @@ from dataclasses import replace
 import pytest
 
 from tests.consensus.bft.bench import NOW, SETTINGS, Bench, digest_of
-from tests.consensus.bft.liars import seals_of
-from tests.consensus.bft.world import CHAIN, address, configured, everybody, key_of, outline, sign_as, verify
+from tests.consensus.bft.world import (
+    CHAIN,
+    address,
+    configured,
+    everybody,
+    key_of,
+    outline,
+    seals_of,
+    sign_as,
+    verify,
+)
 from wattquorum.consensus.bft.blocks import Block
 from wattquorum.consensus.bft.certificates import CommitCertificate, Seal
 from wattquorum.consensus.bft.committee import committee_of, installed, quorum_of, tolerated
@@ -67,6 +76,14 @@ def test_what_is_said_waits_for_what_makes_it_true() -> None:
     assert [kinds[at] for at in range(1, waits[2] + 1)] == [Held, Accepted]
     assert kinds[waits[3]] is Prepared
     assert kinds[max(kinds)] is Certified
+
+
+def test_what_only_asks_waits_for_no_disk() -> None:
+    bench = Bench()
+    bench.decide()
+    bench.engine.read(1, Millis(bench.now))
+    bench.drain()
+    assert [after for _, message, after in bench.said if isinstance(message, AskRead)] == [0, 0, 0]
 
 
 def test_a_primary_keeps_its_own_proposal_before_it_is_sent() -> None:
@@ -457,8 +474,6 @@ def test_a_new_view_is_recomputed() -> None:
     changes[3] = bench.change(3, 2, None, bench.prepared(1, 0, digest, (0, 2, 3)))
     good = bench.new_view(2, changes)
     assert good.digest == digest
-    from tests.consensus.bft.liars import seals_of
-    from wattquorum.consensus.bft.messages import new_view_digest
 
     def signed(height: int, choice: bytes, told: tuple[Change, ...]) -> NewView:
         made = seals_of(2).make(bench.committee, height, 2, Phase.NEW_VIEW, new_view_digest(choice, told))

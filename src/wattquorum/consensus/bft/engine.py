@@ -163,6 +163,11 @@ class Bft:
         return self._views.established
 
     @property
+    def new_view(self) -> NewView | None:
+        """What has opened the view, for who checks it; None where a certificate has, or nothing yet."""
+        return self._views.new_view
+
+    @property
     def round(self) -> Round:
         """What is under way, for who checks it; only the engine changes it."""
         return self._chain.round
@@ -326,7 +331,7 @@ class Bft:
             self._agreement.say_again()
         if self._desk.now >= self._poll_ms:
             self._poll_ms = self._desk.now + self._settings.poll_ms
-            self._outbox.say(self._polled(), Poll(self._chain.height))
+            self._outbox.ask(self._polled(), Poll(self._chain.height))
         self._handover.tick()
         self._settle()
 
