@@ -32,11 +32,13 @@ def believed(stage: Stage, act: Act) -> None:
     """The act is in every operator's hands, and the world's own judge knows it."""
     ledger = ledger_of(stage, 0)
     made = installed(ledger.restarted_by(act.restart), ledger.key_of)
-    judge = stage.world.checkers
+    height, judge = act.restart.height, stage.world.checkers
     judge._committees.add(made)
-    judge._statements = {
-        key: said for key, said in judge._statements.items() if key[1] < made.configuration.basis_index
-    }
+    said = judge.testimony  # what the old committee said of later heights binds the new one to nothing
+    said._statements = {key: digest for key, digest in said._statements.items() if key[1] <= height}
+    said._commits = {key: signers for key, signers in said._commits.items() if key[0] <= height}
+    said._supported = {at: views for at, views in said._supported.items() if at <= height}
+    said._possible = {at: decided for at, decided in said._possible.items() if at <= height}
     stage.world.plan.restarts.append(act)
 
 
@@ -81,7 +83,7 @@ def test_those_who_are_left_go_on_and_who_comes_back_follows() -> None:
     late.disk = Disk(stage.world.checkers.chain)
     stage.start(late)  # with nothing, and nobody told it
     stage.run(2_000)
-    assert stage.height(late) == height
+    assert ledger_of(stage, 3).height == height
     stage.world.plan.restarts.append(act)
     again(stage, 3)
     stage.run(2_000)

@@ -5,7 +5,8 @@ whoever supports it has executed it: on the tip, and so that nothing stays unles
 that very header comes out, if it carries the certificate that the engine's block carries, and if every transaction in
 it is admissible. A proposal reserves its transactions and no more; they are free again when their height is certified
 with another block, or the view ends. What waits here, in a proposal or not, is demanded of whoever is primary: so that
-nobody who lies there can leave it out for ever, it is sent to the primary first and then to the whole committee.
+nobody who lies there can leave it out for ever, it is sent to the primary first and then to the whole committee. Who
+follows gives it to its own agent first, and then to f+1 of those who agree, of whom one is honest and does the same.
 
 Where it is too far behind, or nobody can give it the next block, it takes a state over (`taking_over`), and it gives
 its own to others (`states`). Governors may let the chain go on with another committee (`ledger.restart`); a replica
@@ -19,7 +20,7 @@ from typing import Final
 
 from wattquorum.consensus.bft.blocks import Block, Chained, Outline
 from wattquorum.consensus.bft.certificates import CommitCertificate
-from wattquorum.consensus.bft.committee import installed
+from wattquorum.consensus.bft.committee import installed, tolerated
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.settings import Settings
 from wattquorum.consensus.engine import Committed, Durable, Judged, Message, Restore
@@ -125,10 +126,12 @@ class AgreeingReplica(Replica):
         "_behind_max",
         "_giving",
         "_known",
+        "_own_agent",
         "_proven_state",
         "_restarts",
         "_said",
         "_served",
+        "_turn",
         "_verify",
         "taking_over",
     )
@@ -176,6 +179,7 @@ class AgreeingReplica(Replica):
         )
         self.taking_over = TakingOver(settings, self._light, self._agreement.blame)
         super().__init__(self._agreement, ledger, key, verify, limits, tick_ms=tick_ms, declared=declared)
+        self._turn = 0  # whom what waits is sent to again
         self._serve(now)
 
     @property
@@ -202,14 +206,20 @@ class AgreeingReplica(Replica):
             self._giving.hold(chained, state, now)
 
     def _serve(self, now: Millis) -> None:
-        """Tells the engine whom to tell of blocks."""
-        self._served = self.ledger.configuration.version
+        """Tells the engine whom to tell of blocks, and finds who tells this replica."""
+        configuration = self.ledger.configuration
+        self._served = configuration.version
         self._agreement.serve(followers_of(self.ledger, self._me), now)
+        agreeing = [voter.replica for voter in configuration.new]
+        self._own_agent = [each for each in agreeing if self._me in followers_of(self.ledger, each)]
 
     # States of others -----------------------------------------------------------------------------------------------
 
     def drain(self, now: Millis) -> Work:
-        """As every replica does; and asks for a state where it is far behind, and tells of its own."""
+        """As every replica does; asks for a state where it is far behind, and tells of its own.
+
+        Hands out, once, what members of the committee proved of themselves.
+        """
         taking, engine = self.taking_over, self._agreement
         taking.tick(now)
         claims = engine.claims
@@ -222,7 +232,8 @@ class AgreeingReplica(Replica):
         taking.said = []
         messages = [Message(to, framed(Kind.STATE, encode(message)), 0) for to, message in said]
         due = [each for each in (work.deadline, taking.due_ms) if each is not None]
-        return work._replace(messages=(*work.messages, *messages), deadline=min(due, default=None))
+        lies, deadline = engine.accusations(), min(due, default=None)
+        return work._replace(messages=(*work.messages, *messages), deadline=deadline, lies=lies)
 
     def _peers(self, claims: Iterable[bytes]) -> list[bytes]:
         """Who may have a state: whoever speaks of later heights, and who agrees as far as is known here."""
@@ -409,18 +420,24 @@ class AgreeingReplica(Replica):
         return True
 
     def _forward(self, now: Millis) -> Iterator[Message]:
-        """What waits is sent to the primary, and what waited for long to all who agree, so that they demand it too."""
-        fresh, again = self._forwarding.batches(self._pool, now)
+        """What waits here, and again what waited for long, to whoever is to have it then."""
         leader = self._engine.leader
-        committee = [voter.replica for voter in self._engine.configuration.new if voter.replica != self._me]
-        if fresh and leader != self._me:
-            frame = transactions_frame(fresh)
-            for to in [leader] if leader else committee:
-                yield Message(to, frame, 0)
-        if again and leader != self._me:
-            frame = transactions_frame(again)
-            for to in committee:
-                yield Message(to, frame, 0)
+        fresh, again = self._forwarding.batches(self._pool, now)
+        committee = [voter.replica for voter in self._engine.configuration.new]
+        others = [each for each in committee if each != self._me]
+        if len(others) == len(committee):  # it follows
+            self._turn += bool(again)
+            in_turn = [committee[(self._turn + each) % len(committee)] for each in range(tolerated(len(committee)) + 1)]
+            first, then = self._own_agent or in_turn, in_turn
+        elif leader == self._me:
+            first, then = [], []
+        else:
+            first, then = [leader] if leader else others, others
+        for batch, receivers in ((fresh, first), (again, then)):
+            if batch and receivers:
+                frame = transactions_frame(batch)
+                for to in receivers:
+                    yield Message(to, frame, 0)
 
 
 def followers_of(ledger: Ledger, replica: bytes) -> tuple[bytes, ...]:
