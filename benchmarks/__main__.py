@@ -1,4 +1,4 @@
-"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, transport, log.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, transport, log, lab.
 
 Ratios, not times.
 
@@ -25,6 +25,7 @@ from benchmarks import (
     grid,
     memory,
     registry,
+    rounds,
     standing,
     throughput,
     transport,
@@ -46,6 +47,7 @@ NAMES: Final = (
     "consensus",
     "transport",
     "wal",
+    "rounds",
 )
 AUDITED_TOWN: Final = (1_000, 2_000, 5)  # members, contracts, feeders
 
@@ -90,6 +92,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[Section]:
         yield transport.measured()
     if "wal" in names:
         yield wal.measured()
+    if "rounds" in names:
+        yield rounds.measured()
 
 
 @cache
