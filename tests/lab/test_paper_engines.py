@@ -39,7 +39,7 @@ def test_with_the_papers_step_several_nodes_stand(tried: list[Case]) -> None:
 
 
 def test_a_heavy_leader_decides_with_the_follower_that_is_needed() -> None:
-    cluster = Cluster([5, 3, 3], LINKS, 1, pace(100))
+    cluster = Cluster([5, 3, 3], LINKS, 1, pace(100, 150))
     election = cluster.elect()
     assert (election.leader, election.terms, election.stood) == (1, 1, 1)
     cluster.settle()
@@ -47,7 +47,7 @@ def test_a_heavy_leader_decides_with_the_follower_that_is_needed() -> None:
 
 
 def test_a_leader_with_more_than_half_decides_alone() -> None:
-    cluster = Cluster([9, 3, 3], LINKS, 1, pace(100))
+    cluster = Cluster([9, 3, 3], LINKS, 1, pace(100, 150))
     assert cluster.elect().leader == 1
     cluster.settle()
     assert cluster.commit(1) == (0, ())
@@ -55,7 +55,7 @@ def test_a_leader_with_more_than_half_decides_alone() -> None:
 
 def test_nobody_is_elected_where_no_majority_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "END_US", 5_000_000)
-    cluster = Cluster([3, 3, 3], LINKS, 1, pace(100))
+    cluster = Cluster([3, 3, 3], LINKS, 1, pace(100, 150))
     cluster.cut = {1, 2}
     with pytest.raises(Refused, match="Nobody was elected"):
         cluster.elect()

@@ -62,12 +62,12 @@ class Slow:
     def happens(self, label: str, width: int, number: int, place: int, ppm: int) -> bool:
         return self.draw(label, width, number, place, 0, MILLION - 1) < ppm
 
-    def round(self, k: int) -> dict[str, Any]:
+    def day(self, k: int) -> tuple[list[Energy], list[Energy]]:
+        """What each node promises and delivers."""
         inputs, nodes, pairs = self.inputs, self.inputs.nodes, self.pairs
-        variation = inputs.variation_ppm
+        low, high = MILLION - inputs.variation_ppm, MILLION + inputs.variation_ppm
         promised = [
-            Energy(max(1, self.usual[i] * self.draw("volume", pairs, k, i, MILLION - variation, MILLION + variation) // MILLION))
-            for i in range(pairs)
+            Energy(max(1, self.usual[i] * self.draw("volume", pairs, k, i, low, high) // MILLION)) for i in range(pairs)
         ] * 2
         delivered = list(promised)
         for i in range(nodes):
@@ -79,6 +79,11 @@ class Slow:
             if self.happens("default", nodes, k, i, ppm):
                 depth = self.draw("depth", nodes, k, i, *inputs.depth_ppm)
                 delivered[i] = Energy(promised[i] * (MILLION - depth) // MILLION)
+        return promised, delivered
+
+    def round(self, k: int) -> dict[str, Any]:
+        inputs, nodes, pairs = self.inputs, self.inputs.nodes, self.pairs
+        promised, delivered = self.day(k)
         volumes = []
         for i in range(nodes):
             side = slice(0, pairs) if i < pairs else slice(pairs, None)
@@ -146,7 +151,8 @@ class Slow:
         return told
 
 
-SMALL = Inputs(
+SMALL = replace(
+    PAPER,
     pairs=3,
     rounds=ROUNDS,
     larger=((2, Energy(700_000)),),
@@ -167,7 +173,16 @@ SMALL = Inputs(
 def test_a_course_is_what_the_products_rules_make_of_it(inputs: Inputs, seed: int) -> None:
     leaders = (1, 2, 5)
     played = play(inputs, [seed + 100, seed], leaders)
-    axes = {"elected": 1, "promised": 1, "delivered": 1, "bare": 1, "credit": 1, "certificates": 1, "held": 1, "line": 1}
+    axes = {
+        "elected": 1,
+        "promised": 1,
+        "delivered": 1,
+        "bare": 1,
+        "credit": 1,
+        "certificates": 1,
+        "held": 1,
+        "line": 1,
+    }
     for row, leader in enumerate(leaders[: 1 + (seed == 0)]):
         slow = Slow(inputs, seed, leader)
         assert played.carbon[1].tolist() == slow.carbon

@@ -69,7 +69,8 @@ def cgpbft(
 def reproduce(
     out: Annotated[Path, typer.Option(help="Where results go; an earlier run's are replaced.")] = Path("out/lab"),
     seeds: Annotated[
-        int, typer.Option(min=1, max=100_000, help="How many, from 0; each is played with chosen and with drawn inputs.")
+        int,
+        typer.Option(min=1, max=100_000, help="How many, from 0; each is played with chosen and with drawn inputs."),
     ] = 200,
     largest: Annotated[
         int, typer.Option(min=1_000, max=200_000, help="Nodes of the largest course of rounds that is timed.")

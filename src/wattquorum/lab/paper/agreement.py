@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from wattquorum.lab.paper.engines import Cluster, pace, ranked_first
+from wattquorum.lab.paper.engines import US_PER_MS, Cluster, pace, ranked_first
 from wattquorum.lab.paper.inputs import PAPER, Inputs
 from wattquorum.lab.paper.replies import Order
 from wattquorum.lab.paper.rounds import play, round_trips
@@ -52,25 +52,25 @@ def cases(seed: int, inputs: Inputs = PAPER, after: tuple[int, ...] = AFTER) -> 
     links = round_trips(inputs, [seed], range(1, inputs.nodes + 1))
     found = []
     for rounds in after:
-        trial = _Trial(seed, rounds, [int(w) for w in played.weights[0, 0, rounds - 1]], links.tolist())
-        found += [trial.apart(), *trial.crashes(), trial.paper(inputs.step_us // 1_000)]
+        trial = _Trial(inputs, seed, rounds, played.weights[0, 0, rounds - 1].tolist(), links.tolist())
+        found += [trial.apart(), *trial.crashes(), trial.paper()]
     return found
 
 
 class _Trial:
     """One seed's weights of a round, and its links."""
 
-    def __init__(self, seed: int, after: int, weights: list[int], links: list[list[int]]) -> None:
-        self.seed, self.after, self.weights, self.links = seed, after, weights, links
+    def __init__(self, inputs: Inputs, seed: int, after: int, weights: list[int], links: list[list[int]]) -> None:
+        self.inputs, self.seed, self.after, self.weights, self.links = inputs, seed, after, weights, links
 
     def _cluster(self, step_ms: int) -> Cluster:
-        return Cluster(self.weights, self.links, self.seed, pace(step_ms))
+        return Cluster(self.weights, self.links, self.seed, pace(step_ms, self.inputs.timeout_us // US_PER_MS))
 
     def _rank(self, without: int = 0) -> int:
         return ranked_first(-1 if node == without else weight for node, weight in enumerate(self.weights, start=1))
 
     def _case(self, situation: str, ranked: int, cluster: Cluster) -> Case:
-        """Lets the cluster elect somebody and decide an entry; who is cut off answers nobody in the fast path either."""
+        """Has the cluster elect somebody and decide an entry; who is cut off answers nobody in the fast path either."""
         election = cluster.elect()
         cluster.settle()
         commit = cluster.commit(election.leader)
@@ -113,5 +113,5 @@ class _Trial:
             found.append(self._case(situation, second, cluster))
         return found
 
-    def paper(self, step_ms: int) -> Case:
-        return self._case("paper", self._rank(), self._cluster(step_ms))
+    def paper(self) -> Case:
+        return self._case("paper", self._rank(), self._cluster(self.inputs.step_us // US_PER_MS))

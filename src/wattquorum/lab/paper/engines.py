@@ -44,7 +44,7 @@ class Commit(NamedTuple):
     valid: tuple[int, ...]  # whose replies completed the quorum, in the order of their arrival
 
 
-def pace(step_ms: int, election_ms: int = 150) -> Settings:
+def pace(step_ms: int, election_ms: int) -> Settings:
     """Settings under which each rank waits so much longer than the one before it, whatever a leader measures."""
     return Settings(
         election_ms=election_ms,
@@ -63,7 +63,9 @@ def address(node: int) -> bytes:
 class Cluster:
     """Nodes with these votes, linked; time begins at 0 with nobody leading."""
 
-    def __init__(self, powers: Sequence[int], round_trips_us: Sequence[Sequence[int]], seed: int, settings: Settings) -> None:
+    def __init__(
+        self, powers: Sequence[int], round_trips_us: Sequence[Sequence[int]], seed: int, settings: Settings
+    ) -> None:
         """`round_trips_us` has a row for each node; a frame takes half of it, an answer the rest."""
         voters = tuple(Voter(address(node), power) for node, power in enumerate(powers, start=1))
         founding = Configuration(0, None, voters, (), 0, b"")
@@ -72,7 +74,9 @@ class Cluster:
         self.cut: set[int] = set()  # nobody hears from these nodes, nor they from anybody
         self._links = round_trips_us
         self._engines = {
-            node: Raft(address(node), founding, (), chance.stream(f"engine {node}").bits(), Millis(0), settings=settings)
+            node: Raft(
+                address(node), founding, (), chance.stream(f"engine {node}").bits(), Millis(0), settings=settings
+            )
             for node in range(1, len(powers) + 1)
         }
         self._events: list[tuple[int, int, int, int, bytes]] = []  # (when, order, to, from or 0 for a tick, frame)

@@ -63,16 +63,31 @@ def figures_of(runs: Sequence[Run]) -> list[Figure]:
         *(_single(traces, scenario) for scenario in range(3)),
         *(_total(traces, scenario) for scenario in range(3)),
         _nodes(
-            7, "Credit weight of nodes", "credit weight [points]", FIGURE_7, traces, lambda t: t.credit,
+            7,
+            "Credit weight of nodes",
+            "credit weight [points]",
+            FIGURE_7,
+            traces,
+            lambda t: t.credit,
             "17 defaults on 60 % of its days, the others on 1 % (node 1) or 3 %. Every tenth round credit decays.",
         ),
         _figure_8(traces),
         _nodes(
-            9, "Green-certificate weight of nodes", "certificate weight [points]", FIGURE_9, traces,
-            lambda t: t.certificates, "Every 15 rounds 1 sells to 16, and 3 to 25.",
+            9,
+            "Green-certificate weight of nodes",
+            "certificate weight [points]",
+            FIGURE_9,
+            traces,
+            lambda t: t.certificates,
+            "Every 15 rounds 1 sells to 16, and 3 to 25.",
         ),
         _nodes(
-            10, "Total weight of nodes", "weight [points]", FIGURE_10, traces, lambda t: t.weights,
+            10,
+            "Total weight of nodes",
+            "weight [points]",
+            FIGURE_10,
+            traces,
+            lambda t: t.weights,
             "Scenario 1. The peak of node 1 is its first certificates, while hardly anybody else has any.",
         ),
     ]
@@ -137,7 +152,9 @@ def rows_of(figure: Figure) -> tuple[list[str], list[list[str]]]:
     names = ("first seed", "5 %", "median", "95 %")
     heads = ["consensus", *(f"{each.name}: {name}" for each in figure.series for name in names)]
     columns = [column for each in figure.series for column in each[1:]]
-    rows = [[str(place + 1), *(f"{value:.6f}" for value in row)] for place, row in enumerate(zip(*columns, strict=True))]
+    rows = [
+        [str(place + 1), *(f"{value:.6f}" for value in row)] for place, row in enumerate(zip(*columns, strict=True))
+    ]
     return heads, rows
 
 
@@ -147,7 +164,9 @@ def rows_of(figure: Figure) -> tuple[list[str], list[list[str]]]:
 def picture_of(figure: Figure) -> Picture:
     """A figure as two panels on one scale: one seed's course, and all seeds."""
     rounds = len(figure.series[0].first)
-    y = _scale([value for each in figure.series for line in (each.first, each.low, each.high) for value in line], figure)
+    y = _scale(
+        [value for each in figure.series for line in (each.first, each.low, each.high) for value in line], figure
+    )
     x = even_scale(0, _up(rounds, 50), 50 if rounds > 100 else 25)
     colours = (PLAIN, WEIGHTED) if figure.number <= 6 else COLOURS
     panels = []

@@ -8,7 +8,7 @@ proves little, so `drawn` draws sets from ranges that favour nobody but the two 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final, NamedTuple
 
 from wattquorum.foundation.chance import Chance
@@ -51,51 +51,46 @@ class Sale(NamedTuple):
 class Inputs:
     """A scenario. Nodes are numbered from 1: generators 1 to `pairs`, and the consumer `pairs` above is the partner."""
 
-    pairs: int = 15
-    rounds: int = 200  # trading days; after each the nodes agree once
+    pairs: int
+    rounds: int  # trading days; after each the nodes agree once
     # trade
-    volume_wh: Span = Span(100_000, 200_000)  # a pair's usual day, drawn once
-    variation_ppm: Ppm = Ppm(100_000)  # by how much a day may differ from it
-    larger: tuple[tuple[int, Energy], ...] = ((1, Energy(212_000)), (2, Energy(176_000)), (5, Energy(184_000)))
-    default_ppm: Ppm = Ppm(30_000)  # of a node's days
-    reliable: tuple[int, ...] = (1, 2, 5)
-    reliable_ppm: Ppm = Ppm(10_000)
-    defaulters: tuple[int, ...] = (17, 29)  # stated
-    defaulter_ppm: Ppm = Ppm(600_000)
-    depth_ppm: Span = Span(100_000, 400_000)  # what is missing of the promise when a node defaults
-    feed_in: Price = Price(400_000)  # stated, like the next two
-    grid_price: Price = Price(750_000)
-    over_grid_fee: Price = Price(40_000)
+    volume_wh: Span  # a pair's usual day, drawn once
+    variation_ppm: Ppm  # by how much a day may differ from it
+    larger: tuple[tuple[int, Energy], ...]  # generators whose pairs have a usual day of their own
+    default_ppm: Ppm  # of a node's days
+    reliable: tuple[int, ...]  # who defaults on so many days instead
+    reliable_ppm: Ppm
+    defaulters: tuple[int, ...]  # stated; and who defaults often
+    defaulter_ppm: Ppm
+    depth_ppm: Span  # what is missing of the promise when a node defaults
+    feed_in: Price  # stated, like the next two
+    grid_price: Price
+    over_grid_fee: Price
     # green
-    renewable: tuple[int, ...] = (1, 2, 3, 5, 7, 9)  # generators that earn certificates
-    sales: tuple[Sale, ...] = (Sale(1, 16), Sale(3, 25))  # who sells and who buys is stated
-    sold_ppm: Ppm = Ppm(400_000)  # of what the seller holds
-    sold_every: int = 15  # rounds
-    carbon_g: Span = Span(-100 * TONNE, 60 * TONNE)  # settlement of the last closed period
-    clean: tuple[int, ...] = (1, 2, 5)
-    clean_carbon_g: Span = Span(80 * TONNE, 100 * TONNE)
-    line_fault_ppm: Span = Span(0, 60_000)  # a generator's odds, drawn once
+    renewable: tuple[int, ...]  # generators that earn certificates
+    sales: tuple[Sale, ...]  # who sells and who buys is stated
+    sold_ppm: Ppm  # of what the seller holds
+    sold_every: int  # rounds
+    carbon_g: Span  # settlement of the last closed period
+    clean: tuple[int, ...]  # whose settlement comes from another range
+    clean_carbon_g: Span
+    line_fault_ppm: Span  # a generator's odds, drawn once
     # standing
-    generator: Coefficients = Coefficients(
-        Ppm(300_000), Ppm(150_000), Ppm(150_000), Ppm(150_000), Ppm(150_000), Ppm(100_000)
-    )
-    consumer: Coefficients = Coefficients(
-        Ppm(350_000), Ppm(150_000), Ppm(200_000), Ppm(150_000), Ppm(150_000), Ppm(0)
-    )
-    factor: Ppm = Ppm(MILLION)  # lambda of A-11
-    rho: Points = Points(MILLION)
-    eta: Ppm = Ppm(900_000)
-    decay_every: int = 10  # rounds: l of A-16
-    initial_credit: Points = Points(0)  # stated
-    first_credit: Points = Points(50 * MILLION)  # in tables 1 and 2: at 0 a default would cost no credit
-    minimum_credit_loss: Points = Points(MILLION)
-    mu: int = 5_000  # millionths per kWh and point of credit lost
+    generator: Coefficients
+    consumer: Coefficients
+    factor: Ppm  # lambda of A-11
+    rho: Points
+    eta: Ppm
+    decay_every: int  # rounds: l of A-16
+    initial_credit: Points  # stated
+    first_credit: Points  # in tables 1 and 2: at 0 a default would cost no credit
+    minimum_credit_loss: Points
+    mu: int  # millionths per kWh and point of credit lost
     # links and elections
-    round_trip_us: Span = Span(10_000, 50_000)  # of a link, drawn once
-    jitter_us: int = 0  # at most so much more, each time
-    timeout_us: int = 150_000  # t_min of A-6
-    step_us: int = 5_000  # what each rank waits longer
-    random_timeout_us: int = 150_000  # what plain Raft draws on top of the shortest timeout
+    round_trip_us: Span  # of a link, drawn once
+    jitter_us: int  # at most so much more, each time
+    timeout_us: int  # t_min of A-6
+    step_us: int  # what each rank waits longer
 
     def __post_init__(self) -> None:
         """Refused("out_of_range") for what cannot be played."""
@@ -166,7 +161,6 @@ _RANGES: Final = (
     ("jitter_us", 0, ROUND_TRIP_MAX_US),
     ("timeout_us", 1, ROUND_TRIP_MAX_US),
     ("step_us", 1, ROUND_TRIP_MAX_US),
-    ("random_timeout_us", 1, ROUND_TRIP_MAX_US),
 )
 _NAMED: Final = (  # fields that name nodes; whether consumers may be among them
     ("larger", False),
@@ -176,7 +170,48 @@ _NAMED: Final = (  # fields that name nodes; whether consumers may be among them
     ("sales", True),
     ("clean", True),
 )
-PAPER: Final = Inputs()
+PAPER: Final = Inputs(
+    pairs=15,
+    rounds=200,
+    # trade
+    volume_wh=Span(100_000, 200_000),
+    variation_ppm=Ppm(100_000),
+    larger=((1, Energy(212_000)), (2, Energy(176_000)), (5, Energy(184_000))),
+    default_ppm=Ppm(30_000),
+    reliable=(1, 2, 5),
+    reliable_ppm=Ppm(10_000),
+    defaulters=(17, 29),
+    defaulter_ppm=Ppm(600_000),
+    depth_ppm=Span(100_000, 400_000),
+    feed_in=Price(400_000),
+    grid_price=Price(750_000),
+    over_grid_fee=Price(40_000),
+    # green
+    renewable=(1, 2, 3, 5, 7, 9),
+    sales=(Sale(1, 16), Sale(3, 25)),
+    sold_ppm=Ppm(400_000),
+    sold_every=15,
+    carbon_g=Span(-100 * TONNE, 60 * TONNE),
+    clean=(1, 2, 5),
+    clean_carbon_g=Span(80 * TONNE, 100 * TONNE),
+    line_fault_ppm=Span(0, 60_000),
+    # standing
+    generator=Coefficients(Ppm(300_000), Ppm(150_000), Ppm(150_000), Ppm(150_000), Ppm(150_000), Ppm(100_000)),
+    consumer=Coefficients(Ppm(350_000), Ppm(150_000), Ppm(200_000), Ppm(150_000), Ppm(150_000), Ppm(0)),
+    factor=Ppm(MILLION),
+    rho=Points(MILLION),
+    eta=Ppm(900_000),
+    decay_every=10,
+    initial_credit=Points(0),
+    first_credit=Points(50 * MILLION),
+    minimum_credit_loss=Points(MILLION),
+    mu=5_000,
+    # links and elections
+    round_trip_us=Span(10_000, 50_000),
+    jitter_us=0,
+    timeout_us=150_000,
+    step_us=5_000,
+)
 LEADERS: Final = (1, 2, 5)  # of scenarios 1, 2 and 3
 
 
@@ -189,7 +224,9 @@ class Ranged(NamedTuple):
 
 
 RANGED: Final = (
-    Ranged("usual volume of a pair [kWh a day]", "100-200; 1, 2, 5: 212, 176, 184", "lowest 20-150, highest 1-5 times that"),
+    Ranged(
+        "usual volume of a pair [kWh a day]", "100-200; 1, 2, 5: 212, 176, 184", "lowest 20-150, highest 1-5 times that"
+    ),
     Ranged("a day differs from it by at most", "10 %", "0-40 %"),
     Ranged("days on which a node defaults", "3 %; 1, 2, 5: 1 %; 17, 29: 60 %", "0-10 %; 17, 29: 30-100 %"),
     Ranged("what is missing then", "10-40 %", "from 2-20 % to 20-80 %"),
@@ -215,7 +252,8 @@ def drawn(seed: int, rounds: int = PAPER.rounds) -> Inputs:
     others = [node for node in range(1, PAPER.pairs + 1) if node not in (1, 3)]
     chance.shuffle(others)
     link_low = chance.between(1_000, 20_000)
-    return Inputs(
+    return replace(
+        PAPER,
         rounds=rounds,
         volume_wh=Span(volume_low, volume_low * tenths(1, 5) // 10),
         variation_ppm=Ppm(chance.between(0, 400_000)),

@@ -123,9 +123,7 @@ def play(
     elected = np.empty(one, dtype=np.int64)
     plain, weighted, replies = (np.empty(all_, dtype=np.int64) for _ in range(3))
     undecided = np.zeros((heads, count), dtype=np.int64)
-    promised, delivered, bare, credit, certificates, held = (
-        np.empty((*one, nodes), dtype=np.int64) for _ in range(6)
-    )
+    promised, delivered, bare, credit, certificates, held = (np.empty((*one, nodes), dtype=np.int64) for _ in range(6))
     line = np.empty((*one, inputs.pairs), dtype=np.int64)
     participation, weights = (np.empty((*all_, nodes), dtype=np.int64) for _ in range(2))
     carbon = np.zeros((count, nodes), dtype=np.int64)

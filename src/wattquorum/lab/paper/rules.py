@@ -104,7 +104,12 @@ def line(transmissions: int, failed: Int64s) -> Int64s:
 
 
 def weighed(
-    coefficients: Coefficients, credit: Int64s, volume: Int64s, certificates: Int64s, carbon: Int64s, line: Int64s | None
+    coefficients: Coefficients,
+    credit: Int64s,
+    volume: Int64s,
+    certificates: Int64s,
+    carbon: Int64s,
+    line: Int64s | None,
 ) -> Int64s:
     """The sum of A-7 or A-8 before its rounding, without participation: [millionths of a millionth of a point]."""
     found = credit * coefficients.credit

@@ -35,8 +35,8 @@ SCALE: Final = "scale.csv"
 PREFIX: Final = "lab-"  # of the pictures' files beside the documentation's page
 COMMAND: Final = "wattquorum lab reproduce --docs docs"
 FOOTER: Final = (
-    "Made by WattQuorum (wattquorum lab reproduce). Every table and figure stands beside this file as CSV, figures also "
-    "as SVG."
+    "Made by WattQuorum (wattquorum lab reproduce). Every table and figure stands beside this file as CSV, figures "
+    "also as SVG."
 )
 Progress = Callable[[str, int, int], None]  # (what is done, how much of it, of how much)
 

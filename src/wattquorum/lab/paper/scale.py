@@ -8,12 +8,12 @@ partial sort in each. Times are this machine's and differ from run to run; nothi
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from time import perf_counter
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from wattquorum.foundation.quantities import Ppm
 from wattquorum.lab.paper.inputs import PAPER, Inputs, Sale
 from wattquorum.lab.paper.rounds import rounds
 
@@ -34,9 +34,10 @@ class Took(NamedTuple):
 
 
 def wide(nodes: int, rounds_: int = ROUNDS) -> Inputs:
-    """The paper's inputs for so many nodes (an even number): the same parts of them are renewable, and default often."""
+    """The paper's inputs for an even number of nodes: as many of them are renewable, and default often."""
     pairs = nodes // 2
-    return Inputs(
+    return replace(
+        PAPER,
         pairs=pairs,
         rounds=rounds_,
         renewable=tuple(range(1, pairs + 1, RENEWABLE_EVERY)),
@@ -45,7 +46,6 @@ def wide(nodes: int, rounds_: int = ROUNDS) -> Inputs:
         larger=(),
         reliable=(),
         clean=(),
-        default_ppm=Ppm(PAPER.default_ppm),
         jitter_us=JITTER_US,
     )
 

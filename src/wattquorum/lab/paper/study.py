@@ -171,7 +171,9 @@ class Found(NamedTuple):
 
 
 KINDS: Final = ("chosen", "drawn", "variants", "cases")
-CASES_MOST: Final = 200  # seeds that the real engine is tried with: an election takes as long as thousands of rounds here
+CASES_MOST: Final = (
+    200  # seeds that the real engine is tried with: an election takes as long as thousands of rounds here
+)
 
 
 def tasks(seeds: int) -> list[Task]:

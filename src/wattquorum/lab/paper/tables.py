@@ -78,7 +78,17 @@ def claim_file(verdicts: Sequence[Verdict]) -> File:
     heads = ("claim", "where", "says", "paper", "measure", "test")
     spreads = tuple(f"{kind}_{name}" for kind in ("chosen", "drawn") for name in ("p5", "median", "p95", "held"))
     rows = [
-        (v.claim.key, v.claim.where, v.claim.says, v.claim.paper, v.claim.shown, v.claim.test, *v.chosen, *v.drawn, v.words)
+        (
+            v.claim.key,
+            v.claim.where,
+            v.claim.says,
+            v.claim.paper,
+            v.claim.shown,
+            v.claim.test,
+            *v.chosen,
+            *v.drawn,
+            v.words,
+        )
         for v in verdicts
     ]
     return File("claims.csv", (*heads, *spreads, "verdict"), rows)

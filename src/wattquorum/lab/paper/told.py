@@ -77,10 +77,13 @@ def _claims(found: Found, verdicts: Sequence[Verdict]) -> Part:
 
 def _trade(found: Found) -> Part:
     lead = (
-        "One day of 15 pairs at a feed-in tariff of 0.40, a grid price of 0.75 and an over-the-grid fee of 0.04 CNY/kWh. "
-        "Nodes 17 and 29 default. Settlement, credit, penalty and shares are the ledger's own code, exact to a millionth."
+        "One day of 15 pairs at a feed-in tariff of 0.40, a grid price of 0.75 and an over-the-grid fee of 0.04 "
+        "CNY/kWh. Nodes 17 and 29 default. Settlement, credit, penalty and shares are the ledger's own code, exact to "
+        "a millionth."
     )
-    return Part("trade", "Tables 1, 2", "Simulation of distributed power trading", lead, tuple(transaction_sheets(found.chosen)))
+    return Part(
+        "trade", "Tables 1, 2", "Simulation of distributed power trading", lead, tuple(transaction_sheets(found.chosen))
+    )
 
 
 def _elections(found: Found) -> Part:
@@ -93,8 +96,8 @@ def _elections(found: Found) -> Part:
     )
     said = (
         f"The paper has 146, 24 and 30 elections won by nodes 1, 2 and 5. The seed that comes nearest has "
-        f"{nearest[0]}, {nearest[1]} and {nearest[2]}; it is named to say that such counts are within reach, and nothing "
-        "else uses it."
+        f"{nearest[0]}, {nearest[1]} and {nearest[2]}; it is named to say that such counts are within reach, and "
+        "nothing else uses it."
     )
     sheets = (election_sheet(found.chosen, 3), election_sheet(found.chosen, 4))
     return Part("elections", "Tables 3, 4", "Comparison of election of leading node", lead, (*sheets, said))
@@ -105,8 +108,8 @@ def _consensus(
 ) -> Part:
     leads = {
         "single": (
-            "A round is decided by the reply of the intermediate node: the follower that gives the leader more than half "
-            "of all votes, or of all weight. Links differ and do not change."
+            "A round is decided by the reply of the intermediate node: the follower that gives the leader more than "
+            "half of all votes, or of all weight. Links differ and do not change."
         ),
         "total": _saving_said(found),
     }
@@ -132,8 +135,9 @@ def _saving_said(found: Found) -> str:
     narrow = _saved(_variant(found, "links differ little (27-33 ms)"))
     return (
         f"After {PAPER.rounds} rounds {chosen:.1f} % of the time is saved, in the mean over all seeds and leaders. In "
-        f"substance that is a quorum weighted by latency: {unequal:.1f} % come from unequal weights alone, the rest from "
-        f"participation, which moves weight to whoever answers early. With links of 27 to 33 ms it is {narrow:.1f} %."
+        f"substance that is a quorum weighted by latency: {unequal:.1f} % come from unequal weights alone, the rest "
+        f"from participation, which moves weight to whoever answers early. With links of 27 to 33 ms it is "
+        f"{narrow:.1f} %."
     )
 
 
@@ -166,8 +170,8 @@ def _hangs(found: Found) -> Part:
     sheet = Sheet("One favour less at a time", heads, tuple(rows), "trrrrrr")
     lead = (
         "The paper does not say why nodes 1, 2 and 5 lead, but for their having more transactions and fewer defaults, "
-        "and more certificates and carbon rights. The chosen inputs favour them so; here the favours are taken away one "
-        "by one, and then what the saving lives on."
+        "and more certificates and carbon rights. The chosen inputs favour them so; here the favours are taken away "
+        "one by one, and then what the saving lives on."
     )
     return Part("hangs", "What it hangs on", "What leaders and saving hang on", lead, (sheet, inputs_sheet()))
 
@@ -196,17 +200,17 @@ def _engines(cases: Sequence[Case]) -> Part:
     )
     sheet = Sheet("The product's Raft beside the fast path", heads, tuple(rows), "trrrrrr")
     lead = (
-        "The fast path has no messages. Here thirty of the product's Raft engines exchange frames over links of the same "
-        "lengths, with the weights of rounds 1, 50 and 200 as their configuration, and an entry is decided. Times are "
-        "compared to the microsecond, valid replies in their order."
+        "The fast path has no messages. Here thirty of the product's Raft engines exchange frames over links of the "
+        "same lengths, with the weights of rounds 1, 50 and 200 as their configuration, and an entry is decided. Times "
+        "are compared to the microsecond, valid replies in their order."
     )
     said = (
         "A real election is not a ranking where frames take longer than a rank's step: whoever hears nobody in time "
         "stands too, pre-votes go to all of them, and votes to whoever asks first from nearby. And it must not be one "
-        "where the heaviest lacks an entry that others may have decided: Raft elects somebody who has it, and a ranking "
-        "would lose it. The engine also draws a little on top of each rank's time and leaves out the leader that is "
-        "gone; with equal votes it ranks by address at first and draws only when that elected nobody, where the paper's "
-        "plain Raft draws at once."
+        "where the heaviest lacks an entry that others may have decided: Raft elects somebody who has it, and a "
+        "ranking would lose it. The engine also draws a little on top of each rank's time and leaves out the leader "
+        "that is gone; with equal votes it ranks by address at first and draws only when that elected nobody, where "
+        "the paper's plain Raft draws at once."
     )
     return Part("engines", "Two engines", "Two engines for one question", lead, (sheet, said))
 
@@ -234,28 +238,34 @@ def _scale(took: Sequence[Took]) -> Part:
         "nodes",
         width=560,
     )
-    for own, colour, name in zip(seconds, ("c1", "plain"), ("the round model", "one partial sort a round"), strict=True):
+    for own, colour, name in zip(
+        seconds, ("c1", "plain"), ("the round model", "one partial sort a round"), strict=True
+    ):
         points = list(zip(map(float, nodes), own, strict=True))
         panel.line(points, colour, name)
         panel.dots(points, colour)
     lead = (
         f"The same rules for {last.nodes:,} nodes, with times that differ in every round, so that each needs its own "
-        "search for the intermediate node: at the least one partial sort. Everything else a round takes - draws, credit, "
-        "volume, certificates, weights, participation - is in the model's time. These are times of this machine, and the "
-        "only results that are not the same for the same seeds."
+        "search for the intermediate node: at the least one partial sort. Everything else a round takes - draws, "
+        "credit, volume, certificates, weights, participation - is in the model's time. These are times of this "
+        "machine, and the only results that are not the same for the same seeds."
     )
-    return Part("scale", "Scale", "A hundred thousand nodes", lead, (Picture("scale", "Time against nodes", (panel,)), sheet))
+    return Part(
+        "scale", "Scale", "A hundred thousand nodes", lead, (Picture("scale", "Time against nodes", (panel,)), sheet)
+    )
 
 
 def _method() -> Part:
     lead = f"{PAPER_NAME}. Its formulas and tables are pictures in our source; shapes are reconstructed from its words."
-    items = (
-        "The literal rules: each round's weights vote as they are and change at once, in one network without faults. So "
-        "read, they are unsafe with real messages, and nothing that a node runs can reach them; the ledger changes "
-        "powers by joint entries, and what that costs is another question.",
-        "Trade, standing, penalties, certificates and carbon are the product's own rules. Tables 1 and 2 call them; the "
-        "rounds do the same sums on whole numbers for many seeds at once, and a property test holds both to each other, "
-        "to the unit. Draws come from streams of their own for each purpose and seed, so that a seed's course depends "
-        "neither on how many are played nor on how many processes share the work.",
+    rules = (
+        "The literal rules: each round's weights vote as they are and change at once, in one network without faults. "
+        "So read, they are unsafe with real messages, and nothing that a node runs can reach them; the ledger changes "
+        "powers by joint entries, and what that costs is another question."
     )
-    return Part("method", "Method", "How it was done", lead, items)
+    code = (
+        "Trade, standing, penalties, certificates and carbon are the product's own rules. Tables 1 and 2 call them; "
+        "the rounds do the same sums on whole numbers for many seeds at once, and a property test holds both to each "
+        "other, to the unit. Draws come from streams of their own for each purpose and seed, so that a seed's course "
+        "depends neither on how many are played nor on how many processes share the work."
+    )
+    return Part("method", "Method", "How it was done", lead, (rules, code))

@@ -1,4 +1,4 @@
-"""Transacting: one day's trade of fifteen pairs with the product's own rules, to the unit (section 5.1, tables 1 and 2).
+"""Transacting: a day's trade of fifteen pairs by the product's own rules, to the unit (section 5.1, tables 1 and 2).
 
 Nodes 17 and 29 default, all others keep their promises. Money is transfers between partners and grid (A-17); credits
 are updated first, then who defaulted pays (A-18): what its partner lost, and a fine that the performing nodes other
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from wattquorum.foundation.quantities import MILLION, Energy, Money, Points, Ppm, Price
+from wattquorum.foundation.vectors import Int64s
 from wattquorum.lab.paper.draws import Draws, between
 from wattquorum.lab.paper.inputs import Inputs
 from wattquorum.lab.paper.trading import Cast
@@ -79,21 +80,21 @@ def accounts(
     """Settlement, credit and penalties of a day: prices of pairs, energies of nodes [Wh]."""
     pairs, nodes = inputs.pairs, inputs.nodes
     broke = [defaults(promised[i], Energy(promised[i] - delivered[i]), Ppm(0)) for i in range(nodes)]
-    before, credits, losses = inputs.first_credit, [], []
+    before, after_day, losses = inputs.first_credit, list[Points](), list[Points]()
     for i in range(nodes):
         side = promised[:pairs] if i < pairs else promised[pairs:]
         if broke[i]:
             after = credit_after_default(before, delivered[i], promised[i], inputs.minimum_credit_loss)
-            credits.append(after.credit)
+            after_day.append(after.credit)
             losses.append(after.loss)
         else:
-            credits.append(credit_after_performance_paper(before, promised[i], Energy(sum(side))))
+            after_day.append(credit_after_performance_paper(before, promised[i], Energy(sum(side))))
             losses.append(Points(0))
     fines = [
         fine(inputs.mu, fine_points(losses[i], inputs.minimum_credit_loss), promised[i]) if broke[i] else Money(0)
         for i in range(nodes)
     ]
-    shares = _shares(fines, broke, credits, pairs)
+    shares = _shares(fines, broke, after_day, pairs)
     paid = _compensations(inputs, prices, promised, delivered, broke)
     rows = []
     for i in range(nodes):
@@ -116,14 +117,14 @@ def accounts(
                 paid[other],
                 shares[i],
                 before,
-                credits[i],
+                after_day[i],
                 broke[i],
             )
         )
     return rows
 
 
-def _shares(fines: Sequence[Money], broke: Sequence[bool], credits: Sequence[Points], pairs: int) -> list[Money]:
+def _shares(fines: Sequence[Money], broke: Sequence[bool], credit: Sequence[Points], pairs: int) -> list[Money]:
     """What each node gets of the fines (A-19)."""
     performing = [i for i, defaulted in enumerate(broke) if not defaulted]
     place = {i: at for at, i in enumerate(performing)}
@@ -132,7 +133,7 @@ def _shares(fines: Sequence[Money], broke: Sequence[bool], credits: Sequence[Poi
         partner = (i + pairs) % len(fines)
         if broke[i]:
             due.append(Fine(amount, (place[partner],) if partner in place else ()))
-    shared = share_fines(due, [((i + 1).to_bytes(ADDRESS_BYTES, "big"), credits[i]) for i in performing])
+    shared = share_fines(due, [((i + 1).to_bytes(ADDRESS_BYTES, "big"), credit[i]) for i in performing])
     found = [Money(0)] * len(fines)
     for i, share in zip(performing, shared.shares, strict=True):
         found[i] = share
@@ -148,9 +149,17 @@ def _compensations(
 ) -> list[Money]:
     """What each node owes its partner (A-18's k-term)."""
     pairs = inputs.pairs
-    columns = [np.array(part, dtype=np.int64)[:, None] for part in (promised[:pairs], delivered[:pairs], delivered[pairs:])]
-    tariffs = (np.full((1, 1), tariff) for tariff in (inputs.feed_in, inputs.grid_price, inputs.over_grid_fee))
-    terms = TermRows(np.array(prices, dtype=np.int64)[:, None], *tariffs)
-    sellers, buyers = np.array(broke[:pairs]), np.array(broke[pairs:])
-    owed = paper_compensation(*columns, terms, sellers, buyers)
+
+    def column(values: Sequence[int]) -> Int64s:
+        return np.array(values, dtype=np.int64)[:, None]
+
+    terms = TermRows(*map(column, (prices, [inputs.feed_in], [inputs.grid_price], [inputs.over_grid_fee])))
+    owed = paper_compensation(
+        column(promised[:pairs]),
+        column(delivered[:pairs]),
+        column(delivered[pairs:]),
+        terms,
+        np.array(broke[:pairs]),
+        np.array(broke[pairs:]),
+    )
     return [Money(int(amount)) for side in owed for amount in side[:, 0]]
