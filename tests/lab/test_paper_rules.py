@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.foundation.chance import Chance
-from wattquorum.foundation.quantities import MILLION, POINTS_MAX, Energy, Points, Ppm
+from wattquorum.foundation.quantities import MILLION, POINTS_MAX, Carbon, Energy, Points, Ppm
 from wattquorum.green.certificates import WHOLE, roll_up
 from wattquorum.lab.paper import replies, rules
-from wattquorum.lab.paper.draws import Draws, below, between, happens
+from wattquorum.lab.paper.draws import Draws, Odds, below, between
 from wattquorum.lab.paper.engines import address
 from wattquorum.lab.paper.extremes import credit_peak, participation_peak
 from wattquorum.standing import credit, participation, weight
@@ -53,7 +53,18 @@ def test_draws_from_ranges_are_those_of_chance(seed: int, end: int) -> None:
     one, other, third = (Chance(seed).stream("x") for _ in range(3))
     assert below(bits, end)[0].tolist() == [one.below(end) for _ in range(3)]
     assert between(bits, -5, end - 6)[0].tolist() == [other.between(-5, end - 6) for _ in range(3)]
-    assert happens(bits, end % MILLION)[0].tolist() == [third.happens(end % MILLION) for _ in range(3)]
+    for ppm in (0, 1, end % MILLION, MILLION - 1, MILLION):
+        assert Odds(ppm).happen(bits)[0].tolist() == (below(bits, MILLION) < ppm)[0].tolist()
+    odds = [end % MILLION, 0, MILLION]
+    assert Odds(np.array(odds)).happen(bits)[0].tolist() == [third.happens(ppm) for ppm in odds]
+
+
+def test_odds_end_where_the_draw_does() -> None:
+    for ppm in (1, 3, 64, 999_999):
+        last = -(-(ppm << 64) // MILLION) - 1
+        for bits in (last - 1, last, last + 1):
+            drawn = np.array([bits], dtype=np.uint64)
+            assert Odds(ppm).happen(drawn)[0] == (bits * MILLION >> 64 < ppm) == (below(drawn, MILLION)[0] < ppm)
 
 
 # Rules beside their twins
@@ -89,6 +100,13 @@ def test_certificates_are_shared_as_the_product_shares_them(held: list[int]) -> 
     found = rules.certificates(np.array([held, held[::-1]], dtype=np.int64))
     assert found[0].tolist() == weight.certificates(held, names, Scale.SHARE)
     assert found[1].tolist() == weight.certificates(held[::-1], names, Scale.SHARE)
+
+
+@given(st.lists(st.integers(-3, 3) | st.integers(-(10**9), 10**9), min_size=1, max_size=9))
+def test_carbon_is_the_products(settled: list[int]) -> None:
+    unbounded = Carbon(max(settled))
+    expected = weight.carbon([weight.CarbonOutcome(True, unbounded, Carbon(each)) for each in settled])
+    assert rules.carbon(row(settled))[0].tolist() == expected
 
 
 @given(st.integers(0, 5 * WHOLE))

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from wattquorum.foundation.chance import SEED_BYTES, Chance
+from wattquorum.foundation.chance import SEED_BYTES
 from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import Int64s
@@ -89,11 +89,23 @@ def between(bits: UInt64s, low: int, high: int) -> Int64s:
     return below(bits, high - low + 1) + low
 
 
-def happens(bits: UInt64s, ppm: int | Int64s) -> Bools:
-    """True in `ppm` of a million cases."""
-    return below(bits, MILLION) < ppm
+class Odds:
+    """Odds of so many in a million each, worked out once for draws in every round."""
 
+    __slots__ = ("_last", "_never")
 
-def stream_of(seed: int, label: str) -> Chance:
-    """The same stream, for single draws."""
-    return Chance(seed).stream(label)
+    def __init__(self, ppm: int | Int64s) -> None:
+        """`ppm` are 0 to a million, of a shape that goes with the bits."""
+        odds = np.atleast_1d(np.asarray(ppm, dtype=np.uint64))
+        whole, rest = divmod(1 << 64, MILLION)
+        # What `below(bits, MILLION) < ppm` lets through: bits up to `ceil(2^64 ppm / 10^6) - 1`, modulo 2^64.
+        self._last = odds * np.uint64(whole) + (odds * np.uint64(rest) + np.uint64(MILLION - 1)) // np.uint64(MILLION)
+        self._last -= np.uint64(1)
+        self._never = odds == 0
+
+    def happen(self, bits: UInt64s) -> Bools:
+        """True in `ppm` of a million cases."""
+        found: Bools = bits <= self._last
+        if self._never.any():
+            found &= ~self._never
+        return found

@@ -79,7 +79,8 @@ class Cluster:
             )
             for node in range(1, len(powers) + 1)
         }
-        self._events: list[tuple[int, int, int, int, bytes]] = []  # (when, order, to, from or 0 for a tick, frame)
+        # When, to whom, from whom or 0 for a tick, in which order, a frame: at one time the smaller number comes first.
+        self._events: list[tuple[int, int, int, int, bytes]] = []
         self._order = 0
         self._due = dict.fromkeys(self._engines, -1)  # ms
         self._stood: dict[int, None] = {}
@@ -139,7 +140,7 @@ class Cluster:
     def _run(self, until: Callable[[], bool], end_us: int) -> None:
         """Lets things happen until something holds, or the end."""
         while not until() and self._events and self._events[0][0] <= end_us:
-            self.now_us, _, node, sender, frame = heappop(self._events)
+            self.now_us, node, sender, _, frame = heappop(self._events)
             engine = self._engines[node]
             if sender:
                 if node in self.cut or sender in self.cut:
@@ -153,7 +154,7 @@ class Cluster:
 
     def _put(self, when_us: int, node: int, sender: int, frame: bytes) -> None:
         self._order += 1
-        heappush(self._events, (when_us, self._order, node, sender, frame))
+        heappush(self._events, (when_us, node, sender, self._order, frame))
 
     def _step(self, node: int) -> None:
         """Does what an engine hands out, until it hands out nothing more."""

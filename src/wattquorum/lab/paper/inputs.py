@@ -94,7 +94,7 @@ class Inputs:
 
     def __post_init__(self) -> None:
         """Refused("out_of_range") for what cannot be played."""
-        for name, low, high in _RANGES:
+        for name, low, high in RANGES:
             value = getattr(self, name)
             for each in value if isinstance(value, Span) else (value,):
                 if not low <= each <= high:
@@ -132,7 +132,7 @@ class Inputs:
         return nodes
 
 
-_RANGES: Final = (
+RANGES: Final = (
     ("pairs", 1, PAIRS_MAX),
     ("rounds", 1, ROUNDS_MAX),
     ("volume_wh", 1, ENERGY_PER_INTERVAL_MAX),

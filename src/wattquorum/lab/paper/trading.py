@@ -12,12 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wattquorum.foundation.quantities import MILLION, Carbon
+from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import Int64s
 from wattquorum.lab.paper import rules
-from wattquorum.lab.paper.draws import Bools, Draws, below, between, happens
+from wattquorum.lab.paper.draws import Bools, Draws, Odds, below, between
 from wattquorum.lab.paper.inputs import Inputs
-from wattquorum.standing.weight import CarbonOutcome, carbon
 
 
 class Day(NamedTuple):
@@ -31,7 +30,7 @@ class Day(NamedTuple):
 class Cast:
     """What is drawn once for each seed, and the streams of what is drawn every round."""
 
-    __slots__ = ("_depths", "_faults", "_inputs", "_odds", "_volumes", "carbon", "default_ppm", "line_ppm", "usual_wh")
+    __slots__ = ("_defaults", "_depths", "_faults", "_fails", "_inputs", "_misses", "_volumes", "carbon", "usual_wh")
 
     def __init__(self, inputs: Inputs, seeds: Sequence[int]) -> None:
         self._inputs = inputs
@@ -39,17 +38,18 @@ class Cast:
         self.usual_wh = between(Draws(seeds, "usual volume", pairs).row(0), *inputs.volume_wh)
         for node, volume in inputs.larger:
             self.usual_wh[:, node - 1] = volume
-        self.line_ppm = between(Draws(seeds, "line odds", pairs).row(0), *inputs.line_fault_ppm)
-        self.default_ppm = np.full(nodes, inputs.default_ppm, dtype=np.int64)
-        self.default_ppm[_places(inputs.reliable)] = inputs.reliable_ppm
-        self.default_ppm[_places(inputs.defaulters)] = inputs.defaulter_ppm
+        self._fails = Odds(between(Draws(seeds, "line odds", pairs).row(0), *inputs.line_fault_ppm))
+        default_ppm = np.full(nodes, inputs.default_ppm, dtype=np.int64)
+        default_ppm[_places(inputs.reliable)] = inputs.reliable_ppm
+        default_ppm[_places(inputs.defaulters)] = inputs.defaulter_ppm
+        self._misses = Odds(default_ppm)
         bits = Draws(seeds, "carbon", nodes).row(0)
         settled = between(bits, *inputs.carbon_g)
         clean = _places(inputs.clean)
         settled[:, clean] = between(bits[:, clean], *inputs.clean_carbon_g)
-        self.carbon = np.array([carbon_points(own) for own in settled.tolist()], dtype=np.int64)
+        self.carbon = rules.carbon(settled)
         self._volumes = Draws(seeds, "volume", pairs)
-        self._odds = Draws(seeds, "default", nodes)
+        self._defaults = Draws(seeds, "default", nodes)
         self._depths = Draws(seeds, "depth", nodes)
         self._faults = Draws(seeds, "line fault", pairs)
 
@@ -63,21 +63,16 @@ class Cast:
         share //= MILLION
         np.maximum(share, 1, out=share)
         promised = np.concatenate((share, share), axis=1)
-        defaults = happens(self._odds.row(number), self.default_ppm)
+        defaults = self._misses.happen(self._defaults.row(number))
         delivered = promised.copy()
-        seeds, places = np.nonzero(defaults)
+        seeds, places = np.divmod(np.flatnonzero(defaults), inputs.nodes)
         depths = between(self._depths.at(number, seeds, places), *inputs.depth_ppm)
         delivered[seeds, places] = promised[seeds, places] * (MILLION - depths) // MILLION
         return Day(promised, delivered, defaults)
 
     def faults(self, number: int) -> Bools:
         """Whose line fails in a round: [seeds, pairs]."""
-        return happens(self._faults.row(number), self.line_ppm)
-
-
-def carbon_points(settled: Sequence[int]) -> list[int]:
-    """A-14 by the product's rule; the paper has everybody obliged and no bound for a surplus."""
-    return [int(each) for each in carbon([CarbonOutcome(True, Carbon(max(settled)), Carbon(own)) for own in settled])]
+        return self._fails.happen(self._faults.row(number))
 
 
 def _places(nodes: Sequence[int]) -> Int64s:
