@@ -176,6 +176,10 @@ def test_figures_7_to_10_have_the_papers_shape(chosen: list[Run]) -> None:
 # Verdicts
 
 
+def spread(held: float) -> Spread:
+    return Spread(1, 1, 1, 1, 1, held)
+
+
 def claim(key: str) -> int:
     return [each.key for each in CLAIMS].index(key)
 
@@ -185,22 +189,25 @@ def test_a_verdict_follows_from_how_often_a_claim_holds() -> None:
     for chosen_, drawn_, finding in (
         (1.0, 0.97, Finding.HOLDS),
         (0.95, 0.4, Finding.DEPENDS),
-        (0.94, 1.0, Finding.MOSTLY),
+        (0.94, 0.51, Finding.MOSTLY),
+        (0.94, 0.5, Finding.DEPENDS),
         (0.5, 1.0, Finding.FAILS),
     ):
-        verdict = Verdict(one, Spread(1, 1, 1, chosen_), Spread(1, 1, 1, drawn_))
+        verdict = Verdict(one, spread(chosen_), spread(drawn_))
         assert verdict.finding is finding
         assert verdict.words.startswith(finding.value)
-    assert "in 99 % of runs" in Verdict(one, Spread(1, 1, 1, 0.999), Spread(1, 1, 1, 1)).words
+    assert "in 99 % of runs" in Verdict(one, spread(0.999), spread(1)).words
 
 
-def test_the_papers_number_is_compared_with_our_band() -> None:
+def test_the_papers_number_is_compared_with_our_band_and_with_the_quartiles_of_drawn_inputs() -> None:
     nine = CLAIMS[claim("nine")]
-    inside, above = spread_of(nine, [5.0, 9.0, 12.0]), spread_of(nine, [20.0, 21.0])
-    assert (inside.held, above.held) == (1, 0)
-    assert Verdict(nine, inside, above).finding is Finding.DEPENDS
-    assert "below our band" in Verdict(nine, inside, above).words
-    assert Verdict(nine, above, inside).finding is Finding.FAILS
+    around, rare, above = (spread_of(nine, own) for own in ([8.0, 9.0, 10.0], [*range(9), 12.0], [20.0, 21.0]))
+    assert (around.held, rare.held, above.held) == (1, 1, 0)
+    assert Verdict(nine, around, around).finding is Finding.HOLDS
+    assert Verdict(nine, around, rare).finding is Finding.DEPENDS
+    assert "not an ordinary one" in Verdict(nine, around, rare).words
+    assert Verdict(nine, above, around).finding is Finding.FAILS
+    assert "below our band" in Verdict(nine, above, around).words
 
 
 def test_claims_have_names_of_their_own_and_a_test_in_words() -> None:

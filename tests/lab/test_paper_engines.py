@@ -59,3 +59,13 @@ def test_nobody_is_elected_where_no_majority_is_left(monkeypatch: pytest.MonkeyP
     cluster.cut = {1, 2}
     with pytest.raises(Refused, match="Nobody was elected"):
         cluster.elect()
+
+
+def test_of_followers_that_answer_together_the_smaller_number_counts_first() -> None:
+    links = [[0, 20_001, 20_001], [20_001, 0, 20_001], [20_001, 20_001, 0]]
+    for weights, expected in (([3, 2, 2], (2,)), ([2, 3, 2], (1,)), ([2, 2, 3], (1,))):
+        cluster = Cluster(weights, links, 1, pace(100, 150))
+        leader = cluster.elect().leader
+        assert leader == weights.index(3) + 1
+        cluster.settle()
+        assert cluster.commit(leader) == (20_001, expected)

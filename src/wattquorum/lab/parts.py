@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from wattquorum.lab.drawing import Picture
 from wattquorum.lab.report.markup import Section, behind, paragraph, table
 from wattquorum.lab.report.shell import page_of
+
+WIDEN: Final = 1.25  # a picture is shown at most so much larger than it was drawn
 
 
 class Sheet(NamedTuple):
@@ -48,10 +50,12 @@ def _html(item: str | Sheet | Picture) -> str:
         case str():
             return paragraph(item)
         case Sheet(caption, headings, rows, sides, tones, folded):
-            whole = table(caption, headings, rows, sides=sides, tones=tones)
+            kept = [[cell.replace(" %", "\N{NO-BREAK SPACE}%") for cell in row] for row in rows]
+            whole = f'<div class="whole">{table(caption, headings, kept, sides=sides, tones=tones)}</div>'
             return behind(caption, whole) if folded else whole
         case Picture():
-            return f'<div class="chart">{item.svg}</div>'
+            widest = WIDEN * sum(panel.width for panel in item.panels)
+            return f'<div class="chart" style="max-width:{widest:.0f}px">{item.svg}</div>'
 
 
 def as_markdown(title: str, remark: str, parts: Sequence[Part], prefix: str) -> str:

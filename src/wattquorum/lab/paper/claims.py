@@ -105,8 +105,14 @@ class Claim:
     paper_value: float | None = None  # of the measure, where the paper gives it
 
 
+def decimal(value: float) -> str:
+    """With one decimal, and no minus before zero."""
+    found = f"{value:.1f}"
+    return "0.0" if found == "-0.0" else found
+
+
 def _percent(value: float) -> str:
-    return f"{value:.1f} %"
+    return f"{decimal(value)} %"
 
 
 def _whole(value: float) -> str:
@@ -114,7 +120,7 @@ def _whole(value: float) -> str:
 
 
 def _points(value: float) -> str:
-    return f"{value:.1f} points"
+    return f"{decimal(value)} points"
 
 
 # Tables 1 and 2 -----------------------------------------------------------------------------------------------------
@@ -398,7 +404,7 @@ CLAIMS: Final = (
         _plain_unevenness,
         lambda v: v < CHI_SQUARE_99,
         "below the 99 % quantile of equal odds, 49.6",
-        lambda v: f"{v:.1f}",
+        decimal,
     ),
     Claim(
         "three",
@@ -525,7 +531,7 @@ CLAIMS: Final = (
         _share_saved_grows,
         lambda v: v > 0,
         "more than after 25",
-        lambda v: f"{v:.1f}",
+        decimal,
     ),
     Claim(
         "rises",

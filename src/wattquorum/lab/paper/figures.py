@@ -21,6 +21,7 @@ LOW, MIDDLE, HIGH = 5, 50, 95  # percentiles
 COLOURS: Final = ("c1", "c3", "c4", "c7")
 PLAIN, WEIGHTED = "plain", "c1"
 X_TITLE: Final = "number of consensus rounds"
+WIDTH, HEIGHT = 470, 340  # of a panel
 US_PER_MS: Final = 1_000
 US_PER_S: Final = MILLION
 
@@ -43,6 +44,8 @@ class Figure(NamedTuple):
     y_title: str
     series: tuple[Series, ...]
     caption: str
+    against: tuple[Series, ...] = ()  # what all seeds are compared by, where their own levels differ: weighted of plain
+    against_title: str = ""
 
     @property
     def name(self) -> str:
@@ -107,6 +110,8 @@ def _single(traces: Sequence[Traces], scenario: int) -> Figure:
         "consensus time [ms]",
         (series("plain Raft", plain), series("weighted Raft", weighted)),
         "With equal votes and links that do not change the same follower always completes the quorum.",
+        (series("of plain Raft's time", 100 * weighted / plain),),
+        "weighted against plain [%]",
     )
 
 
@@ -119,6 +124,8 @@ def _total(traces: Sequence[Traces], scenario: int) -> Figure:
         "total consensus time [s]",
         (series("plain Raft", plain), series("weighted Raft", weighted)),
         f"Its numbers at every 25th round are table {5 + scenario}.",
+        (series("saved so far", 100 * (1 - weighted / plain)),),
+        "total time saved so far [%]",
     )
 
 
@@ -150,8 +157,9 @@ def _figure_8(traces: Sequence[Traces]) -> Figure:
 def rows_of(figure: Figure) -> tuple[list[str], list[list[str]]]:
     """A figure's data as a table: headings and rows, one for each round."""
     names = ("first seed", "5 %", "median", "95 %")
-    heads = ["consensus", *(f"{each.name}: {name}" for each in figure.series for name in names)]
-    columns = [column for each in figure.series for column in each[1:]]
+    lines = (*figure.series, *figure.against)
+    heads = ["consensus", *(f"{each.name}: {name}" for each in lines for name in names)]
+    columns = [column for each in lines for column in each[1:]]
     rows = [
         [str(place + 1), *(f"{value:.6f}" for value in row)] for place, row in enumerate(zip(*columns, strict=True))
     ]
@@ -162,23 +170,29 @@ def rows_of(figure: Figure) -> tuple[list[str], list[list[str]]]:
 
 
 def picture_of(figure: Figure) -> Picture:
-    """A figure as two panels on one scale: one seed's course, and all seeds."""
+    """A figure as two panels: one seed's course, and all seeds."""
+    beside = figure.against or figure.series
+    alone = [value for each in figure.series for value in each.first]
+    banded = [value for each in beside for line in (each.low, each.high) for value in line]
+    if figure.against:
+        y_alone, y_banded = _scale(alone, from_zero=figure.number > 3), _scale(banded, from_zero=figure.number > 3)
+    else:
+        y_alone = y_banded = _scale(alone + banded, from_zero=True)
     rounds = len(figure.series[0].first)
-    y = _scale(
-        [value for each in figure.series for line in (each.first, each.low, each.high) for value in line], figure
-    )
-    x = even_scale(0, _up(rounds, 50), 50 if rounds > 100 else 25)
-    colours = (PLAIN, WEIGHTED) if figure.number <= 6 else COLOURS
-    panels = []
-    for title, banded in (("Seed 0", False), ("All seeds: median, 5-95 %", True)):
-        panel = Panel(f"{title} - {figure.y_title}" if not banded else title, x, y, X_TITLE, width=470, height=340)
-        for colour, each in zip(colours, figure.series, strict=False):
-            if banded:
-                panel.band(_points(each.low), _points(each.high), colour)
-            panel.line(_points(each.middle if banded else each.first), colour, each.name)
-        panels.append(panel)
-    label = f"Figure {figure.number}: {figure.title}; one seed, and the band of all seeds"
-    return Picture(figure.name, label, tuple(panels))
+    x = even_scale(0, _up(rounds, 50), 50)
+    colours = (PLAIN, WEIGHTED) if figure.against else COLOURS
+    one = Panel(f"Figure {figure.number}, seed 0: {figure.y_title}", x, y_alone, X_TITLE, WIDTH, HEIGHT)
+    for colour, each in zip(colours, figure.series, strict=False):
+        one.line(_points(each.first), colour, each.name)
+    all_ = Panel(f"All seeds: {figure.against_title or figure.y_title}", x, y_banded, X_TITLE, WIDTH, HEIGHT)
+    for colour, each in zip((WEIGHTED,) if figure.against else colours, beside, strict=False):
+        all_.band(_points(each.low), _points(each.high), colour)
+        all_.line(_points(each.middle), colour, f"{each.name}, median and 5-95 %" if figure.against else each.name)
+    if figure.against:
+        level = 100 if figure.number <= 3 else 0
+        all_.rule(level, "plain Raft")
+    label = f"Figure {figure.number}: {figure.title}; one seed, and median and 5-95 % band of all seeds"
+    return Picture(figure.name, label, (one, all_))
 
 
 def _points(values: Floats) -> list[tuple[float, float]]:
@@ -189,9 +203,11 @@ def _up(value: float, step: int) -> int:
     return int(-(-value // step) * step)
 
 
-def _scale(values: Sequence[float], figure: Figure) -> Scale:
-    """Round steps around the values; it begins at 0 but for times of single rounds, whose differences are small."""
-    high = max(values)
-    low = min(values) if figure.number <= 3 else 0.0
-    step = next(step for step in (0.5, 1, 2, 5, 10, 20, 25, 50) if (high - low) / step <= 8)
-    return even_scale(float(low // step * step), float(-(-high // step) * step), step)
+def _scale(values: Sequence[float], *, from_zero: bool) -> Scale:
+    """Round steps around the values, and zero where differences from it are what is shown."""
+    low, high = min(values), max(values)
+    if from_zero:
+        low = min(low, 0.0)
+    step = next(step for step in (0.2, 0.5, 1, 2, 5, 10, 20, 25, 50, 100) if (high - low) / step <= 8)
+    first, last = low // step * step, -(-high // step) * step
+    return even_scale(first, last if last > first else first + step, step)

@@ -234,7 +234,7 @@ RANGED: Final = (
     Ranged("1 and 3 sell to 16 and 25", "40 % every 15 rounds", "10-80 % every 5 to 40 rounds"),
     Ranged("carbon settled [t]", "-100 to 60; 1, 2, 5: 80 to 100", "the same range for all nodes"),
     Ranged("odds of a line fault", "0-6 %", "0 to 1-15 %"),
-    Ranged("coefficients a and b", "see the rules", "each 2-60 %, scaled to 1"),
+    Ranged("coefficients a; b", "30 15 15 15 15 10; 35 15 20 15 15 %", "each 2-60, scaled to 100 %"),
     Ranged("lambda; rho; eta; l", "1; 1; 0.90; 10", "0.5-1; 0.2-3; 0.80-0.98; 5 to 20"),
     Ranged("round-trip times of links [ms]", "10-50", "from 1-20 to 1.2-10 times that"),
 )

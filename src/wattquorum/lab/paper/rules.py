@@ -101,7 +101,7 @@ def carbon(settled: Int64s) -> Int64s:
     The paper has everybody obliged and no bound for a surplus.
     """
     low, high = settled.min(axis=1, keepdims=True), settled.max(axis=1, keepdims=True)
-    found = POINTS_MAX * (settled - low) // np.maximum(high - low, 1)
+    found: Int64s = POINTS_MAX * (settled - low) // np.maximum(high - low, 1)
     found[(high == low)[:, 0]] = POINTS_MAX
     return found
 

@@ -22,7 +22,7 @@ from wattquorum.lab.paper.figures import figures_of, rows_of
 from wattquorum.lab.paper.scale import SIZES, Took, took
 from wattquorum.lab.paper.study import Found, done, found_of, tasks
 from wattquorum.lab.paper.tables import File, claim_file, files_of
-from wattquorum.lab.paper.told import TITLE, parts_of
+from wattquorum.lab.paper.told import TITLE, page_of, parts_of
 from wattquorum.lab.paper.verdicts import Verdict, verdicts_of
 from wattquorum.lab.parts import as_html, as_markdown, picture_file
 from wattquorum.lab.report.shell import write_page
@@ -126,11 +126,13 @@ def _written(options: Options, found: Found, times: Sequence[Took]) -> Written:
     for picture in pictures:
         write_page(drawings / picture_file(picture, ""), picture.svg)
     remark = f"Written by `{COMMAND}`; change lab/paper/told."
+    brief = page_of(parts)
+    shown = [item for part in brief for item in part.items if isinstance(item, Picture)]
     if options.docs is not None:
-        write_page(options.docs / PAGE, as_markdown(TITLE, remark, parts, PREFIX))
-        for picture in pictures:
+        write_page(options.docs / PAGE, as_markdown(TITLE, remark, brief, PREFIX))
+        for picture in shown:
             write_page(options.docs / picture_file(picture, PREFIX), picture.svg)
-    write_page(out / PAGE, as_markdown(TITLE, remark, parts, f"{FIGURES}/"))
+    write_page(out / PAGE, as_markdown(TITLE, remark, brief, f"{FIGURES}/"))
     facts = (("Seeds", f"{found.seeds}, from 0"), ("Inputs", "chosen, and drawn for each seed"))
     write_page(out / REPORT, as_html(TITLE, facts, parts, FOOTER))
     return Written(out / REPORT, tables, drawings, tuple(verdicts))

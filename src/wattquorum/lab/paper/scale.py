@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from time import perf_counter
+from time import process_time
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ JITTER_US: Final = 5_000
 
 
 class Took(NamedTuple):
-    """What a course took."""
+    """What a course took, of a processor's time."""
 
     nodes: int
     rounds: int
@@ -53,16 +53,16 @@ def wide(nodes: int, rounds_: int = ROUNDS) -> Inputs:
 def took(nodes: int, rounds_: int = ROUNDS) -> Took:
     """Plays a course of one seed and one leader, and does nothing but partial sorts for as many rounds."""
     inputs = wide(nodes, rounds_)
-    begun = perf_counter()
+    begun = process_time()
     deque(rounds(inputs, [0], [1]), maxlen=0)
-    course = perf_counter() - begun
+    course = process_time() - begun
     return Took(nodes, rounds_, int(course * 1e9), int(partial_sorts(nodes, rounds_) * 1e9))
 
 
 def partial_sorts(nodes: int, rounds_: int) -> float:
-    """How long so many partial sorts of answers take [s], which are there already."""
+    """How long so many partial sorts of answers take that are there already [s of a processor]."""
     times = np.random.Generator(np.random.PCG64(0)).integers(10_000, 55_000, size=(8, nodes))
-    begun = perf_counter()
+    begun = process_time()
     for number in range(rounds_):
         np.partition(times[number % 8], nodes // 2)
-    return perf_counter() - begun
+    return process_time() - begun

@@ -8,12 +8,13 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from wattquorum.foundation.quantities import MILLION
-from wattquorum.lab.paper.claims import CLAIMS, TABLED
+from wattquorum.foundation.vectors import Int64s
+from wattquorum.lab.paper.claims import CLAIMS, TABLED, Claim, decimal
 from wattquorum.lab.paper.figures import HIGH, LOW, MIDDLE
 from wattquorum.lab.paper.inputs import LEADERS, PAPER, RANGED
 from wattquorum.lab.paper.study import Run
 from wattquorum.lab.paper.transacting import Account
-from wattquorum.lab.paper.verdicts import Finding, Verdict
+from wattquorum.lab.paper.verdicts import Finding, Spread, Verdict, held_of
 from wattquorum.lab.parts import Sheet
 
 TONES: Final = {Finding.HOLDS: "good", Finding.DEPENDS: "plain", Finding.MOSTLY: "plain", Finding.FAILS: "bad"}
@@ -76,7 +77,9 @@ def files_of(chosen: Sequence[Run], drawn: Sequence[Run]) -> list[File]:
 def claim_file(verdicts: Sequence[Verdict]) -> File:
     """Every claim with both spreads."""
     heads = ("claim", "where", "says", "paper", "measure", "test")
-    spreads = tuple(f"{kind}_{name}" for kind in ("chosen", "drawn") for name in ("p5", "median", "p95", "held"))
+    spreads = tuple(
+        f"{kind}_{name}" for kind in ("chosen", "drawn") for name in ("p5", "p25", "median", "p75", "p95", "held")
+    )
     rows = [
         (
             v.claim.key,
@@ -105,29 +108,35 @@ def _totals(run: Run, scenario: int, after: int) -> tuple[int, int]:
 
 def claims_sheet(verdicts: Sequence[Verdict]) -> Sheet:
     """Claim, paper, ours, verdict."""
-    heads = ("where", "claim of the paper", "paper", "measured", "chosen inputs", "drawn inputs", "verdict")
+    heads = ("where", "claim", "paper", "measured", "chosen inputs", "drawn inputs", "verdict")
     rows = [
         (
             v.claim.where,
             v.claim.says,
             v.claim.paper or "-",
-            v.claim.shown + (f"; holds: {v.claim.test}" if v.claim.test else ""),
-            _band(v.claim.text, *v.chosen[:3]),
-            _band(v.claim.text, *v.drawn[:3]),
-            v.words,
+            v.claim.shown + (f" ({v.claim.test})" if v.claim.test else ""),
+            _measured(v.claim, v.chosen),
+            _measured(v.claim, v.drawn),
+            v.finding.value,
         )
         for v in verdicts
     ]
     tones = tuple(TONES[v.finding] for v in verdicts)
-    return Sheet("Claims: median and 5-95 % band of all runs", heads, tuple(rows), "ltltrrt", tones)
+    return Sheet("Median, 5-95 % band, and in how many runs it holds", heads, tuple(rows), "ltltttt", tones)
 
 
-def _band(text: Callable[[float], str], low: float, median: float, high: float) -> str:
-    if text(low) == text(high):
-        return text(median)
-    low_, high_ = (text(each) for each in (low, high))
-    number = low_.split(" ")[0] if low_.split(" ")[1:] == high_.split(" ")[1:] else low_
-    return f"{text(median)} ({number} to {high_})"
+def _measured(claim: Claim, spread: Spread) -> str:
+    """A band, and what it means for the claim."""
+    held = held_of(claim, spread)
+    return f"{_band(claim.text, spread)}; {held if claim.holds is None else f'holds in {held}'}"
+
+
+def _band(text: Callable[[float], str], spread: Spread) -> str:
+    low, median, high = (text(each) for each in (spread.low, spread.median, spread.high))
+    if low == high:
+        return median
+    number, _, unit = low.partition(" ")
+    return f"{median} ({number if unit and high.endswith(f' {unit}') else low} to {high})"
 
 
 def transaction_sheets(runs: Sequence[Run]) -> list[Sheet]:
@@ -193,27 +202,27 @@ def _money(amount: float) -> str:
 
 
 def election_sheet(runs: Sequence[Run], number: int) -> Sheet:
-    """Table 3 (plain) or 4 (weighted): how often each node leads in 200 elections."""
+    """Table 3 (plain) or 4 (weighted): how often each node leads in 200 elections; who hardly ever does, together."""
     led = np.array([run.led_plain if number == 3 else run.led for run in runs])
-    low, median, high = np.percentile(led, (LOW, MIDDLE, HIGH), axis=0)
-    ever = (led > 0).mean(axis=0)
-    rows = tuple(
-        (
-            f"{place + 1}",
-            f"{led[0, place]}",
-            f"{median[place]:.0f}",
-            f"{low[place]:.0f} to {high[place]:.0f}",
-            f"{led[:, place].mean():.2f}",
-            f"{100 * ever[place]:.0f} %",
-        )
-        for place in range(led.shape[1])
-        if number == 3 or led[:, place].any()
-    )
+    often = np.flatnonzero(np.median(led, axis=0))
+    rows = [_led(f"{node + 1}", led[:, node]) for node in often]
+    if often.size < led.shape[1]:
+        rows.append(_led("all others", np.delete(led, often, axis=1).sum(axis=1)))
     engine = "plain" if number == 3 else "weighted"
-    rest = "" if number == 3 else "; nodes that never lead are left out"
-    caption = f"Table {number}: leaders of {led[0].sum()} elections, {engine} Raft{rest}"
     heads = ("node", f"seed {runs[0].seed}", "median", "5-95 %", "mean", "seeds in which it leads at all")
-    return Sheet(caption, heads, rows, "rrrrrr")
+    return Sheet(f"Table {number}: leaders of {led[0].sum()} elections, {engine} Raft", heads, tuple(rows), "rrrrrr")
+
+
+def _led(name: str, times: Int64s) -> tuple[str, ...]:
+    low, median, high = np.percentile(times, (LOW, MIDDLE, HIGH))
+    return (
+        name,
+        f"{times[0]}",
+        f"{median:.0f}",
+        f"{low:.0f} to {high:.0f}",
+        f"{times.mean():.2f}",
+        f"{100 * (times > 0).mean():.0f} %",
+    )
 
 
 def saving_sheet(runs: Sequence[Run], scenario: int) -> Sheet:
@@ -229,11 +238,11 @@ def saving_sheet(runs: Sequence[Run], scenario: int) -> Sheet:
                 f"{after}",
                 f"{plain:.3f}",
                 f"{weighted:.3f}",
-                f"{saved[0]:.1f} %",
+                f"{decimal(saved[0])} %",
                 f"{np.median(totals[:, 0]) / MILLION:.3f}",
                 f"{np.median(totals[:, 1]) / MILLION:.3f}",
-                f"{median:.1f} %",
-                f"{low:.1f} to {high:.1f} %",
+                f"{decimal(median)} %",
+                f"{decimal(low)} to {decimal(high)} %",
             )
         )
     seed = f"seed {runs[0].seed}"

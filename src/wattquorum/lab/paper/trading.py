@@ -30,7 +30,7 @@ class Day(NamedTuple):
 class Cast:
     """What is drawn once for each seed, and the streams of what is drawn every round."""
 
-    __slots__ = ("_defaults", "_depths", "_faults", "_fails", "_inputs", "_misses", "_volumes", "carbon", "usual_wh")
+    __slots__ = ("_defaults", "_depths", "_fails", "_faults", "_inputs", "_misses", "_volumes", "carbon", "usual_wh")
 
     def __init__(self, inputs: Inputs, seeds: Sequence[int]) -> None:
         self._inputs = inputs

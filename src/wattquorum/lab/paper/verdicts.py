@@ -1,8 +1,8 @@
 """Verdicts: what all runs together say of each claim, with the chosen inputs and with drawn ones.
 
 A claim holds where it does in at least 95 % of the runs. One that holds with the inputs that were chosen and not with
-drawn ones hangs on something that the paper does not state. Where the paper gives a number, it is compared with the
-band in which 90 % of our runs lie.
+drawn ones hangs on something that the paper does not state. Where the paper gives a number, it has to lie in the
+band of 90 % of our runs, and, with drawn inputs, between their quartiles.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Spread(NamedTuple):
     """A claim's measure over runs."""
 
     low: float
+    quarter: float  # below it lies a quarter of the runs
     median: float
+    three_quarters: float
     high: float
     held: float  # share of the measures that pass the claim's test; of a number: 1 if it lies in the band, else 0
 
@@ -49,28 +51,52 @@ class Verdict(NamedTuple):
     @property
     def finding(self) -> Finding:
         """In short."""
+        if self.claim.holds is None:
+            if not self.chosen.held:
+                return Finding.FAILS
+            return Finding.HOLDS if is_usual(self.claim, self.drawn) else Finding.DEPENDS
+        if self.chosen.held <= HALF:
+            return Finding.FAILS
         if self.chosen.held >= ENOUGH:
             return Finding.HOLDS if self.drawn.held >= ENOUGH else Finding.DEPENDS
-        return Finding.MOSTLY if self.chosen.held > HALF else Finding.FAILS
+        return Finding.MOSTLY if self.drawn.held > HALF else Finding.DEPENDS
 
     @property
     def words(self) -> str:
         """In a sentence."""
-        claim, chosen, drawn = self
-        if claim.holds is None:
-            return f"{_number(self.finding)}: {_side(claim, chosen)}; with drawn inputs {_side(claim, drawn)}"
-        shares = f"in {_percent(chosen.held)} of runs, with drawn inputs in {_percent(drawn.held)}"
-        return f"{self.finding.value}: {shares}"
+        chosen, drawn = (held_of(self.claim, spread) for spread in self[1:])
+        if self.claim.holds is None:
+            usual = "an ordinary one" if is_usual(self.claim, self.drawn) else "not an ordinary one"
+            return f"{self.finding.value}: the paper's number lies {chosen}; with drawn inputs {drawn}, and is {usual}"
+        return f"{self.finding.value}: in {chosen} of runs, with drawn inputs in {drawn}"
 
 
 def spread_of(claim: Claim, values: Sequence[float]) -> Spread:
     """Of a claim's measures."""
     array: Floats = np.array(values, dtype=np.float64)
-    low, median, high = (float(each) for each in np.percentile(array, (LOW, 50, HIGH)))
+    low, quarter, half, three_quarters, high = (float(each) for each in np.percentile(array, (LOW, 25, 50, 75, HIGH)))
     if claim.holds is None:
         assert claim.paper_value is not None
-        return Spread(low, median, high, float(low <= claim.paper_value <= high))
-    return Spread(low, median, high, sum(map(claim.holds, array.tolist())) / array.size)
+        held = float(low <= claim.paper_value <= high)
+    else:
+        held = sum(map(claim.holds, array.tolist())) / array.size
+    return Spread(low, quarter, half, three_quarters, high, held)
+
+
+def is_usual(claim: Claim, spread: Spread) -> bool:
+    """Whether the paper's number lies between the quartiles: a band of 90 % may hold nearly anything."""
+    assert claim.paper_value is not None
+    return spread.quarter <= claim.paper_value <= spread.three_quarters
+
+
+def held_of(claim: Claim, spread: Spread) -> str:
+    """In how many runs a claim holds, or where the paper's number lies."""
+    if claim.holds is not None:
+        return _percent(spread.held)
+    assert claim.paper_value is not None
+    if spread.held:
+        return "in our band"
+    return "above our band" if claim.paper_value > spread.high else "below our band"
 
 
 def verdicts_of(chosen: Sequence[Run], drawn: Sequence[Run]) -> list[Verdict]:
@@ -90,14 +116,3 @@ def _percent(share: float) -> str:
     if 0 < share < 1:
         return f"{min(max(100 * share, 1), 99):.0f} %"
     return f"{100 * share:.0f} %"
-
-
-def _number(finding: Finding) -> str:
-    return "does not come out" if finding is Finding.FAILS else finding.value
-
-
-def _side(claim: Claim, spread: Spread) -> str:
-    assert claim.paper_value is not None
-    if spread.held:
-        return "the paper's number lies in our band"
-    return "it lies above our band" if claim.paper_value > spread.high else "it lies below our band"
