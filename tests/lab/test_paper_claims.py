@@ -17,8 +17,8 @@ from wattquorum.lab.paper.study import Run, chosen_runs, drawn_runs, variant_run
 from wattquorum.lab.paper.transacting import accounts, transacted
 from wattquorum.lab.paper.verdicts import Finding, Spread, Verdict, spread_of, verdicts_of
 
-SEEDS = range(60)
-FEW = range(24)  # of drawn inputs
+SEEDS = range(48)
+FEW = range(16)  # of drawn inputs
 KWH = 1_000
 PRICES = 1_000  # prices are multiples of it, so that a kWh's money is exact
 

@@ -151,7 +151,7 @@ WEIGHTS = st.lists(st.integers(0, 3) | POINTS, min_size=2, max_size=9)
 
 
 @given(WEIGHTS, st.data())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_valid_replies_are_those_that_the_products_quorum_needs(weights: list[int], data: st.DataObject) -> None:
     nodes = len(weights)
     times = data.draw(st.lists(st.integers(0, 4), min_size=nodes, max_size=nodes))
@@ -178,7 +178,7 @@ def test_valid_replies_are_those_that_the_products_quorum_needs(weights: list[in
 
 
 @given(WEIGHTS, st.data())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_counting_in_bins_decides_as_sorting_does(weights: list[int], data: st.DataObject) -> None:
     nodes = len(weights)
     times = row(data.draw(st.lists(st.integers(0, 4) | st.integers(0, 60_000), min_size=nodes, max_size=nodes)))

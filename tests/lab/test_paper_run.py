@@ -15,7 +15,7 @@ from wattquorum.cli.app import app
 from wattquorum.lab.paper import agreement, study
 from wattquorum.lab.paper.claims import CLAIMS
 
-SEEDS = 3
+SEEDS = 2
 TIMED = "scale"  # files whose names begin so hold times of this machine
 COMMAND = ["lab", "reproduce", "--seeds", str(SEEDS), "--largest", "1000"]
 

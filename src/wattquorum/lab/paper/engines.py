@@ -84,6 +84,8 @@ class Cluster:
         self._order = 0
         self._due = dict.fromkeys(self._engines, -1)  # ms
         self._stood: dict[int, None] = {}
+        self._term = 0  # the latest of those who can be reached
+        self._leads: int | None = None  # who was last seen to lead
         self._decided: dict[int, tuple[int, tuple[bytes, ...]]] = {}  # by the leader: index, (when, evidence)
         for node in self._engines:
             self._step(node)
@@ -118,11 +120,11 @@ class Cluster:
 
     @property
     def leader(self) -> int | None:
-        """Who leads the latest term and can be reached."""
-        reached = {node: engine for node, engine in self._engines.items() if node not in self.cut}
-        latest = max(engine.term for engine in reached.values())
-        leading = [node for node, engine in reached.items() if engine.role is Role.LEADER and engine.term == latest]
-        return leading[0] if leading else None
+        """Who leads the latest term of those who can be reached."""
+        if self._leads is None or self._leads in self.cut:
+            return None
+        engine = self._engines[self._leads]
+        return self._leads if engine.role is Role.LEADER and engine.term == self._term else None
 
     def _settled(self) -> bool:
         leader = self.leader
@@ -174,6 +176,10 @@ class Cluster:
                 engine.applied(entry.index, b"", self._now)
             if not (out.records or out.messages or out.committed):
                 break
+        if node not in self.cut:
+            self._term = max(self._term, engine.term)
+            if engine.role is Role.LEADER and engine.term == self._term:
+                self._leads = node
         due = out.deadline
         if due is not None and due != self._due[node]:
             self._due[node] = max(due, self._now + 1)

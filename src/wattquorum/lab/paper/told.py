@@ -236,8 +236,8 @@ def _engines(cases: Sequence[Case]) -> Part:
         "A real election is not a ranking where frames take longer than a rank's step: whoever hears nobody in time "
         "stands too, pre-votes go to all of them, and votes to whoever asks first from nearby. And it must not be one "
         "where the heaviest lacks an entry that others may have decided: Raft elects somebody who has it, and a "
-        "ranking would lose it. With equal votes the engine ranks by address at first and draws only when that elected nobody, "
-        "where the paper's plain Raft draws at once."
+        "ranking would lose it. With equal votes the engine ranks by address at first and draws only when that "
+        "elected nobody, where the paper's plain Raft draws at once."
     )
     differs = (
         f"Where ranks wait, the engine still draws a little on top of each one's time: in {near} of {len(orderly)} "
