@@ -1,4 +1,4 @@
-"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, transport, log.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, and nodes.
 
 And the rounds of the lab. Ratios, not times.
 
@@ -26,6 +26,7 @@ from benchmarks import (
     memory,
     registry,
     rounds,
+    signed,
     standing,
     throughput,
     transport,
@@ -48,7 +49,10 @@ NAMES: Final = (
     "transport",
     "wal",
     "rounds",
+    "signed",
 )
+SIGNED_S: Final = 5.0
+SIGNED_ROUNDS: Final = 3
 AUDITED_TOWN: Final = (1_000, 2_000, 5)  # members, contracts, feeders
 
 
@@ -94,6 +98,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[Section]:
         yield wal.measured()
     if "rounds" in names:
         yield rounds.measured()
+    if "signed" in names:
+        yield signed.section(SIGNED_S, SIGNED_ROUNDS)
 
 
 @cache
