@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from playwright.sync_api import Page
 from typer.testing import CliRunner
 
 from wattquorum.cli.app import app
@@ -75,6 +76,19 @@ def test_the_report_has_every_claim_first_and_asks_no_network(out: Path) -> None
         assert f"Figure {number}." in html
     assert not re.findall(r'(?:src|href)="(?!#)', html)
     assert "default-src 'none'" in html
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_report_fits_its_reader(out: Path, page: Page, width: int) -> None:
+    """No sentence is cut off, no table hides rows, and the verdict can be seen without scrolling aside."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto((out / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for frame in page.locator(".scroll").all():
+        assert frame.evaluate("element => element.scrollHeight <= element.clientHeight + 1")
+    claims = page.locator("#claims .scroll")
+    assert claims.evaluate("element => element.scrollWidth <= element.clientWidth")
+    assert page.locator("#claims .tone").count() == len(CLAIMS)
 
 
 def test_an_output_folder_with_anything_else_in_it_is_refused(out: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ what they do stands beside what the fast path says of the same weights:
 - apart: a rank is heard before the next one's turn comes. Both must agree, in leader, time and valid replies.
 - crash: the same, and the leader crashes after its entry is everywhere: the ranking of the rest must lead next.
 - behind: the heaviest of the rest missed that entry, and the leader crashes. A ranking would elect it; Raft must not.
+- equal: the same as the first, with equal votes: plain Raft, whose ranks are those of addresses.
 - paper: ranks wait 5 ms each, as in the paper, less than a frame takes. Several stand, and votes split.
 """
 
@@ -22,7 +23,7 @@ from wattquorum.lab.paper.rounds import play, round_trips
 
 AFTER: Final = (1, 50, 200)  # rounds whose weights are taken
 APART_MS: Final = 100  # of a step: above what pre-vote and vote take on links of 50 ms
-SITUATIONS: Final = ("apart", "crash", "behind", "paper")
+SITUATIONS: Final = ("apart", "equal", "crash", "behind", "paper")
 
 
 class Case(NamedTuple):
@@ -30,7 +31,7 @@ class Case(NamedTuple):
 
     situation: str
     seed: int
-    after: int  # rounds
+    after: int  # rounds; 0: none, votes are equal
     ranked: int  # whom the fast path has lead
     leader: int  # who was elected
     election_us: int
@@ -53,8 +54,8 @@ def cases(seed: int, inputs: Inputs = PAPER, after: tuple[int, ...] = AFTER) -> 
     found = []
     for rounds in after:
         trial = _Trial(inputs, seed, rounds, played.weights[0, 0, rounds - 1].tolist(), links.tolist())
-        found += [trial.apart(), *trial.crashes(), trial.paper()]
-    return found
+        found += [trial.apart("apart"), *trial.crashes(), trial.paper()]
+    return [*found, _Trial(inputs, seed, 0, [1] * inputs.nodes, links.tolist()).apart("equal")]
 
 
 class _Trial:
@@ -95,8 +96,8 @@ class _Trial:
             valid == commit.valid,
         )
 
-    def apart(self) -> Case:
-        return self._case("apart", self._rank(), self._cluster(APART_MS))
+    def apart(self, situation: str) -> Case:
+        return self._case(situation, self._rank(), self._cluster(APART_MS))
 
     def crashes(self) -> list[Case]:
         found = []

@@ -7,6 +7,7 @@ seeds. The first seed is seed 0, whatever it shows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy as np
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.lab.drawing import Panel, Picture, Scale, even_scale
 from wattquorum.lab.paper.claims import FIGURE_7, FIGURE_9, FIGURE_10, Floats
-from wattquorum.lab.paper.inputs import LEADERS
+from wattquorum.lab.paper.extremes import credit_peak
+from wattquorum.lab.paper.inputs import LEADERS, PAPER
 from wattquorum.lab.paper.study import Run, Traces
 
 LOW, MIDDLE, HIGH = 5, 50, 95  # percentiles
@@ -145,12 +147,14 @@ def _nodes(
 
 def _figure_8(traces: Sequence[Traces]) -> Figure:
     values = _stacked(traces, lambda t: t.pair, MILLION)
+    peak = credit_peak(Fraction(1, PAPER.pairs), Fraction(PAPER.eta, MILLION), PAPER.decay_every)
     return Figure(
         8,
         "Credit weight of nodes A and B",
         "credit weight [points]",
         (series("A, always performs", values[:, 0]), series("B, always defaults", values[:, 1])),
-        "A begins with 0 and promises what node 11 does, B begins with 100 and promises what node 27 does.",
+        "A begins with 0 and promises what node 11 does, B begins with 100 and promises what node 27 does. With "
+        f"an even share of 1/{PAPER.pairs} A's peaks before each decay tend to {float(peak):.1f} points, in closed form.",
     )
 
 

@@ -32,8 +32,9 @@ PAPER_NAME: Final = (
 IN_DOCS: Final = ("figure-01", "figure-04", "figure-07", "figure-09", "figure-10")
 SAID: Final = {
     "apart": "ranks wait longer than a vote takes",
-    "crash": "the same; the leader crashes",
-    "behind": "the same; the heaviest of the rest missed the last entry",
+    "equal": "the same, and votes are equal: plain Raft",
+    "crash": "weighted; the leader crashes",
+    "behind": "weighted; the leader crashes, the heaviest of the rest missed the last entry",
     "paper": f"ranks wait {PAPER.step_us // 1_000} ms each, as in the paper",
 }
 
@@ -228,7 +229,7 @@ def _engines(cases: Sequence[Case]) -> Part:
         "same lengths, with the weights of rounds 1, 50 and 200 as their configuration, and an entry is decided. Times "
         "are compared to the microsecond, valid replies in their order."
     )
-    orderly = [case for case in cases if case.situation in ("apart", "crash")]
+    orderly = [case for case in cases if case.situation in ("apart", "equal", "crash")]
     near = sum(case.leader != case.ranked for case in orderly)
     replies = sum(not case.same_replies for case in cases)
     late = sum(case.fast_us != case.real_us for case in cases)
