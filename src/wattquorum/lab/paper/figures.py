@@ -154,7 +154,8 @@ def _figure_8(traces: Sequence[Traces]) -> Figure:
         "credit weight [points]",
         (series("A, always performs", values[:, 0]), series("B, always defaults", values[:, 1])),
         "A begins with 0 and promises what node 11 does, B begins with 100 and promises what node 27 does. With "
-        f"an even share of 1/{PAPER.pairs} A's peaks before each decay tend to {float(peak):.1f} points, in closed form.",
+        f"an even share of 1/{PAPER.pairs} A's peaks before each decay tend to {float(peak):.1f} points, in closed "
+        "form.",
     )
 
 
