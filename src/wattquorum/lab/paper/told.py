@@ -95,7 +95,7 @@ def _claims(found: Found, verdicts: Sequence[Verdict]) -> Part:
     how = (
         "A claim holds where it does in at least 95 % of the runs, with chosen and with drawn inputs; the test is in "
         "brackets. A number of the paper has to lie in the band of 90 % of our runs, and with drawn inputs between "
-        "their quartiles. Tests were written down before the runs, and no seed was picked."
+        "their quartiles. Thresholds were set before the runs and not moved, and no seed was picked."
     )
     return Part("claims", "Claims", "Claims and verdicts", lead, (claims_sheet(verdicts), how))
 
@@ -240,11 +240,11 @@ def _engines(cases: Sequence[Case]) -> Part:
         "ranking would lose it. With equal votes the engine ranks by address at first and draws only when that "
         "elected nobody, where the paper's plain Raft draws at once."
     )
+    why = "; there somebody without any weight answered early, whose reply the paper counts and the ledger does not"
     differs = (
         f"Where ranks wait, the engine still draws a little on top of each one's time: in {near} of {len(orderly)} "
-        "elections two turns came so near each other that both stood and the second won. Times of entries differ in "
-        f"{late} of {len(cases)} cases. Valid replies differ in {replies}: somebody without any weight answered early, "
-        "whose reply the paper counts and the ledger does not."
+        f"elections two turns came so near each other that both stood and the second won. Times of entries differ in "
+        f"{late} of {len(cases)} cases, valid replies in {replies}{why if replies else ''}."
     )
     return Part("engines", "Two engines", "Two engines for one question", lead, (sheet, said, differs))
 
