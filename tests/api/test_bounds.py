@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import dataclasses
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -193,6 +195,37 @@ def test_a_batch_asks_once_for_a_newer_state_and_ends_early_with_forged_signatur
             assert len(reads) == 2
 
     run(with_node(village, story))
+
+
+def test_reads_that_are_too_many_without_a_quorum_are_to_be_asked_elsewhere(tmp_path: Path) -> None:
+    village = Village(tmp_path, 3)
+    village.settings = dataclasses.replace(village.settings, reads_max=3)
+
+    async def story() -> None:
+        async with village.running(0) as nodes:
+            waiting = [asyncio.create_task(nodes[0].read()) for _ in range(3)]
+            await asyncio.sleep(0)
+            transport = httpx.ASGITransport(app=application(nodes[0]))  # type: ignore[arg-type]
+            async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+                answer = await client.get("/v1/parameters")
+                assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
+                    503,
+                    "pool_full",
+                    "reads",
+                )
+                assert (await client.get("/v1/parameters?stale=true")).status_code == 200
+                answer = await client.post(
+                    "/v1/transactions",
+                    json={
+                        "transaction": base64.b64encode(
+                            village.signed(SigningKey(bytes(32)), Deposit(bytes(20), 5, "x"))
+                        ).decode()
+                    },
+                )
+                assert (answer.status_code, answer.json()["code"]) == (503, "pool_full")
+        assert all(isinstance(each, Refused) for each in await asyncio.gather(*waiting, return_exceptions=True))
+
+    run(story())
 
 
 def test_whoever_waits_no_more_is_forgotten_and_a_chain_without_room_is_not_ready(village: Village) -> None:
