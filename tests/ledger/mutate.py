@@ -24,7 +24,7 @@ TESTS = (
     "tests/ledger/test_committees.py",
     "tests/ledger/test_elections.py",
 )
-PATIENCE_S = 180
+PATIENCE_S = 900  # many times what the tests take, also where others want the processors
 
 
 class Mutant(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 
 from tests.simulation.test_chaos import chaos, trace_of
-from wattquorum.ledger.protocols import Protocol
-from wattquorum.simulation.chaos import Rules, bft_nature_of, outcome_of
+from wattquorum.simulation.bft_world import BftWorld
+from wattquorum.simulation.chaos import bft_nature_of, elected, harder
 
 SEEDS: Final = "0:60"
 
@@ -38,6 +38,12 @@ def test_worlds_have_liars_twins_and_conspiracies() -> None:
     assert max(liars) == 2
     assert any(nature.twins for nature in natures)
     assert any(nature.hostile and not nature.twins for nature in natures)
+    worse = [harder(seed, nature) for seed, nature in enumerate(natures)]
+    assert sum(nature.ambush_ppm > 0 for nature in worse) >= 20
+    assert all(
+        sum(has) >= 5
+        for has in zip(*[(each.slow_disks > 0, each.wander_ms > 0, each.cunning) for each in worse], strict=True)
+    )
 
 
 @pytest.mark.unmeasured
@@ -49,7 +55,7 @@ def test_worlds_have_liars_twins_and_conspiracies() -> None:
     ],
 )
 def test_a_seed_that_once_broke_holds(seed: int) -> None:
-    assert outcome_of(seed, Rules(protocol=Protocol.PBFT)).breach is None
+    assert BftWorld(seed, bft_nature_of(seed, 0)).run().breach is None
 
 
 @pytest.mark.unmeasured
@@ -62,7 +68,7 @@ def test_a_seed_that_once_broke_holds(seed: int) -> None:
     ],
 )
 def test_a_seed_with_elections_that_once_broke_holds(seed: int) -> None:
-    assert outcome_of(seed, Rules(protocol=Protocol.CGPBFT)).breach is None
+    assert BftWorld(seed, elected(seed, bft_nature_of(seed, 0))).run().breach is None
 
 
 def test_nothing_breaks_in_forty_worlds_that_elect_agents() -> None:
@@ -80,6 +86,8 @@ def test_nothing_breaks_in_forty_worlds_that_elect_agents() -> None:
     [
         (("--engine", "pbft", "--nodes", "3"), "--nodes"),
         (("--engine", "pbft", "--literal"), "--literal"),
+        (("--engine", "cgpbft", "--twins"), "--twins"),
+        (("--engine", "pbft", "--twins", "--nodes", "5"), "--nodes"),
     ],
 )
 def test_wrong_usage_ends_with_two_and_says_what_was_wrong(arguments: tuple[str, ...], said: str) -> None:

@@ -31,6 +31,7 @@ from wattquorum.api.refusing import Asked, failed, refusal, unreadable
 from wattquorum.api.shapes import StatusShape, status_shape
 from wattquorum.api.sharing import Streams, Turns
 from wattquorum.api.steps import step
+from wattquorum.api.testimony import testimony
 from wattquorum.api.uploads import Uploads
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.node import Node
@@ -95,7 +96,7 @@ def application(node: Node, connections: Connections | None = None) -> Litestar:
     if connections is None:
         connections = Connections()
     uploads = Uploads(connections.turned_away)
-    told = [*chain.HANDLERS, *reading.HANDLERS, members, elections, booth]
+    told = [*chain.HANDLERS, *reading.HANDLERS, members, elections, booth, testimony]
     handlers = [submit, batch, step, *told, status, metrics, live, ready]
     shared = {"streams": Streams(), "turns": Turns()}
     openapi = OpenAPIConfig(title="WattQuorum node", version=__version__, render_plugins=[JsonRenderPlugin()])

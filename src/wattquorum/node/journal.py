@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from wattquorum.consensus.bft.statements import Phase
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.configuration import Configuration
 from wattquorum.ledger.execution import Executed
 from wattquorum.node import engines
@@ -52,6 +54,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "turned_away": "connections of others that were refused or ended, by reason",
     "clients_turned_away": "connections or uploads of clients that were refused or ended, by reason",
     "messages_dropped": "what was to be said to a peer was dropped, since it was away or slow",
+    "lie_proven": "a member signed two statements that exclude each other: who, and of which height and view",
     "clock_apart": "the wall clock is more than a second off the clock that blocks are given",
     "clock_together": "it is not any more",
 }
@@ -94,6 +97,7 @@ class Journal:
         self._dropped = 0
         self._repeated_s = time.monotonic()
         node.watch(self._executed)
+        node.lies.watch(self._lied)
 
     async def keep(self) -> None:
         """Looks, again and again, until it is cancelled."""
@@ -105,6 +109,11 @@ class Journal:
         header = executed.block.header
         if header.state_root:
             self._say("snapshot_taken", height=header.height, epoch=header.epoch)
+
+    def _lied(self, lie: Equivocation) -> None:
+        phase = Phase(lie.phase).name.lower()
+        where = {"height": lie.height, "view": lie.view, "phase": phase, "committee": lie.epoch}
+        self._say("lie_proven", replica=lie.member.hex(), **where)
 
     def look(self) -> None:
         """Tells what has changed."""

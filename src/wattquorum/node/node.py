@@ -4,6 +4,7 @@
     ledger.key ...  its keys, its TLS identity, whom it knows; see `node_folder`
     wal/            what its engine must not forget; see `wal`
     chain/          the chain; see `chain_folder`
+    lies.json       lies that it can prove and the ledger does not know; see `testimony`
     control.sock    where its operator asks it, while it runs; see `control`
 
 A client hands in a signed transaction at any node and is told the receipt when its block is decided, or why there will
@@ -35,6 +36,7 @@ from wattquorum.node.engines import Rules, Times, started
 from wattquorum.node.history import History
 from wattquorum.node.runtime import Runtime
 from wattquorum.node.steady_clock import SteadyClock
+from wattquorum.node.testimony import Lies
 from wattquorum.node.transport import Place, Transport
 from wattquorum.node.wal import SEGMENT_BYTES, Wal
 from wattquorum.replica.pool import Checked, Limits
@@ -92,6 +94,7 @@ class Node:
             if config.declared and not chain.genesis.demo:
                 remedy = "A chain that is no demo takes the time of those who run it."
                 raise Refused("demo_only", "clock", "declared", remedy)
+            self.lies = Lies(config.folder)
             self.wal = Wal(config.folder / "wal", chain.chain_id, segment_bytes=config.segment_bytes)
             if self.wal.written < max(chain.log_reached, min(chain.height, 1)):
                 self.wal.close()
@@ -454,6 +457,7 @@ class Node:
             self._remember(executed.block)
             for watcher in list(self._watchers):
                 watcher(executed)
+        self.lies.heard(work.lies, self.ledger.state)
         for dropped in work.dropped:
             if dropped.reason.code == "outcome_unseen":
                 continue  # it may be in a block that is being fetched, which tells

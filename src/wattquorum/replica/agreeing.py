@@ -5,7 +5,8 @@ whoever supports it has executed it: on the tip, and so that nothing stays unles
 that very header comes out, if it carries the certificate that the engine's block carries, and if every transaction in
 it is admissible. A proposal reserves its transactions and no more; they are free again when their height is certified
 with another block, or the view ends. What waits here, in a proposal or not, is demanded of whoever is primary: so that
-nobody who lies there can leave it out for ever, it is sent to the primary first and then to the whole committee.
+nobody who lies there can leave it out for ever, it is sent to the primary first and then to the whole committee. Who
+follows gives it to its own agent first, and then to f+1 of those who agree, of whom one is honest and does the same.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 
 from wattquorum.consensus.bft.blocks import Block, Chained, Outline
 from wattquorum.consensus.bft.certificates import CommitCertificate
+from wattquorum.consensus.bft.committee import tolerated
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.settings import Settings
 from wattquorum.consensus.engine import Committed, Durable, Judged, Message, Restore
@@ -37,7 +39,7 @@ from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import TRANSACTION_BYTES_MAX
 from wattquorum.replica.pool import Limits, Pending
 from wattquorum.replica.recovery import Rows, ordered_again
-from wattquorum.replica.replica import Replica, transactions_frame
+from wattquorum.replica.replica import Replica, Work, transactions_frame
 
 OUTLINES_KEPT: Final = 8  # of the last payloads: the same one is looked at several times
 
@@ -91,7 +93,7 @@ class Known:
 class AgreeingReplica(Replica):
     """A replica whose engine is `Bft`."""
 
-    __slots__ = ("_agreement", "_known", "_served")
+    __slots__ = ("_agreement", "_known", "_own_agent", "_served", "_turn")
 
     def __init__(
         self,
@@ -126,6 +128,7 @@ class AgreeingReplica(Replica):
             settings=settings,
         )
         super().__init__(self._agreement, ledger, key, verify, limits, tick_ms=tick_ms, declared=declared)
+        self._turn = 0  # whom what waits is sent to again
         self._serve(now)
 
     @property
@@ -139,9 +142,12 @@ class AgreeingReplica(Replica):
         self._serve(now)
 
     def _serve(self, now: Millis) -> None:
-        """Tells the engine whom to tell of blocks."""
-        self._served = self.ledger.configuration.version
+        """Tells the engine whom to tell of blocks, and finds who tells this replica."""
+        configuration = self.ledger.configuration
+        self._served = configuration.version
         self._agreement.serve(followers_of(self.ledger, self._me), now)
+        agreeing = [voter.replica for voter in configuration.new]
+        self._own_agent = [each for each in agreeing if self._me in followers_of(self.ledger, each)]
 
     # Proposing ------------------------------------------------------------------------------------------------------
 
@@ -197,6 +203,12 @@ class AgreeingReplica(Replica):
         needed = executed.rows == ordered.attachments
         return admissible and needed and header_hash(executed.block.header) == agreed.header
 
+    def drain(self, now: Millis) -> Work:
+        """As every replica does; and hands out, once, what members of the committee proved of themselves."""
+        work = super().drain(now)
+        lies = self._agreement.accusations()
+        return work._replace(lies=lies) if lies else work
+
     # What is decided ------------------------------------------------------------------------------------------------
 
     def _entry_of(self, payload: bytes) -> bytes:
@@ -225,18 +237,24 @@ class AgreeingReplica(Replica):
         return True
 
     def _forward(self, now: Millis) -> Iterator[Message]:
-        """What waits is sent to the primary, and what waited for long to all who agree, so that they demand it too."""
-        fresh, again = self._forwarding.batches(self._pool, now)
+        """What waits here, and again what waited for long, to whoever is to have it then."""
         leader = self._engine.leader
-        committee = [voter.replica for voter in self._engine.configuration.new if voter.replica != self._me]
-        if fresh and leader != self._me:
-            frame = transactions_frame(fresh)
-            for to in [leader] if leader else committee:
-                yield Message(to, frame, 0)
-        if again and leader != self._me:
-            frame = transactions_frame(again)
-            for to in committee:
-                yield Message(to, frame, 0)
+        fresh, again = self._forwarding.batches(self._pool, now)
+        committee = [voter.replica for voter in self._engine.configuration.new]
+        others = [each for each in committee if each != self._me]
+        if len(others) == len(committee):  # it follows
+            self._turn += bool(again)
+            in_turn = [committee[(self._turn + each) % len(committee)] for each in range(tolerated(len(committee)) + 1)]
+            first, then = self._own_agent or in_turn, in_turn
+        elif leader == self._me:
+            first, then = [], []
+        else:
+            first, then = [leader] if leader else others, others
+        for batch, receivers in ((fresh, first), (again, then)):
+            if batch and receivers:
+                frame = transactions_frame(batch)
+                for to in receivers:
+                    yield Message(to, frame, 0)
 
 
 def followers_of(ledger: Ledger, replica: bytes) -> tuple[bytes, ...]:

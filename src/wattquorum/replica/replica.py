@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Committed, Durable, Engine, Judged, Message, Restore
 from wattquorum.foundation.codec import Decoder, Record, encode
@@ -77,6 +78,7 @@ class Work(NamedTuple):
     dropped: tuple[Dropped, ...]  # they will be in no block, but for those whose outcome was not seen
     reads: tuple[int, ...]  # they may be answered from the ledger now
     deadline: int | None  # call `turn` then, if nothing happens before [ms]
+    lies: tuple[Equivocation, ...] = ()  # what members of a committee proved of themselves
 
 
 class Proven(NamedTuple):

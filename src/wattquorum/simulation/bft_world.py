@@ -1,7 +1,8 @@
 """Worlds in which a committee agrees although up to a third of it lie, and so may any of those who follow it.
 
 Beside everything that fails in any world, some members are liars, in ways that their seed draws, or run twice with one
-key (Twins). They go on lying when faults freeze: those who are honest must agree, and go on, all the same.
+key (Twins). They go on lying when faults freeze: those who are honest must agree, and go on, all the same. In harder
+worlds trouble comes when it hurts most, clocks wander, some disks are slow for good, and liars are more cunning.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wattquorum.consensus.bft.blocks import proposal_of
+from wattquorum.consensus.bft.blocks import Block, proposal_of
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.messages import PrePrepare, from_frame
 from wattquorum.consensus.bft.settings import Settings
@@ -19,17 +20,22 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import decode_agreed
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.transactions import Body, sign
+from wattquorum.replica.agreeing import Outliner
+from wattquorum.replica.pool import Limits
 from wattquorum.replica.recovery import recovered
 from wattquorum.replica.replica import Kind, Work, engine_frame, read_frame
+from wattquorum.simulation.ambush import Ambush
 from wattquorum.simulation.bft_checkers import BftCheckers
 from wattquorum.simulation.bft_plan import BftPlan
+from wattquorum.simulation.cunning import drawn_cunning
 from wattquorum.simulation.founding import Founding
 from wattquorum.simulation.host import Host
-from wattquorum.simulation.liars import TOGETHER, Conspiracy, Liar, Lie, drawn, lied
+from wattquorum.simulation.liars import TOGETHER, Conspiracy, Liar, Lie, another, drawn, lied
 from wattquorum.simulation.verified import Verified
 from wattquorum.simulation.world import Nature, World, name
 from wattquorum.traders.ballots import ballot, booth_of
 
+WANDER_PPM = 50_000
 BALLOT_BLOCKS, BALLOT_MS = 100, 60_000  # how long a ballot may wait for a block
 
 
@@ -43,6 +49,11 @@ class BftNature(Nature):
     hostile: bool = False  # liars help each other to make a fork
     tick_ms: int = 0
     agents: int = 0  # who agree for all, whom members elect; 0: everybody agrees
+    ambush_ppm: int = 0  # how often whoever has just prepared a block, or begins to lead, is struck at once
+    wander_ms: int = 0  # how far right clocks wander; 0: they go on as they began
+    slow_disks: int = 0  # of the hosts: their disks are slow for good
+    slow_sync_ms: tuple[int, int] = (0, 0)
+    cunning: bool = False  # liars aim at single checks
 
 
 class BftWorld(World[Bft]):
@@ -61,17 +72,28 @@ class BftWorld(World[Bft]):
         for host in self.hosts:
             self._by_address.setdefault(host.address, []).append(host.number)
         lying = self.chance.stream("liars")
-        self._them = Conspiracy(self.checkers.chain, lying, self._verified)
+        self._them = Conspiracy(self.checkers.chain, lying, self._verified, Outliner(Limits()), self._another)
         self._them.liars = [host for host in self.hosts if host.number in self._bad]
         self._them.later = self._say_later
         twins = self._bad[: nature.twins]
         for number in self._bad[nature.twins : nature.liars]:
-            self._lies[number] = TOGETHER if nature.hostile else drawn(lying)
+            ways = drawn_cunning if nature.cunning else drawn
+            self._lies[number] = TOGETHER if nature.hostile and not nature.cunning else ways(lying)
         self.twins = twins
+        harder = self.chance.stream("harder")
+        self._ambush = Ambush(self, harder.stream("ambush"), nature.ambush_ppm, nature.settings.timeout_ms)
+        self._wandering = harder.stream("clocks")
+        slow = list(range(nature.hosts))
+        harder.shuffle(slow)
+        self._slow = slow[: nature.slow_disks]
 
     def begin(self) -> None:
         """Starts everything, and where agents are elected the programs of all members."""
         super().begin()
+        if self.nature.wander_ms:
+            for host in self.hosts:
+                if host.number not in self._apart:
+                    self.put(0, "wander", -1, host.number)
         if self.nature.agents:
             for number in range(self.nature.hosts):
                 self.put(self.chance.below(500), "elector", -1, number)
@@ -93,6 +115,30 @@ class BftWorld(World[Bft]):
                 host.replica.turn(now)
                 self._step(host)
         self.put(self.now + self.chance.between(50, 250), "elector", -1, number)
+
+    def _on_wander(self, _: None, number: int) -> None:
+        """A clock runs otherwise fast or slow, and back towards the right time when it is too far from that."""
+        host = self.hosts[number]
+        apart = self.local(host) - self.created_ms - self.now
+        drift = self._wandering.between(-WANDER_PPM, WANDER_PPM)
+        if abs(apart) > self.nature.wander_ms:
+            drift = -abs(drift) if apart > 0 else abs(drift)
+        host.clock.drift(self.now, drift)
+        self.put(self.now + self._wandering.between(100, 1_000), "wander", -1, number)
+
+    def _on_alone(self, host: Host[Bft], length: int) -> None:
+        """All links pass again but this host's, for so long."""
+        if self._frozen:
+            return
+        self.network.heal()
+        for other in range(len(self.hosts)):
+            if other != host.number:
+                self.network.cut(other, host.number)
+                self.network.cut(host.number, other)
+        self.put(self.now + length, "heal")
+
+    def _sync_ms(self, host: Host[Bft]) -> tuple[int, int]:
+        return self.nature.slow_sync_ms if host.number in self._slow else self.nature.sync_ms
 
     def _plan(self, genesis: bytes) -> BftPlan:
         self.plan = BftPlan(genesis, self._verified, self.nature.settings, self.nature.tick_ms)
@@ -132,6 +178,13 @@ class BftWorld(World[Bft]):
     def _says(self, frame: bytes) -> object:
         return from_frame(frame)
 
+    def _another(self, liar: bytes, block: Block, kind: int) -> Block:
+        """As the one of this name would make it that is furthest, of twins."""
+        running = [self.hosts[number] for number in self._by_address[liar]]
+        host = max(running, key=lambda each: each.replica.ledger.height if each.replica is not None else -1)
+        assert host.replica is not None
+        return another(host.key, host.replica.ledger, self._verified, block, kind)
+
     # What is said ---------------------------------------------------------------------------------------------------
 
     def _send(self, host: Host[Bft], to: bytes, frame: bytes) -> None:
@@ -159,10 +212,10 @@ class BftWorld(World[Bft]):
             assert proposal is not None
             self._them.note(message.block)
             digest = proposal.digest
-        self.checkers.said(host.address, message, digest)
+        self.checkers.testimony.said(host.address, message, digest)
 
     def _say_later(self, liar: Liar, to: bytes, data: bytes, wait_ms: int) -> None:
-        sender = self.by_address[liar.address].number
+        sender = next(host.number for host in self.hosts if host is liar)
         for number in self._by_address[to]:
             self.put(self.now + wait_ms, "frame", number, (sender, number, engine_frame(data)))
 
@@ -188,7 +241,13 @@ class BftWorld(World[Bft]):
             chained = engine.block(executed.block.header.height)
             assert chained is not None
             entry = decode_agreed(chained.block.payload).entry
-            self.checkers.certified(executed, entry, chained.commit_certificate)
+            self.checkers.certified(executed, entry, chained)
+        if self._is_judged(host):
+            self.checkers.testimony.stands(host.address, host.crashes, engine)
+        if self.nature.ambush_ppm and not self._frozen:
+            struck = self._ambush.look(host)
+            if struck:
+                self._tell(f"ambush: {struck}")
         view = engine.term, engine.established
         if self._views.get(host.number) != view:
             self._views[host.number] = view

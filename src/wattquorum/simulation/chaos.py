@@ -20,6 +20,7 @@ from wattquorum.simulation.bft_world import BftNature, BftWorld
 from wattquorum.simulation.literal import LiteralRaft
 from wattquorum.simulation.network import Weather
 from wattquorum.simulation.raft_world import RaftNature, RaftWorld
+from wattquorum.simulation.twins import TwinsWorld
 from wattquorum.simulation.world import Outcome, World
 
 TROUBLES: Final = (
@@ -43,6 +44,8 @@ BFT_TROUBLES: Final = (
     "slow_disk",
 )  # clocks are within skew
 HALF: Final = MILLION // 2
+QUARTER: Final = MILLION // 4
+WIDE_MS: Final = 2_000  # how far clocks may be apart where disks are slow
 LEASED: Final = MILLION // 4
 EQUALS: Final = MILLION // 16
 ONLY_PARTICIPATION: Final = {
@@ -61,6 +64,7 @@ class Rules(NamedTuple):
     hosts: int = 0
     literal: bool = False
     protocol: Protocol = Protocol.WEIGHTED_RAFT
+    twins: bool = False  # instead of a world that the seed draws, the case of that number (`simulation.twins`)
 
 
 def nature_of(seed: int, rules: Rules) -> RaftNature:
@@ -202,6 +206,28 @@ def elected(seed: int, nature: BftNature) -> BftNature:
     )
 
 
+def harder(seed: int, nature: BftNature) -> BftNature:
+    """The same world, in most seeds with trouble that comes when it hurts most, and with what lasts."""
+    chance = Chance(seed).stream("harder")
+    if chance.happens(QUARTER):
+        return nature
+    settings, slow, slow_ms = nature.settings, 0, 0
+    if chance.happens(QUARTER):  # two syncs for each of two promises, in a view's longest time
+        slow_ms = settings.timeout_max_ms // 8
+        settings = replace(settings, skew_ms=WIDE_MS)
+        slow = chance.pick((1, 1, nature.hosts))
+    return replace(
+        nature,
+        settings=settings,
+        parameters={**nature.parameters, "drift_ms": settings.skew_ms},
+        ambush_ppm=chance.pick((0, 30_000, 100_000, 300_000)),
+        wander_ms=chance.pick((0, settings.skew_ms // 5)) if nature.clock_ahead_ms < settings.skew_ms // 5 else 0,
+        slow_disks=slow,
+        slow_sync_ms=(slow_ms // 4, slow_ms),
+        cunning=chance.happens(HALF),
+    )
+
+
 def _voting(chance: Chance) -> dict[str, int]:
     """By which rules standing becomes power: now and then all are equal, more or fewer may be lost, or powers cling."""
     return {
@@ -220,10 +246,14 @@ def _membership(chance: Chance, voters: int) -> tuple[int, int]:
 
 def world_of(seed: int, rules: Rules) -> World[Any]:
     """One seed's world."""
+    if rules.twins:
+        return TwinsWorld(seed)
     if not rules.protocol.by_committee:
         return RaftWorld(seed, nature_of(seed, rules))
     nature = bft_nature_of(seed, rules.hosts)
-    return BftWorld(seed, elected(seed, nature) if rules.protocol is Protocol.CGPBFT else nature)
+    if rules.protocol is Protocol.CGPBFT:
+        nature = elected(seed, nature)
+    return BftWorld(seed, harder(seed, nature))
 
 
 def outcome_of(seed: int, rules: Rules) -> Outcome:

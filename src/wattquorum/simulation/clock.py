@@ -1,8 +1,8 @@
 """Clocks: what time a simulated host believes it is.
 
-The world has one time; every host reads it through a clock that is ahead or behind, runs a little fast or slow, and
-may be set. Nobody sets it back while its host runs, since no engine is told of a time before one that it knew: that
-is for a node's clock to keep, and for its tests. After a restart it may show anything.
+The world has one time; every host reads it through a clock that is ahead or behind, runs a little fast or slow, or both
+by turns, and may be set. Nobody sets it back while its host runs, since no engine is told of a time before one that it
+knew: that is for a node's clock to keep, and for its tests. After a restart it may show anything.
 """
 
 from __future__ import annotations
@@ -39,3 +39,8 @@ class Clock:
         """Somebody sets it forward, or back."""
         self._ahead = self.read(world_ms) - world_ms + by_ms
         self._since = world_ms
+
+    def drift(self, world_ms: int, drift_ppm: int) -> None:
+        """Runs otherwise fast or slow from now on."""
+        self.set(world_ms, 0)
+        self._drift_ppm = drift_ppm

@@ -183,6 +183,10 @@ class World(Course[E]):
         """By how much a block's time may lie behind all right clocks."""
         return TIME_LATE_MS
 
+    def _sync_ms(self, _host: Host[E]) -> tuple[int, int]:
+        """How long a host's disk takes when nothing troubles it."""
+        return self.nature.sync_ms
+
     def _is_judged(self, _host: Host[E]) -> bool:
         """Whether what a host has done has to be right."""
         return True
@@ -222,7 +226,7 @@ class World(Course[E]):
     def begin(self) -> None:
         """Starts all hosts and clients."""
         for host in self.hosts:
-            host.sync_ms = self.nature.sync_ms
+            host.sync_ms = self._sync_ms(host)
             self.put(0, "start", host.number)
         for number in range(len(self.clients)):
             self.put(self.chance.below(500), "client", -1, number)
@@ -470,7 +474,7 @@ class World(Course[E]):
         self.network.heal()
 
     def _on_fast(self, host: Host[E], _: None) -> None:
-        host.sync_ms = self.nature.sync_ms
+        host.sync_ms = self._sync_ms(host)
 
     def _on_jump(self, host: Host[E], by_ms: int) -> None:
         host.clock.set(self.now, by_ms)
@@ -489,7 +493,7 @@ class World(Course[E]):
         self._heap = [event for event in self._heap if event.kind not in ("start", "crash")]
         heapq.heapify(self._heap)
         for host in self.hosts:
-            host.sync_ms, host.paused = self.nature.sync_ms, False
+            host.sync_ms, host.paused = self._sync_ms(host), False
             if host in doomed:
                 self.put(self.now, "crash", host.number)
             elif not host.runs:

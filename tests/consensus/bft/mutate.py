@@ -1,20 +1,25 @@
 """Breaks the rules of Byzantine agreement one at a time and looks what notices.
 
-    python -m tests.consensus.bft.mutate [--only ID ...] [--seeds 60] [--worlds]
+    python -m tests.consensus.bft.mutate [--only ID ...] [--seeds 90] [--replicas 40] [--results FILE] [--write]
 
-Each mutant of tests/mutants/bft.toml is tried in a copy of the sources: the tests of rules and of light clients, then
-those of worlds, and, where none notices or `--worlds` is given, courses from seed 0 on until one breaks. Exit status 1:
-one was not noticed.
+Each mutant of tests/mutants/bft.toml is tried in a copy of the sources: the tests of rules, then, whatever they say,
+worlds of engines from seed 0 on until one breaks (`courses.by_seed`), and where none does worlds of whole replicas as
+`wattquorum chaos --engine pbft` and `cgpbft` have them, by turns. Worlds alone are tried with `--worlds`. What was
+found is added to a file of results, and what stands there already is not tried again; `--write` makes
+docs/bft-mutants.md of it. Exit status 1: one was not noticed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -22,70 +27,179 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import mutants  # noqa: E402 - from scripts
 
 MUTANTS = ROOT / "tests" / "mutants" / "bft.toml"
+PAGE = ROOT / "docs" / "bft-mutants.md"
 FILES = ("tests/consensus/bft/test_rules.py", "tests/consensus/bft/test_worlds.py")
-PATIENCE_S = 60
-COURSES = """
+PATIENCE_S = 120  # for one world
+TESTS_S = 600
+WORLDS = """
 import signal, sys
-from tests.consensus.bft.courses import course, hostile
-from tests.consensus.bft.world import Breach
+
+class TooLong(BaseException):
+    pass
+
+def too_long(*_):
+    raise TooLong
+
+signal.signal(signal.SIGALRM, too_long)
+
+def engines(seed):
+    from tests.consensus.bft.courses import by_seed
+    by_seed(seed)
+
+def replicas(seed):
+    from wattquorum.ledger.protocols import Protocol
+    from wattquorum.simulation.chaos import Rules, outcome_of
+    breach = outcome_of(seed // 2, Rules(protocol=Protocol.CGPBFT if seed % 2 else Protocol.PBFT)).breach
+    if breach is not None:
+        from wattquorum.simulation.checkers import Broken
+        raise Broken(breach.invariant, breach.found)
+
 for seed in range({seeds}):
     signal.alarm({patience})
+    broke = ""
     try:
-        course(seed) if seed % 3 == 0 else hostile(seed)
-    except Breach as breach:
-        print(f"seed {{seed}}: {{breach.invariant}}")
-        break
+        {kind}(seed)
+    except TooLong:
+        broke = "no end"
     except Exception as error:
-        print(f"seed {{seed}}: {{type(error).__name__}}")
+        broke = getattr(error, "invariant", type(error).__name__)
+    if broke:
+        signal.alarm(0)
+        print(seed + 1, broke, flush=True)
         break
+"""
+HEAD = """# Mutants of Byzantine agreement
+
+Every rule of [Byzantine agreement](bft.md), broken on purpose, one at a time, and what noticed. Written by `python -m
+tests.consensus.bft.mutate --write` from [the mutants](../tests/mutants/bft.toml).
+
+Engines: worlds of engines alone (`tests/consensus/bft/courses.py`), from seed 0 on: how many it took until an
+invariant broke, and which, or of how many none did. Replicas: the same with the worlds of `wattquorum chaos --engine
+pbft` and `cgpbft` by turns, tried where engines alone notice nothing. What only makes work or takes longer breaks no
+invariant, so that worlds do not notice it: tests of rules do.
 """
 
 
-def attempt(mutant: mutants.Mutant, seeds: int, *, worlds: bool) -> list[str]:
+class Found(NamedTuple):
+    """What noticed a mutant: a test, or worlds (how many were tried, and what broke in the last)."""
+
+    id: str
+    test: str
+    engines: int
+    engines_break: str
+    replicas: int
+    replicas_break: str
+
+    @property
+    def noticed(self) -> bool:
+        """Whether anything did."""
+        return bool(self.test or self.engines_break or self.replicas_break)
+
+
+def attempt(mutant: mutants.Mutant, seeds: int, replicas: int, *, worlds: bool) -> Found:
     """What noticed it."""
-    noticed = []
     with mutants.mutated(mutant) as copy:
         environment = {**os.environ, "PYTHONPATH": f"{copy}:{ROOT}", "PYTHONHASHSEED": "0"}
-        for file in FILES:
-            command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", file]
-            try:
-                ended = subprocess.run(
-                    command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_S
-                )
-                failed = [line for line in ended.stdout.splitlines() if line.startswith("FAILED")]
-                if ended.returncode:
-                    noticed.append(failed[0].split("::")[1].split(" ")[0] if failed else f"{file}: no run")
-            except subprocess.TimeoutExpired:
-                noticed.append(f"{file}: no end")
-            if noticed:
-                break
-        if worlds or not noticed:
-            script = COURSES.format(seeds=seeds, patience=PATIENCE_S)
+        test = "" if worlds else _tested(environment)
+        engines, engines_break = _worlds("engines", seeds, environment)
+        whole = (0, "") if engines_break else _worlds("replicas", replicas, environment)
+        return Found(mutant.id, test, engines, engines_break, *whole)
+
+
+def _tested(environment: dict[str, str]) -> str:
+    for file in FILES:
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", file]
+        try:
             ended = subprocess.run(
-                [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=TESTS_S
             )
-            found = ended.stdout.strip()
-            if ended.returncode and not found:
-                found = "a world without end"
-            noticed += [found] if found else []
-    return noticed
+        except subprocess.TimeoutExpired:
+            return f"{file}: no end"
+        failed = [line for line in ended.stdout.splitlines() if line.startswith("FAILED")]
+        if ended.returncode:
+            return failed[0].split("::")[1].split(" ")[0] if failed else f"{file}: no run"
+    return ""
+
+
+def _worlds(kind: str, seeds: int, environment: dict[str, str]) -> tuple[int, str]:
+    script = WORLDS.format(kind=kind, seeds=seeds, patience=PATIENCE_S)
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"worlds cannot be tried:\n{ended.stderr}")
+    if not ended.stdout:
+        return seeds, ""
+    tried, _, broke = ended.stdout.strip().partition(" ")
+    return int(tried), broke
+
+
+def _told(tried: int, broke: str) -> str:
+    if not tried:
+        return ""
+    return f"{tried}: {broke}" if broke else f"more than {tried}"
+
+
+def page(all_: Sequence[mutants.Mutant], results: dict[str, Found]) -> str:
+    """docs/bft-mutants.md."""
+    lines = [HEAD.rstrip()]
+    for section in dict.fromkeys(each.section for each in all_):
+        title = section.partition(", ")[2]
+        lines += [
+            "",
+            f"## {title[0].upper()}{title[1:]}",
+            "",
+            "| rule | mutant | test | engines | replicas |",
+            "|---|---|---|---|---|",
+        ]
+        for each in all_:
+            if each.section == section and each.id in results:
+                found = results[each.id]
+                test = f"`{found.test}`" if found.test else "none"
+                columns = (test, _told(found.engines, found.engines_break), _told(found.replicas, found.replicas_break))
+                lines.append(f"| {each.rule} | `{each.id}` | {' | '.join(columns)} |")
+    explained = [f"- `{each.id}`: {each.why}" for each in all_ if each.why]
+    if explained:
+        lines += ["", "## What nothing notices, and why", "", *explained]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+")
-    parser.add_argument("--seeds", type=int, default=60)
-    parser.add_argument("--worlds", action="store_true")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="ID")
+    parser.add_argument("--seeds", type=int, default=90, help="worlds of engines at most")
+    parser.add_argument("--replicas", type=int, default=40, help="worlds of replicas at most")
+    parser.add_argument("--worlds", action="store_true", help="worlds alone, no tests")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--results", type=Path, help="a file that keeps what was found, a line each")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     asked = parser.parse_args()
-    chosen = [each for each in mutants.read(MUTANTS) if not asked.only or each.id in asked.only]
-    missed = [each.id for each in chosen if mutants.places(each) != 1]
-    with ThreadPoolExecutor(2) as pool:
-        tried = pool.map(lambda each: attempt(each, asked.seeds, worlds=asked.worlds), chosen)
-        for mutant, noticed in zip(chosen, tried, strict=True):
-            print(f"{mutant.id:32} {'; '.join(noticed) or 'NOTHING'}", flush=True)
-            missed += [] if noticed else [mutant.id]
-    print(f"{len(chosen)} mutants, not noticed: {missed}")
-    return 1 if missed else 0
+    every = mutants.read(MUTANTS)
+    results: dict[str, Found] = {}
+    if asked.results and asked.results.exists():
+        for line in asked.results.read_text(encoding="utf-8").splitlines():
+            found = Found(*json.loads(line))
+            results[found.id] = found
+    wrong = [f"{each.id}: its text stands {mutants.places(each)} times" for each in every if mutants.places(each) != 1]
+    chosen = [each for each in every if (not asked.only or each.id in asked.only) and each.id not in results]
+    chosen = [each for each in chosen if mutants.places(each) == 1]
+    with ThreadPoolExecutor(asked.processes) as pool:
+        tried = pool.map(lambda each: attempt(each, asked.seeds, asked.replicas, worlds=asked.worlds), chosen)
+        for found in tried:
+            results[found.id] = found
+            worlds = [_told(found.engines, found.engines_break), _told(found.replicas, found.replicas_break)]
+            print(f"{found.id:32} {found.test or 'no test':64} {worlds[0]:18} {worlds[1]}", flush=True)
+            if asked.results:
+                with asked.results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(found) + "\n")
+    explained = {each.id for each in every if each.why}
+    wrong += [f"{each.id}: not noticed" for each in results.values() if not each.noticed and each.id not in explained]
+    wrong += [
+        f"{each.id}: explained, and noticed" for each in results.values() if each.noticed and each.id in explained
+    ]
+    if asked.write:
+        PAGE.write_text(page(every, results), encoding="utf-8")
+    print("\n".join([f"{len(results)} mutants, {len(wrong)} wrong", *wrong]))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -7,24 +7,29 @@ Payloads are lists of transaction ids, signatures keyed hashes (`simulation.keye
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from wattquorum.consensus.bft.blocks import Chained, Outline, Proposal, proposal_of
-from wattquorum.consensus.bft.certificates import CommitCertificate
+from wattquorum.consensus.bft.blocks import Block, Chained, Outline, proposal_of
 from wattquorum.consensus.bft.committee import Committee, Committees, committee_of, installed
 from wattquorum.consensus.bft.engine import Bft, Means
-from wattquorum.consensus.bft.messages import PrePrepare, Vote, from_frame
+from wattquorum.consensus.bft.messages import PrePrepare, from_frame
 from wattquorum.consensus.bft.settings import Settings
 from wattquorum.consensus.bft.statements import Phase, Seals
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable, Message, Output
 from wattquorum.foundation.chance import Chance
-from wattquorum.foundation.codec import Decoder, Record, encode
+from wattquorum.foundation.codec import Decoder, Record, changed, encode
 from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.simulation import keyed_hash
+from wattquorum.simulation.checkers import Broken
+from wattquorum.simulation.clock import Clock
+from wattquorum.simulation.liars import Conspiracy, Liar, Lie, lied
+from wattquorum.simulation.testimony import Testimony, quorum
 
 CHAIN = b"chain of a world"
 START_MS = 1_000_000
@@ -40,14 +45,6 @@ QUICK = Settings(
     chunk_bytes=400,
     blocks_kept=5,
 )
-
-
-class Breach(AssertionError):
-    """An invariant that broke, by name."""
-
-    def __init__(self, invariant: str, told: str) -> None:
-        super().__init__(f"{invariant}: {told}")
-        self.invariant = invariant
 
 
 class Payload(Record, frozen=True):
@@ -89,6 +86,17 @@ def sign_as(name: int) -> Callable[[str, bytes], bytes]:
     return _SEALS.signer(secret_of(name))
 
 
+class Signing(NamedTuple):
+    """Whoever a world knows by this number, as it signs."""
+
+    sign: Callable[[str, bytes], bytes]
+
+
+def seals_of(name: int) -> Seals:
+    """What somebody says, whom a test plays."""
+    return Seals(CHAIN, sign_as(name), lambda checks: [True for _ in checks])
+
+
 def everybody(count: int, version: int = 0, basis: int = 0) -> Configuration:
     return Configuration(
         version,
@@ -117,7 +125,7 @@ class Host:
     name: int
     seed: int
     twin: int = 0
-    skew_ms: int = 0
+    clock: Clock = field(default_factory=lambda: Clock(0, 0))
     honest: bool = True
     engine: Bft | None = None
     disk: list[Durable] = field(default_factory=list)  # durable
@@ -138,8 +146,12 @@ class Host:
         return address(self.name)
 
     @property
+    def key(self) -> Signing:
+        return Signing(sign_as(self.name))
+
+    @property
     def now(self) -> Millis:
-        return Millis(self.world.now + self.skew_ms)
+        return Millis(self.clock.read(self.world.now))
 
     @property
     def position(self) -> int:
@@ -180,6 +192,10 @@ class Host:
         if engine is None:
             return
         output = engine.drain()
+        if self.honest:
+            self.world.testimony.stands(self.address, self.life, engine)
+            for accusation in engine.accusations():
+                self.world.accused(accusation)
         self.unsynced += output.records
         position = self.unsynced[-1].position if self.unsynced else self.position
         self.waiting += output.messages
@@ -190,6 +206,8 @@ class Host:
             self.syncing = True
             self.world.after(self.world.sync_ms(), self.synced, self.life, position)
         self.flush()
+        if self.world.watch is not None and self.engine is not None:
+            self.world.watch(self)
 
     def synced(self, life: int, position: int) -> None:
         if life != self.life or self.engine is None:
@@ -248,7 +266,7 @@ class Host:
             needs, _ = self.reads.pop(read)
             self.answered += 1
             if self.honest and len(self.chain) < needs:
-                raise Breach("reads", f"{self.name} answered at {len(self.chain)}, certified was {needs}")
+                raise Broken("reads", f"{self.name} answered at {len(self.chain)}, certified was {needs}")
 
     def execute(self, data: bytes) -> None:
         self.chain.append(data)
@@ -293,7 +311,7 @@ class Host:
     def wake(self, deadline: int | None) -> None:
         if deadline is None:
             return
-        at = deadline - self.skew_ms
+        at = self.clock.when(deadline)
         if self.tick_ms is None or at < self.tick_ms:
             self.tick_ms = at
             self.world.at(max(at, self.world.now), self.tick, self.life)
@@ -307,8 +325,15 @@ class Host:
         self.after_input()
 
 
+def another(_liar: bytes, block: Block, kind: int) -> Block:
+    """Another block in its place, as liars make them: good ones; bad ones, with the time of long ago, or in an hour."""
+    last = outline(block.payload)
+    assert last is not None
+    time_ms = {-3: 1, -4: last.time_ms + 3_600_000}.get(kind, last.time_ms)
+    return changed(block, payload=encode(Payload(time_ms, kind not in (-1, -2), True, (), 100 + kind)))
+
+
 _chains = Decoder[tuple[bytes, ...]](tuple[bytes, ...], "chain")
-Liar = Callable[["World", Host, bytes, bytes], Sequence[tuple[bytes, bytes]]]
 
 
 class World:
@@ -318,14 +343,14 @@ class World:
         self,
         seed: int,
         members: int,
-        liars: dict[int, Liar] | None = None,
+        lies: Mapping[int, Sequence[Lie]] | None = None,
         *,
         twins: Sequence[int] = (),
         settings: Settings = QUICK,
         faults: bool = True,
         epochs: Sequence[tuple[int, Sequence[int]]] = (),
     ) -> None:
-        """`liars` by name, with how each changes what it sends; of `twins` two processes run with one key.
+        """`lies` by name of who tells them; of `twins` two processes run with one key.
 
         `epochs` are committees by name, each with the height whose block names it; 0 for the first, if not everybody.
         """
@@ -338,9 +363,9 @@ class World:
         self.named = {each.basis_index: each for each in made[1:]}
         self.committees = Committees([installed(each, key_of) for each in made or [self.founding]])
         self.committee = self.committees.at(0)
-        self.liars = liars or {}
+        self.lies = dict(lies or {})
         self.twins = tuple(twins)
-        self.bad = sorted({*self.liars, *self.twins})
+        self.bad = sorted({*self.lies, *self.twins})
         self.faults = faults
         self.snapshots = faults and self.chance.happens(500_000)
         self.loss_ppm = self.chance.pick([0, 20_000, 100_000, 250_000]) if faults else 0
@@ -350,23 +375,24 @@ class World:
         self._heap: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = []
         self._next = 0
         self.parts: dict[bytes, int] = {}
+        self.deaf: list[bytes] = []  # who hears nobody
         self.one_way: tuple[bytes, bytes] | None = None
         self.digests: dict[int, bytes] = {}  # by height, certified at somebody honest
         self.height = 0
-        self.commits: dict[tuple[int, int, bytes], set[int]] = {}  # (height, view, digest): honest signers
-        self.possible: dict[int, bytes] = {}  # by height, what could be certified
-        self.statements: dict[tuple[int, int, int, int], bytes] = {}
-        self.proposals: dict[bytes, Proposal] = {}
-        self.heard: list[tuple[bytes, bytes]] = []  # what liars heard and said, for replays: (sender, frame)
+        self.watch: Callable[[Host], None] | None = None  # looks at every host after every input
+        self.them = Conspiracy(CHAIN, Chance(seed).stream("liars"), verify, outline, another)
         self.done: dict[int, set[int]] = {}  # transaction: honest names that executed it
         self.seals = Seals(CHAIN, sign_as(0), verify)
+        self.testimony = Testimony(self.seals, verify, map(address, self.bad), self.committees)
         self.hosts: list[Host] = []
         self.messages = 0
         for name in range(members):
             for twin in range(2 if name in self.twins else 1):
-                skew = self.chance.between(-100, 100) if faults else 0
-                host = Host(self, name, seed * 1_000 + name * 10 + twin * 5, twin, skew, name not in self.bad)
+                clock = Clock(self.chance.between(-100, 100) if faults else 0, 0)
+                host = Host(self, name, seed * 1_000 + name * 10 + twin * 5, twin, clock, name not in self.bad)
                 self.hosts.append(host)
+        self.them.liars = [host for host in self.hosts if not host.honest]
+        self.them.later = self.say_later
         for host in self.hosts:
             host.start(0)
 
@@ -399,32 +425,37 @@ class World:
 
     def say(self, host: Host, to: bytes, frame: bytes) -> None:
         if not host.honest:
-            liar = self.liars.get(host.name)
-            frames = [(to, frame)] if liar is None else liar(self, host, to, frame)
-            for each, data in frames:
+            self.them.now = self.now
+            for each, data in lied(self.lies.get(host.name, ()), self.them, host, to, frame):
                 self.carry(host, each, data)
             return
         self.check_said(host, frame)
         self.carry(host, to, frame)
 
+    def say_later(self, liar: Liar, to: bytes, frame: bytes, wait_ms: int) -> None:
+        self.after(wait_ms, self.carry, self.hosts_of(liar.address)[0], to, frame)
+
+    def hosts_of(self, replica: bytes) -> list[Host]:
+        return [each for each in self.hosts if each.address == replica]
+
     def carry(self, host: Host, to: bytes, frame: bytes) -> None:
         self.messages += 1
         if self.messages > MESSAGES_MAX:
-            raise Breach("bounds", f"{self.messages} messages after {self.now - START_MS} ms")
+            raise Broken("bounds", f"{self.messages} messages after {self.now - START_MS} ms")
         times = 1 + self.chance.happens(self.double_ppm)
         for _ in range(times):
             if self.chance.happens(self.loss_ppm) or self.parted(host.address, to):
                 continue
-            for target in [each for each in self.hosts if each.address == to]:
+            for target in self.hosts_of(to):
                 self.after(self.chance.between(1, self.delay_ms), self.deliver, target, host.address, frame)
 
     def deliver(self, target: Host, sender: bytes, frame: bytes) -> None:
-        if not target.honest and len(self.heard) < 4_000:
-            self.heard.append((sender, frame))
+        if not target.honest:
+            self.them.hear(frame)
         target.receive(sender, frame)
 
     def parted(self, sender: bytes, to: bytes) -> bool:
-        if self.one_way == (sender, to):
+        if self.one_way == (sender, to) or to in self.deaf:
             return True
         return self.parts.get(sender, 0) != self.parts.get(to, 0)
 
@@ -446,38 +477,12 @@ class World:
 
     def check_said(self, host: Host, frame: bytes) -> None:
         message = from_frame(frame)
+        digest = b""
         if isinstance(message, PrePrepare):
-            proposal = proposal_of(CHAIN, message.block, outline)
+            proposal = self.them.note(message.block)
             assert proposal is not None
-            self.note(proposal)
-            self.stated(host, message.block.height, message.view, 1, proposal.digest)
-        elif isinstance(message, Vote):
-            self.stated(host, message.height, message.view, message.phase, message.digest)
-            if message.phase == 3:
-                self.committed_to(host, message)
-
-    def note(self, proposal: Proposal) -> None:
-        self.proposals[proposal.digest] = proposal
-
-    def stated(self, host: Host, height: int, view: int, phase: int, digest: bytes) -> None:
-        before = self.statements.setdefault((host.name, height, view, phase), digest)
-        if before != digest:
-            raise Breach("I9", f"{host.name} signed two digests at {height}, view {view}, phase {phase}")
-
-    def committed_to(self, host: Host, vote: Vote) -> None:
-        """A certificate is possible with the honest COMMITs that were said and all liars' help."""
-        signers = self.commits.setdefault((vote.height, vote.view, vote.digest), set())
-        signers.add(host.name)
-        committee = self.committees.at(vote.height)
-        bad = [name for name in self.bad if committee.place(address(name)) is not None]
-        if len(signers) + len(bad) >= committee.quorum:
-            self.is_possible(vote.height, vote.digest, "could be certified")
-
-    def is_possible(self, height: int, digest: bytes, told: str) -> None:
-        if self.possible.setdefault(height, digest) != digest:
-            raise Breach(
-                "I8", f"height {height}: two digests {told}, views {sorted(each[:2] for each in self.commits)}"
-            )
+            digest = proposal.digest
+        self.testimony.said(host.address, message, digest)
 
     def committed(self, host: Host, height: int, chained: Chained) -> None:
         if not host.honest:
@@ -485,27 +490,39 @@ class World:
         proposal = proposal_of(CHAIN, chained.block, outline)
         assert proposal is not None
         if self.digests.setdefault(height, proposal.digest) != proposal.digest:
-            raise Breach("I8", f"{host.name} committed another block at height {height}")
-        self.is_possible(height, proposal.digest, "were certified")
-        self.is_certified(height, proposal.digest, chained.commit_certificate)
+            raise Broken("I8", f"{host.name} committed another block at height {height}")
+        certificate = chained.commit_certificate
+        self.testimony.can_be(height, certificate.view, proposal.digest)
+        signers, members = self.testimony.signers(certificate), len(self.committees.at(height).members)
+        if (certificate.height, certificate.digest) != (height, proposal.digest) or signers < quorum(members):
+            raise Broken("I8", f"a certificate of {signers} at height {height}")
+        embedded = chained.block.commit_certificate
+        if embedded is not None and not self.testimony.is_signed(embedded):
+            raise Broken("I8", f"block {height} carries a certificate that is none")
         payload = _payloads.decode(chained.block.payload)
+        if payload.time_ms > self.now + self.settings.skew_ms + 200:
+            raise Broken("I15", f"block {height} is of {payload.time_ms - self.now} ms from now")
+        if len(host.chain) > 1 and payload.time_ms <= _payloads.decode(host.chain[-2]).time_ms:
+            raise Broken("I15", f"block {height} is no later than the one before it")
         if not payload.good:
-            raise Breach("validity", f"a bad block at height {height}")
+            raise Broken("validity", f"a bad block at height {height}")
         if len(set(host.chain)) != len(host.chain):
-            raise Breach("validity", f"a payload twice at {host.name}")
+            raise Broken("validity", f"a payload twice at {host.name}")
         self.height = max(self.height, height)
 
-    def is_certified(self, height: int, digest: bytes, certificate: CommitCertificate) -> None:
-        """An oracle of its own: q distinct members' COMMITs, counted by hand."""
-        signers, committee = set(), self.committees.at(height)
-        for seal in certificate.seals:
-            check = self.seals.check(
-                committee, seal.member, height, certificate.view, Phase.COMMIT, digest, seal.signature
-            )
-            if verify([check])[0]:
-                signers.add(seal.member)
-        if len(signers) < committee.quorum:
-            raise Breach("I8", f"a certificate of {len(signers)} at height {height}")
+    def accused(self, found: Equivocation) -> None:
+        """Evidence proves itself, and nobody honest is accused."""
+        committee = next(
+            each for each in map(self.committees.at, range(1, self.height + 3)) if each.epoch == found.epoch
+        )
+        place, phase = committee.place(found.member), Phase(found.phase)
+        assert place is not None
+        two = list(zip(found.digests, found.signatures, strict=True))
+        checks = [self.seals.check(committee, place, found.height, found.view, phase, *each) for each in two]
+        if found.digests[0] == found.digests[1] or not all(verify(checks)):
+            raise Broken("evidence", f"it does not prove that {found.member!r} lies")
+        if found.member not in map(address, self.bad):
+            raise Broken("evidence", f"{found.member!r} is honest")
 
     def executed(self, host: Host, transaction: int) -> None:
         if host.honest:

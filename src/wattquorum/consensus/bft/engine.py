@@ -47,7 +47,7 @@ from wattquorum.consensus.bft.reading import Reading
 from wattquorum.consensus.bft.records import kept
 from wattquorum.consensus.bft.round import Round
 from wattquorum.consensus.bft.settings import Settings
-from wattquorum.consensus.bft.statements import Seals
+from wattquorum.consensus.bft.statements import Phase, Seals
 from wattquorum.consensus.bft.view_changes import ViewChanges
 from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.configuration import Configuration
@@ -163,6 +163,11 @@ class Bft:
         return self._views.established
 
     @property
+    def new_view(self) -> NewView | None:
+        """What has opened the view, for who checks it; None where a certificate has, or nothing yet."""
+        return self._views.new_view
+
+    @property
     def round(self) -> Round:
         """What is under way, for who checks it; only the engine changes it."""
         return self._chain.round
@@ -187,6 +192,17 @@ class Bft:
     def accusations(self) -> tuple[Equivocation, ...]:
         """Hands out, once, what members proved of themselves: evidence for B-6."""
         return self._agreement.accusations()
+
+    def own_commit(self, height: int) -> tuple[int, bytes] | None:
+        """View and signature of this replica's COMMIT on the block that was certified at a height.
+
+        None where it sent none, or so long ago that it is not kept.
+        """
+        found = self._chain.commits.get(height)
+        if found is None:
+            return None
+        view, digest = found
+        return view, self._desk.seals.make(self._chain.committees.at(height), height, view, Phase.COMMIT, digest)
 
     # Inputs ---------------------------------------------------------------------------------------------------------
 
@@ -315,7 +331,7 @@ class Bft:
             self._agreement.say_again()
         if self._desk.now >= self._poll_ms:
             self._poll_ms = self._desk.now + self._settings.poll_ms
-            self._outbox.say(self._polled(), Poll(self._chain.height))
+            self._outbox.ask(self._polled(), Poll(self._chain.height))
         self._handover.tick()
         self._settle()
 

@@ -141,7 +141,7 @@ class Fetching:
             self._catching_up.schedule(self._chain.height, self._desk.now, wait)
             peer = self._catching_up.next(self._chain.height, self._desk.now, wait)
             if peer is not None:
-                self._outbox.say([peer], AskBlocks(self._chain.height))
+                self._outbox.ask([peer], AskBlocks(self._chain.height))
         missing = self._missing_block()
         if missing != self._missing:
             self._missing, self._missing_due_ms = missing, self._desk.now
@@ -149,7 +149,7 @@ class Fetching:
             self._missing_turn += 1
             self._missing_due_ms = self._desk.now + wait
             peer = self._chain.others[self._missing_turn % len(self._chain.others)]
-            self._outbox.say([peer], AskBlock(self._chain.round.height, missing))
+            self._outbox.ask([peer], AskBlock(self._chain.round.height, missing))
 
     def _missing_block(self) -> bytes:
         """The digest of a block without which nothing goes on: a certified one, or what a new primary is bound to."""

@@ -1,15 +1,15 @@
 """Outbox: what an engine has to say and to keep since it was drained last, in the order in which it must happen.
 
-Durable before said: every message waits for all records that came before it, whatever it is. In the Byzantine model a
-replica that forgets what it said is a lying one, so there is nothing that need not wait. A frame is encoded once for
-everybody it goes to.
+Durable before said: every message that says something waits for all records that came before it. In the Byzantine
+model a replica that forgets what it said is a lying one. What only asks waits for nothing: a replica whose disk is slow
+would otherwise fetch blocks more slowly than others make them. A frame is encoded once for everybody it goes to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wattquorum.consensus.bft.messages import BftMessage, to_frame
+from wattquorum.consensus.bft.messages import AskBlock, AskBlocks, AskRead, BftMessage, Poll, to_frame
 from wattquorum.consensus.bft.records import Base, BftRecord
 from wattquorum.consensus.engine import Durable, Message
 from wattquorum.foundation.codec import encode
@@ -34,6 +34,11 @@ class Outbox:
         """To be sent to each of these when everything that is to be kept so far is durable."""
         frame = to_frame(message)
         self._messages += [Message(each, frame, self.position) for each in to]
+
+    def ask(self, to: Iterable[bytes], message: AskBlock | AskBlocks | AskRead | Poll) -> None:
+        """To be sent to each of these at once: it is not signed, and binds nobody."""
+        frame = to_frame(message)
+        self._messages += [Message(each, frame, after=0) for each in to]
 
     def drain(self) -> tuple[tuple[Durable, ...], tuple[Message, ...]]:
         """The records, then the messages with the position that each waits for."""

@@ -59,7 +59,7 @@ class Reading:
         if reads.asking:
             reads.asked_ms = self._desk.now
             asked = [member for member in reads.unanswered(committee.members) if member != self._chain.me]
-            self._outbox.say(asked, AskRead(reads.round, self._life, self._chain.height))
+            self._outbox.ask(asked, AskRead(reads.round, self._life, self._chain.height))
 
     def asked(self, sender: bytes, message: AskRead) -> None:
         """Somebody asks: a member answers with what it can prove."""

@@ -29,13 +29,13 @@ class ViewChanges:
         "_changes",
         "_desk",
         "_failures",
-        "_new_view",
         "_outbox",
         "_seals",
         "_settings",
         "choice",
         "demanded",
         "established",
+        "new_view",
         "resend_ms",
         "room_ms",
         "timer_ms",
@@ -49,7 +49,7 @@ class ViewChanges:
         self.view = view
         self.established = view == 0  # above it, what a new view was bound to is forgotten
         self.choice: Choice | None = None
-        self._new_view: NewView | None = None
+        self.new_view: NewView | None = None
         self._changes: dict[int, ViewChange] = {}  # the last of each member, by place
         self._failures = 0
         self.demanded: int | None = None  # since when what is not certified has waited
@@ -74,7 +74,7 @@ class ViewChanges:
     def _enter(self, view: int) -> None:
         """Takes part in nothing below this view any more, durably."""
         self._failures = min(self._failures + view - self.view, DOUBLINGS_MAX)
-        self.view, self.established, self.choice, self._new_view = view, False, None, None
+        self.view, self.established, self.choice, self.new_view = view, False, None, None
         self._chain.round.leave_view()
         self.room_ms, self.timer_ms = None, None
         self._outbox.keep(Viewed(self._chain.committee.epoch, view))
@@ -128,8 +128,8 @@ class ViewChanges:
         place = self._chain.place
         if not self._desk.may_answer(sender):
             return
-        if self.established and self._new_view is not None:
-            self._outbox.say([sender], self._new_view)
+        if self.established and self.new_view is not None:
+            self._outbox.say([sender], self.new_view)
         elif self._chain.certificate is not None and self.established:
             self._outbox.say([sender], Tip(self._chain.certificate))
         elif place is not None and place in self._changes and not self.established:
@@ -178,7 +178,7 @@ class ViewChanges:
         self._establish(message)
 
     def _establish(self, message: NewView) -> None:
-        self.established, self._new_view = True, message
+        self.established, self.new_view = True, message
         self.choice = Choice(message.height + 1, message.digest)
         self.timer_ms = None
 
@@ -193,7 +193,7 @@ class ViewChanges:
         if certificate.view > self.view:
             self._enter(certificate.view)
         if certificate.view == self.view and not self.established:
-            self.established, self.choice, self._new_view, self.timer_ms = True, None, None, None
+            self.established, self.choice, self.new_view, self.timer_ms = True, None, None, None
 
     def _is_of_earlier_epoch(self, tip: int) -> bool:
         """Whether who says so at this tip speaks of the views of an earlier committee, which are others than these."""
@@ -224,7 +224,7 @@ class ViewChanges:
 
     def install(self) -> None:
         """A new committee begins, in its first view."""
-        self.view, self.established, self.choice, self._new_view = 0, True, None, None
+        self.view, self.established, self.choice, self.new_view = 0, True, None, None
         self._changes = {}
         self._failures, self.timer_ms, self.room_ms = 0, None, None
 
