@@ -379,11 +379,17 @@ class Node:
         return data
 
     async def read(self) -> Ledger:
-        """The ledger, once it shows everything that was decided before now (read index)."""
+        """The ledger, once it shows everything that was decided before now (read index).
+
+        Refused("pool_full") where too many wait already, as many of them may while there is no quorum.
+        """
         self._check_taking_part()
         self._read += 1
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.replica.read(self._read, self.clock.read())
+        try:
+            self.replica.read(self._read, self.clock.read())
+        except Refused as refused:
+            raise Refused("pool_full", "reads", refused.value) from None
         self._reads[self._read] = future
         self.runtime.wake()
         await future
