@@ -9,6 +9,7 @@ anything else that is not intact is refused with its segment, byte and block. Th
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,9 +17,10 @@ from typing import Final, NamedTuple
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.chain_files import BLOCKS, segment_name
 from wattquorum.node.disk import is_full, read_file, refusal, sync_file, write_all, write_files
-from wattquorum.replica.log_format import SEGMENT_HEAD_BYTES, Fault, framed, frames, head_fault, segment_head
+from wattquorum.replica.log_format import SEGMENT_HEAD_BYTES, Fault, Mark, framed, frames, head_fault, segment_head
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024  # a new segment is begun once the last is this large
+MARKED: Final = 256  # blocks, of which one's place is remembered: reading begins at most so many before what is asked
 
 
 class Position(NamedTuple):
@@ -40,7 +42,17 @@ class Torn(NamedTuple):
 class BlockLog:
     """The segments in one folder. Heights rise by one from 1 without a gap, over all segments."""
 
-    __slots__ = ("_broken", "_chain_id", "_descriptor", "_end", "_firsts", "_folder", "_segment_bytes")
+    __slots__ = (
+        "_broken",
+        "_chain_id",
+        "_descriptor",
+        "_end",
+        "_firsts",
+        "_folder",
+        "_marks",
+        "_segment_bytes",
+        "_seen",
+    )
 
     def __init__(self, folder: Path, chain_id: bytes, names: Sequence[str], segment_bytes: int = SEGMENT_BYTES) -> None:
         """A log over the segments that are in the folder, by name; `walk` checks them."""
@@ -51,6 +63,8 @@ class BlockLog:
         self._descriptor = -1
         self._end = 0
         self._broken = False
+        self._seen: list[Mark] = []  # by the last walk over all blocks
+        self._marks: list[Mark] = []  # rising; of a log that is written to, where what stands is never taken back
 
     def walk(self, first: int = 1) -> Iterator[tuple[Position, bytes] | Torn]:
         """Every block from a height on with its position, read from the disk; at the end the torn tail, if any.
@@ -58,6 +72,8 @@ class BlockLog:
         Raises Refused("chain_altered") at the first byte that is neither intact nor part of a torn tail, and
         Refused("chain_truncated") where a segment is missing.
         """
+        if first == 1 and self._descriptor < 0:
+            self._seen = []
         for number, begins in enumerate(self._firsts):
             last = number == len(self._firsts) - 1
             follows = 0 if last else self._firsts[number + 1]
@@ -71,8 +87,8 @@ class BlockLog:
         data = read_file(self._folder / segment_name(begins), path)
         if wrong := head_fault(data, self._chain_id, begins):
             raise Refused("chain_altered", path, wrong)
-        height = begins - 1
-        for found in frames(data, begins):
+        height, begin = begins - 1, self._mark_before(begins, first)
+        for found in frames(data, begins, begin):
             if isinstance(found, Fault):
                 position = Position(path, found.offset, found.height)
                 if follows or not found.torn:
@@ -80,10 +96,17 @@ class BlockLog:
                 yield Torn(position, len(data) - found.offset, found.reason)
                 return
             height = found.height
+            if height % MARKED == 0 and first == 1 and self._descriptor < 0:
+                self._seen.append(Mark(height, found.start, found.batch))
             if height >= first:
                 yield Position(path, found.start, height), data[found.data_start : found.end]
         if follows and follows != height + 1:
             raise Refused("chain_truncated", _path(height + 1), f"block {height}, then {_path(follows)}")
+
+    def _mark_before(self, begins: int, first: int) -> Mark | None:
+        """The last place in a segment at or before a height that is remembered."""
+        number = bisect_right(self._marks, first, key=lambda mark: mark.height)
+        return self._marks[number - 1] if number and self._marks[number - 1].height >= begins else None
 
     def begin_writing(self, torn: Torn | None) -> None:
         """Opens the last segment for appending and cuts the torn tail that `walk` found, durably."""
@@ -92,6 +115,7 @@ class BlockLog:
             if torn is not None:
                 self._end = torn.position.offset
             self._take_back()  # durable in any case: what a process wrote that was killed may be in memory alone
+        self._marks, self._seen = self._seen, []
 
     def _open(self, first: int) -> None:
         try:
@@ -122,6 +146,8 @@ class BlockLog:
             self._broken = not is_full(fault)
             self._take_back()
             raise refusal(fault, _path(self._firsts[-1])) from None
+        if not self._marks or height - self._marks[-1].height >= MARKED:
+            self._marks.append(Mark(height, self._end, height))
         self._end += len(data)
 
     def _take_back(self) -> None:

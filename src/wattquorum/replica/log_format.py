@@ -45,6 +45,14 @@ class Frame(NamedTuple):
     end: int
 
 
+class Mark(NamedTuple):
+    """Where an intact frame is known to begin: its height, its offset in the segment, and its batch."""
+
+    height: int
+    offset: int
+    batch: int
+
+
 class Fault(NamedTuple):
     """The first bytes that are no intact frame: where, the height expected there, what is wrong, and whether it is a
     torn tail (nothing that was ever durable is missing) or damage to what was durable."""
@@ -91,13 +99,13 @@ def framed(first: int, offset: int, batch: int, blocks: Sequence[bytes]) -> byte
     return b"".join(parts)
 
 
-def frames(data: bytes, first: int) -> Iterator[Frame | Fault]:
+def frames(data: bytes, first: int, begin: Mark | None = None) -> Iterator[Frame | Fault]:
     """The frames of a segment, in order, and after them the fault that ends them, if there is one.
 
-    `data` is the whole segment, its head already checked, `first` its first height. Whether a fault is a torn tail is
-    told from this segment alone; before a later segment it never is.
+    `data` is the whole segment, its head already checked, `first` its first height; what stands before `begin` is not
+    looked at. Whether a fault is a torn tail is told from this segment alone; before a later segment it never is.
     """
-    offset, height, batch = SEGMENT_HEAD_BYTES, first, first
+    height, offset, batch = begin or Mark(first, SEGMENT_HEAD_BYTES, first)
     while offset < len(data):
         found = _read(data, first, offset)
         if isinstance(found, str):
