@@ -50,8 +50,8 @@ class BlockLog:
         "_firsts",
         "_folder",
         "_marks",
-        "_segment_bytes",
         "_seen",
+        "_segment_bytes",
     )
 
     def __init__(self, folder: Path, chain_id: bytes, names: Sequence[str], segment_bytes: int = SEGMENT_BYTES) -> None:
