@@ -25,7 +25,7 @@ def _samples(node: Node) -> Iterator[Sample]:
         "gauge",
         "Of the one it needs and may not take; 0: none",
         {},
-        engines.oversized(engine),
+        engines.oversized(engine, node.replica),
     )
     yield "faults_total", "counter", "Messages of replicas that no correct one sends", {}, engines.faults(engine)
     for member, count in sorted(node.lies.counted.items()):

@@ -43,7 +43,9 @@ EVENTS: Final[Mapping[str, str]] = {
     "voters_changed": "another version of voting powers is effective; `joint` while the change is under way",
     "snapshot_taken": "the state at an epoch's end was kept, and the log before it is let go",
     "state_taken_over": "it was far behind and took another replica's state over",
+    "state_not_taken": "a peer gave no state to take over in time, or a false one: then it lied",
     "blocks_missing": "it has to fetch blocks that it did not see",
+    "blocks_refused": "a peer gave blocks that are not what is missing, or not the chain's, and why",
     "blocks_complete": "its chain folder has no gap any more",
     "disk_full": "the disk has no room: nothing new is taken from clients or confirmed to other nodes here",
     "disk_recovered": "there is room again",
@@ -158,6 +160,17 @@ class Journal:
         if node.ledger is not self._ledger:
             self._say("state_taken_over", height=node.ledger.height, before=self._ledger.height)
             self._ledger = node.ledger
+        for failed in engines.failures(node.replica):
+            self._say(
+                "state_not_taken",
+                peer=failed.peer.hex(),
+                height=failed.height,
+                lied=failed.lied,
+                reason=failed.reason,
+            )
+        refused, node.refused_blocks = node.refused_blocks, []
+        for peer, reason in refused:
+            self._say("blocks_refused", peer=peer.hex(), reason=str(reason))
         missing = node.archive.missing
         if missing is not None and not self._missing:
             self._say("blocks_missing", first=missing.first, last=missing.last)

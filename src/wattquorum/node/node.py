@@ -27,12 +27,16 @@ from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Receipt, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.genesis import first_parameters
+from wattquorum.ledger.parameters import Consensus
+from wattquorum.ledger.restart import Act
 from wattquorum.ledger.transactions import Received, transaction_hash
 from wattquorum.node.archive import Archive
 from wattquorum.node.chain_files import GENESIS
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.community import Contexts
 from wattquorum.node.engines import Rules, Times, started
+from wattquorum.node.filling import Filling
 from wattquorum.node.history import History
 from wattquorum.node.runtime import Runtime
 from wattquorum.node.steady_clock import SteadyClock
@@ -46,6 +50,7 @@ REPLICA, ASK_BLOCKS, BLOCKS = (bytes([kind]) for kind in range(3))  # what a mes
 BLOCKS_REMEMBERED: Final = 20_000  # at a start
 RECEIPTS_KEPT: Final = 200_000  # of the last transactions, for who asks again
 BEHIND: Final = ("nonce_wrong", "sender_unknown")  # refusals by a state that may be older than the sender's
+REFUSED_MAX: Final = 64  # messages that could not be used, until they are told
 ASK_AGAIN_S: Final = 0.5
 TICK_MS: Final = 1_000
 HAND_OVER_S: Final = 5.0
@@ -66,6 +71,7 @@ class NodeConfig(NamedTuple):
     tick_ms: int = TICK_MS
     declared: bool = False  # the time of blocks is declared, by who plays a demo, with each step
     segment_bytes: int = SEGMENT_BYTES  # of the write-ahead log
+    restarts: Sequence[Act] = ()  # by which its chain goes on
     places: Mapping[bytes, Place] = {}  # of those, what the configuration itself says
 
 
@@ -103,13 +109,15 @@ class Node:
         except BaseException:
             chain.close()
             raise
-        self.archive = Archive(chain, lambda: self.wal.durable)
+        committee = Consensus(first_parameters(chain.genesis).consensus) is not Consensus.RAFT
+        filling = Filling(chain.genesis_bytes, chain.steps, verify) if committee else None
+        self.archive = Archive(chain, lambda: self.wal.durable, filling)
         self.verify = verify
         self.chain_id = chain.chain_id
         self.chain = chain
         self.history = History(chain)
         self.address = address_of(self.chain_id, config.key.public)
-        rules = Rules(config.times, config.limits, config.tick_ms, config.declared)
+        rules = Rules(config.times, config.limits, config.tick_ms, config.declared, config.restarts)
         self.engine, self.replica = started(chain, config.key, verify, self.wal.records(), self.clock.read(), rules)
         self.transport = Transport(
             self.address,
@@ -135,9 +143,11 @@ class Node:
         self._receipts: OrderedDict[bytes, Decided] = OrderedDict()
         self._receipts_from = max(1, chain.height - BLOCKS_REMEMBERED)  # the block from which on none is forgotten
         self.unreadable = 0  # messages of peers about blocks that could not be used
+        self.refused_blocks: list[tuple[bytes, Refused]] = []  # of whom and why, to be told
         self._seen = 0  # the highest block whose receipts are remembered
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
+        self._asked = 0  # how often blocks were asked for
         self._watchers: list[Callable[[Executed], None]] = []
         self._stepping = asyncio.Lock()
         self._stepped = 0  # the term in which the last step was made here, if all that was proposed here is decided
@@ -425,6 +435,8 @@ class Node:
                     if refused.code == "diverged":
                         self.runtime.halt(refused)
                     self.unreadable += 1
+                    if len(self.refused_blocks) < REFUSED_MAX:
+                        self.refused_blocks.append((sender, refused))
                     continue  # nothing that a correct node sends, or nothing that fits: it is asked for again
 
     def _on_blocks(self, sender: bytes, frame: bytes) -> None:
@@ -434,7 +446,7 @@ class Node:
                 loop = asyncio.get_running_loop()
                 answer.add_done_callback(lambda done: loop.call_soon_threadsafe(self._send_blocks, sender, done))
         elif frame[:1] == BLOCKS:
-            for block in self.archive.fill(frame[1:]):
+            for block in self.archive.fill(frame[1:], sender, self._connected()):
                 self._remember(block)
             self._asked_s = 0.0
             self._keep_archive()
@@ -473,7 +485,8 @@ class Node:
             self._asked_s = now
             connected = self._connected()
             if connected:
-                self.transport.send(connected[missing.first % len(connected)], ASK_BLOCKS + self.archive.request())
+                self._asked += 1  # each time somebody else: one may lie, or be silent
+                self.transport.send(connected[self._asked % len(connected)], ASK_BLOCKS + self.archive.request())
 
     def _on_halt(self, refused: Refused) -> None:
         halted = Refused("node_halted", "node", str(refused))

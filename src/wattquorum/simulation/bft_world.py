@@ -262,8 +262,14 @@ class BftWorld(World[Bft]):
     def _progress(self) -> None:
         super()._progress()
         ledgers = self._members_ledgers()
-        honest = next(host for host in self.hosts if host.replica is not None and host.replica.ledger is ledgers[0])
-        folder = self.plan.folders[honest.address]
+        whole = [
+            folder
+            for host in self.hosts
+            if self._is_judged(host) and (folder := self.plan.folders[host.address]).steps.height >= ledgers[0].height
+        ]
+        if not whole:  # everybody has taken a state over since, and nobody fetches what lies before it here
+            return
+        folder = whole[0]
         blocks = [folder.blocks[height] for height in range(1, ledgers[0].height + 1)]
         again = recovered(self.plan.genesis, None, blocks, folder.rows.get, self._verified)
         self.checkers.alike([ledger for ledger in ledgers if ledger.height == again.height], again)

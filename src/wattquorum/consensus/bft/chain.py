@@ -6,12 +6,12 @@ blocks before it are kept in memory; older ones the driver serves. `extend` and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from wattquorum.consensus.bft.blocks import Block, Chained, Outliner, Proposal, genesis_digest, proposal_of
 from wattquorum.consensus.bft.certificates import CommitCertificate, checks_of
-from wattquorum.consensus.bft.committee import Committee, Installed, Keys
+from wattquorum.consensus.bft.committee import Committee, Committees, Installed, Keys
 from wattquorum.consensus.bft.records import Base, BftRecord, Certified, Held, Kept, Viewed
 from wattquorum.consensus.bft.round import Round
 from wattquorum.consensus.bft.statements import Seals, Sign
@@ -154,6 +154,22 @@ class Chain:
         """A new committee agrees from the next height on."""
         self.committees.add(found)
         self.round = self._next_round()
+
+    def take_over(self, chained: Chained, committees: Sequence[Installed], state: bytes, view: int) -> Base:
+        """Goes on from a later block that others have proven, and the driver's state after it; what has to be kept.
+
+        `committees` are those of the block and of the next one. Refused("input_unexpected") for a block that is not
+        above the tip, or that cannot be read.
+        """
+        height, proposal = chained.block.height, self.proposal(chained.block)
+        if height <= self.height or proposal is None:
+            raise Refused("input_unexpected", "index", height, f"The tip is {self.height}.")
+        self.committees = Committees(committees)
+        self.tip, self.certificate = proposal, chained.commit_certificate
+        self._chained, self._decided, self.commits = {height: chained}, [], {}
+        self._restore, self._base_index, self.applied = Restore(height, state), height, -1
+        self.round = self._next_round()
+        return Base(tuple(committees), Viewed(self.committee.epoch, view), chained, state, height, ())
 
     def base(self, index: int, state: bytes, view: int) -> Base:
         """All that has to be known once records before this one are forgotten; `state` is the driver's after `index`.

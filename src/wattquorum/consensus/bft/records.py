@@ -95,6 +95,7 @@ class Kept:
         match record:
             case Installed():
                 self.committees.add(record)
+                self.blocks, self.accepted, self.prepared = {}, {}, None  # what another committee began is nobody's
                 self.viewed = Viewed(record.configuration.version, 0)
             case Viewed():
                 self.viewed = record
