@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from wattquorum.foundation.quantities import MILLION
+from wattquorum.lab.beyond.wash import ATTEMPTS, WASH
 from wattquorum.lab.washing import BOUND, Gain, gains, honest_days, honest_players, powers
 
 
@@ -26,3 +28,13 @@ def test_an_honest_market_shares_all_power_among_its_owners() -> None:
 
 def test_a_gain_is_of_the_honest_share() -> None:
     assert Gain("", honest=40_000, tried=41_000, others=0).change == 25_000  # type: ignore[arg-type]
+
+
+def test_as_an_experiment_attempts_gain_the_same_and_say_what_they_cost() -> None:
+    found = {each.name: each for each in gains(9)}
+    assert sorted(ATTEMPTS.values()) == sorted(found)
+    for attempt in ("promise-all", "keep-back"):
+        told = WASH.play({"attempt": attempt, "tolerance": 9}, 0)
+        assert told["gain"] == pytest.approx(found[ATTEMPTS[attempt]].change / MILLION, abs=2e-6)
+        assert told["cost"] is not None
+        assert told["cost"] > 0

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from wattquorum.cli.files import writing
+
+if TYPE_CHECKING:
+    from wattquorum.lab.sweeps.running import Where
 
 commands = typer.Typer(help="Try the mechanisms of the documents, over seeds, and write what came out.")
 
@@ -63,6 +67,119 @@ def cgpbft(
         ending = "met" if target.met else "missed"
         console.print(f"{target.what:<{wide}}  {target.target:>24}  {target.measured:>8}  {ending}")
     console.print(f"\nreport   {written.report}\npage     {written.page}\ntables   {written.tables}/")
+
+
+class BackendName(StrEnum):
+    """Who plays the cells of a sweep."""
+
+    LOCAL = "local"
+    DASK = "dask"
+    RAY = "ray"
+
+
+Out = Annotated[Path | None, typer.Option(help="Where results go, and what a run that was ended goes on with.")]
+Jobs = Annotated[int, typer.Option(min=-1, help="Processes of this machine; -1: one for each processor.")]
+BackendOption = Annotated[
+    BackendName, typer.Option(help="Processes of this machine, or a cluster of Dask or Ray: wattquorum[dask], [ray].")
+]
+Address = Annotated[
+    str | None, typer.Option(help="Of the cluster, such as tcp://10.0.0.1:8786. Default: one is begun on this machine.")
+]
+
+
+@commands.command("sweep")
+def sweep(
+    file: Annotated[Path, typer.Argument(help="What is tried over which parameters and seeds (TOML).")],
+    out: Out = None,
+    jobs: Jobs = -1,
+    backend: BackendOption = BackendName.LOCAL,
+    address: Address = None,
+) -> None:
+    """Try an experiment over any parameters and seeds, on this machine or a cluster.
+
+    Results are the same bytes whoever plays which cell. A run that was ended goes on with the cells that are missing.
+    In the output folder, out/NAME OF THE FILE by default: report.html (open it), results.parquet and results.csv with
+    every cell, summary.csv, a picture of each measure.
+    """
+    from wattquorum.lab.sweeps.plan import read_plan
+    from wattquorum.lab.sweeps.registry import EXPERIMENTS
+    from wattquorum.lab.sweeps.run import run
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    plan = read_plan(file, EXPERIMENTS)
+    folder = Path("out") / file.stem if out is None else out
+    with _progress() as progress, writing(folder):
+        written = run(plan, folder, _where(backend, jobs, address), progress)
+    stood = f", {written.stood:,} of them from before" if written.stood else ""
+    console.print(f"{plan.size:,} cells of {plan.experiment.name}{stood}")
+    console.print(f"report   {written.report}\ntables   {folder}/results.parquet, results.csv, summary.csv")
+
+
+def _where(backend: BackendName, jobs: int, address: str | None) -> Where:
+    from wattquorum.foundation.refusals import Refused
+    from wattquorum.lab.sweeps.running import Backend, Where
+
+    if jobs == 0:
+        raise Refused("out_of_range", "--jobs", jobs, "Name how many processes, or -1.")
+    return Where(Backend(backend), jobs, address)
+
+
+@commands.command("beyond")
+def beyond(
+    out: Annotated[Path, typer.Option(help="Where results go; an earlier run's are gone on with.")] = Path(
+        "out/beyond"
+    ),
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="How many, in place of those that each sweep says.")
+    ] = None,
+    docs: Annotated[
+        Path | None, typer.Option(help="A folder that gets beyond.md and its pictures, too: the documentation's.")
+    ] = None,
+    jobs: Jobs = -1,
+    backend: BackendOption = BackendName.LOCAL,
+    address: Address = None,
+) -> None:
+    """Go where document A did not: safe rules and what they cost, other links and members, attacks, long runs.
+
+    Every question is a sweep, in a folder of its own with cells, summary and pictures; report.html and beyond.md say
+    what was found. A run that was ended goes on with the cells that are missing.
+    """
+    from wattquorum.lab.beyond.run import Options, run
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    with _progress() as progress, writing(out):
+        written = run(Options(out, _where(backend, jobs, address), seeds, docs), progress)
+    console.print(f"{written.cells:,} cells\nreport   {written.report}\npage     {written.page}\nsweeps   {out}/")
+
+
+@commands.command("experiments")
+def experiments(
+    name: Annotated[str | None, typer.Argument(help="One of them: what it takes and measures.")] = None,
+) -> None:
+    """List what can be swept, or what one experiment takes, with units, ranges and defaults, and what it measures."""
+    from wattquorum.foundation.refusals import Refused
+    from wattquorum.lab.sweeps.registry import EXPERIMENTS
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if name is None:
+        wide = max(map(len, EXPERIMENTS))
+        for each in EXPERIMENTS.values():
+            console.print(f"{each.name:<{wide}}  {each.what}")
+        return
+    if name not in EXPERIMENTS:
+        raise Refused("experiment_unknown", "name", name, f"Name one of {', '.join(EXPERIMENTS)}.")
+    experiment = EXPERIMENTS[name]
+    names = (*(each.name for each in experiment.parameters), *(each.name for each in experiment.measures))
+    wide = max(map(len, names))
+    console.print(f"{experiment.what}\n\ntakes")
+    for parameter in experiment.parameters:
+        console.print(
+            f"  {parameter.name:<{wide}}  {parameter.what}: {parameter.admits}; {parameter.default} if not given"
+        )
+    console.print("\nmeasures")
+    for measure in experiment.measures:
+        unit = f" [{measure.unit}]" if measure.unit else ""
+        console.print(f"  {measure.name:<{wide}}  {measure.what}{unit}")
 
 
 @commands.command("reproduce")

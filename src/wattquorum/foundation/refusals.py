@@ -249,6 +249,13 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "has no TLS identity that is in force",
         "Look the addresses up: wattquorum community list.",
     ),
+    # experiments and sweeps
+    "backend_failed": ("does not play cells", "Check the cluster's address, its workers, and what is installed there."),
+    "backend_missing": ("is not installed here", "Install the extra of WattQuorum that brings it."),
+    "experiment_unknown": ("is not an experiment", "See them all: wattquorum lab experiments."),
+    "folder_in_use": ("is in use by another process", "End the other process first, or name another folder."),
+    "sweep_changed": ("holds other cells than these", "Name another folder."),
+    "sweep_invalid": ("does not describe a sweep", "See docs/sweeps.md for what a sweep's file holds."),
     # chain folders
     "backup_altered": ("is not what the backup's manifest says", "Use another backup, or another copy of this one."),
     "chain_altered": ("does not match what the chain commits to", "Restore the chain from another copy."),

@@ -28,16 +28,17 @@ import numpy as np
 
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.intervals import MS_PER_DAY, QUARTER_HOUR, Window
-from wattquorum.foundation.quantities import MILLION, MS_PER_HOUR, Millis, Points, Power, Ppm
+from wattquorum.foundation.quantities import MILLION, MS_PER_HOUR, Millis, Money, Points, Power, Ppm
 from wattquorum.foundation.vectors import Int64s, pack_energy, pack_prices
 from wattquorum.lab.cast import Signer, demo_genesis, registration
 from wattquorum.lab.members import Member, MemberMeter
 from wattquorum.lab.offices import CASHIER, GOVERNORS, GRID_OPERATOR, METER_OPERATOR, PROPOSER, REGISTRAR, ROLES
 from wattquorum.lab.telemetry import metered_row
-from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.accounts import Account, Side
 from wattquorum.ledger.blocks import Outcome, order
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.readings import encode_rows, root_of_rows
+from wattquorum.ledger.state import Table
 from wattquorum.ledger.transactions import (
     Accept,
     Approve,
@@ -233,20 +234,37 @@ def gains(tolerance: int | None = None) -> list[Gain]:
 
 def powers(players: tuple[Player, ...], days: tuple[tuple[Deal, ...], ...], tolerance: int | None) -> dict[str, Ppm]:
     """Each owner's share of all voting power after the days were traded, with its best account [ppm]."""
-    best = _best_weights(players, days)
+    best = _traded(players, days).weights
     owners = sorted(best)
     chosen = tolerance_default(len(owners)) if tolerance is None else tolerance
     found = project([best[owner] for owner in owners], [owner.encode() for owner in owners], chosen)
     return {owner: Ppm(power * MILLION // sum(found)) for owner, power in zip(owners, found, strict=True)}
 
 
+def earned(players: tuple[Player, ...], days: tuple[tuple[Deal, ...], ...]) -> dict[str, Money]:
+    """What each owner's accounts hold together after the days were traded, less what was paid in [millionths]."""
+    return dict(_traded(players, days).money)
+
+
+class _Traded(NamedTuple):
+    """What the days brought each owner; the same at every tolerance."""
+
+    weights: dict[str, Points]  # with its best account
+    money: dict[str, Money]
+
+
 @cache
-def _best_weights(players: tuple[Player, ...], days: tuple[tuple[Deal, ...], ...]) -> dict[str, Points]:
-    """Each owner's weight after the days were traded, with its best account; the same at every tolerance."""
+def _traded(players: tuple[Player, ...], days: tuple[tuple[Deal, ...], ...]) -> _Traded:
     market = _Market(players)
     for number, deals in enumerate(days):
         market.trade(START + number * MS_PER_DAY, deals)
-    return {each.owner: each.weight for each in voters(members(market.ledger.state, market.ledger.parameters))}
+    state = market.ledger.state
+    weights = {each.owner: each.weight for each in voters(members(state, market.ledger.parameters))}
+    money = {player.owner: Money(0) for player in players}
+    for player in players:
+        account: Account = state.get(Table.ACCOUNT, market.signer.addresses[player.name])
+        money[player.owner] = Money(money[player.owner] + account.balance + account.locked - MONEY)
+    return _Traded(weights, money)
 
 
 class _Market:

@@ -1,0 +1,84 @@
+"""The run of a sweep: goes on with what is done, plays what is missing, and writes what came out.
+
+In the output folder: cells.jsonl, which a later run goes on with; results.parquet and results.csv with every cell,
+summary.csv, a picture of each measure, and report.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from wattquorum.foundation.refusals import Refused
+from wattquorum.lab.sweeps.plan import Plan
+from wattquorum.lab.sweeps.results import Results, as_csv, as_parquet
+from wattquorum.lab.sweeps.running import Where, play
+from wattquorum.lab.sweeps.store import JOURNAL, Journal
+from wattquorum.lab.sweeps.telling import page, pictures_of
+
+PARQUET: Final = "results.parquet"
+CSV: Final = "results.csv"
+SUMMARY: Final = "summary.csv"
+REPORT: Final = "report.html"
+Progress = Callable[[str, int, int], None]  # (what is done, how much of it, of how much)
+
+
+class Written(NamedTuple):
+    """What a run found and wrote."""
+
+    results: Results
+    stood: int  # cells that an earlier run had done
+    report: Path
+
+
+def run(plan: Plan, out: Path, where: Where, progress: Progress) -> Written:
+    """Plays the cells that are missing in a folder, and writes everything.
+
+    Refused("folder_exists") for a folder with anything else in it, and as `Journal` and `play` say.
+    """
+    results, stood = played(plan, out, where, progress)
+    for measure in plan.experiment.measures:
+        (out / f"{measure.name}.svg").unlink(missing_ok=True)  # of an earlier run that was asked for other pictures
+    _write(out / PARQUET, as_parquet(results.frame))
+    _write(out / CSV, as_csv(results.frame))
+    _write(out / SUMMARY, as_csv(results.summary))
+    for picture in pictures_of(results):
+        _write(out / f"{picture.name}.svg", picture.svg.encode())
+    _write(out / REPORT, page(results).encode())
+    return Written(results, stood, out / REPORT)
+
+
+def played(plan: Plan, out: Path, where: Where, progress: Progress) -> tuple[Results, int]:
+    """All cells of a plan, those that are missing in the folder played now; and how many were not."""
+    check(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with Journal(out / JOURNAL, plan) as journal:
+        stood = len(journal.done)
+        missing = [cell for cell in plan.cells() if cell.number not in journal.done]
+        so_far = 0.0
+        if missing:
+            progress("playing", 0, 1)
+            for cells, lasts_ms, total in play(plan, missing, where):
+                journal.add(cells)
+                so_far += lasts_ms
+                progress("playing", round(so_far), max(round(total), 1))
+        return Results(plan, journal.done), stood
+
+
+def check(out: Path) -> None:
+    """Refused("folder_exists") for a folder in which other things are and no sweep has begun."""
+    if not out.exists() or (out / JOURNAL).exists():
+        return
+    if not out.is_dir():
+        raise Refused("file_unreadable", "out", f"{out}: not a folder", "Name a folder, or one that is not there yet.")
+    strange = sorted(out.iterdir())
+    if strange:
+        raise Refused("folder_exists", "out", strange[0], "Choose an empty folder or that of an earlier run.")
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as fault:
+        raise Refused("file_unreadable", "out", f"{path}: {fault.strerror}") from fault
