@@ -26,6 +26,7 @@ from wattquorum.lab.paper.rounds import round_trips, rounds
 from wattquorum.lab.paper.run import Options, run
 from wattquorum.lab.paper.scale import partial_sorts, wide
 from wattquorum.lab.paper.trading import Cast
+from wattquorum.lab.sweeps.running import Where
 
 NODES: Final = 100_000
 ROUNDS: Final = 200
@@ -99,7 +100,7 @@ def measured(nodes: int = NODES, count: int = ROUNDS, seeds: int = SEEDS) -> Sec
     with tempfile.TemporaryDirectory() as folder:
 
         def reproduce(jobs: int) -> None:
-            run(Options(Path(folder), seeds, jobs, largest=1_000), lambda *_: None)
+            run(Options(Path(folder), seeds, Where(jobs=jobs), largest=1_000), lambda *_: None)
 
         all_, one = seconds(lambda: reproduce(-1)), seconds(lambda: reproduce(1))
     return Section(

@@ -34,11 +34,17 @@ def results(folder: Path) -> dict[str, bytes]:
     return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in inside if not path.name.startswith(TIMED)}
 
 
-def test_files_are_the_same_to_the_byte_however_many_processes_share_the_work(out: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, [*COMMAND, "--out", str(tmp_path / "other"), "--jobs", "2"])
+@pytest.mark.parametrize("module", ["", "distributed", "ray"])
+def test_files_are_the_same_to_the_byte_whoever_shares_the_work(out: Path, tmp_path: Path, module: str) -> None:
+    """Two processes of this machine, or a cluster of two workers, where it is installed."""
+    backend = {"": "local", "distributed": "dask", "ray": "ray"}[module]
+    if module:
+        pytest.importorskip(module)
+    command = [*COMMAND, "--out", str(tmp_path / "other"), "--backend", backend]
+    result = CliRunner().invoke(app, [*command, "--jobs", "2"])
     assert result.exit_code == 0, result.output
     assert results(tmp_path / "other") == results(out)
-    again = CliRunner().invoke(app, [*COMMAND, "--out", str(tmp_path / "other"), "--jobs", "0"])
+    again = CliRunner().invoke(app, [*command, "--jobs", "0"])
     assert again.exit_code != 0
 
 

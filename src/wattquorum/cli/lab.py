@@ -195,7 +195,9 @@ def reproduce(
     docs: Annotated[
         Path | None, typer.Option(help="A folder that gets lab.md and its pictures, too: the documentation's.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=-1, help="Processes; -1: one for each processor.")] = -1,
+    jobs: Jobs = -1,
+    backend: BackendOption = BackendName.LOCAL,
+    address: Address = None,
 ) -> None:
     """Reproduce document A: every table and figure of its section 5, over seeds, each claim with a verdict.
 
@@ -205,18 +207,16 @@ def reproduce(
     product's own Raft elects and decides with the same weights and links, beside the model that the rounds use.
 
     In the output folder: report.html (open it), tables/ and figures/ as CSV and SVG. The same seeds give the same
-    files, whatever --jobs; only tables/scale.csv and its picture are times of this machine.
+    files, whoever plays them; only tables/scale.csv and its picture are times of this machine.
     """
     from wattquorum.foundation.refusals import Refused
     from wattquorum.lab.paper.run import Options, run
 
-    if jobs == 0:
-        raise Refused("out_of_range", "--jobs", jobs, "Name how many processes, or -1.")
     if largest % 2:
         raise Refused("out_of_range", "--largest", largest, "Half of the nodes are generators: choose an even number.")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with _progress() as progress, writing(out):
-        written = run(Options(out, seeds, jobs, largest, docs), progress)
+        written = run(Options(out, seeds, _where(backend, jobs, address), largest, docs), progress)
     for verdict in written.verdicts:
         console.print(f"{verdict.claim.where:<12}  {verdict.claim.says}\n{'':14}{verdict.words}")
     console.print(f"\nreport    {written.report}\ntables    {written.tables}/\nfigures   {written.figures}/")

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.drawing import Picture
@@ -26,6 +25,7 @@ from wattquorum.lab.paper.told import TITLE, page_of, parts_of
 from wattquorum.lab.paper.verdicts import Verdict, verdicts_of
 from wattquorum.lab.parts import as_html, as_markdown, picture_file
 from wattquorum.lab.report.shell import write_page
+from wattquorum.lab.sweeps.running import Where, check_code, on, results
 
 REPORT: Final = "report.html"
 PAGE: Final = "lab.md"
@@ -46,7 +46,7 @@ class Options(NamedTuple):
 
     out: Path
     seeds: int
-    jobs: int = -1  # processes; -1: one for each processor
+    where: Where = Where()
     largest: int = SIZES[-1]  # nodes of the largest course that is timed
     docs: Path | None = None  # a folder that gets the page and its pictures, too
 
@@ -78,14 +78,15 @@ def _played(options: Options, progress: Progress) -> Found:
     order = sorted(range(len(asked)), key=lambda place: -asked[place].weight)  # the longest first
     total = sum(task.weight for task in asked)
     outcomes: list[list[Any]] = [[] for _ in asked]
-    workers = min(options.jobs if options.jobs > 0 else os.cpu_count() or 1, len(asked))
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
     so_far = 0
-    progress("playing", so_far, total)
-    for place, outcome in parallel(delayed(done)(place, asked[place]) for place in order):
-        outcomes[place] = outcome
-        so_far += asked[place].weight
+    with on(options.where) as workers:
         progress("playing", so_far, total)
+        these = [delayed(done)(place, asked[place]) for place in order]
+        for each in results(these, options.where, min(workers, len(these))):
+            check_code(each.code, options.where)
+            outcomes[each.place] = each.outcome
+            so_far += asked[each.place].weight
+            progress("playing", so_far, total)
     return found_of(options.seeds, asked, outcomes)
 
 

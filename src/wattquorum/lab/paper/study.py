@@ -29,6 +29,7 @@ from wattquorum.lab.paper.extremes import always
 from wattquorum.lab.paper.inputs import LEADERS, PAPER, Inputs, Span, drawn
 from wattquorum.lab.paper.rounds import Played, play
 from wattquorum.lab.paper.transacting import Account, transacted
+from wattquorum.lab.sweeps.store import code_digest
 from wattquorum.standing.weight import Coefficients
 
 CHUNK: Final = 20  # seeds that are played together
@@ -187,9 +188,17 @@ def tasks(seeds: int) -> list[Task]:
     ]
 
 
-def done(place: int, task: Task) -> tuple[int, list[Any]]:
-    """Does a task; the place tells which it was."""
-    return place, task.what(*task.arguments)
+class Done(NamedTuple):
+    """A task's outcome."""
+
+    place: int  # which task it was
+    code: str  # of whoever did it
+    outcome: list[Any]
+
+
+def done(place: int, task: Task) -> Done:
+    """Does a task, on whichever machine this is."""
+    return Done(place, code_digest(), task.what(*task.arguments))
 
 
 def found_of(seeds: int, asked: Sequence[Task], outcomes: Sequence[list[Any]]) -> Found:

@@ -91,19 +91,25 @@ def play(plan: Plan, cells: Sequence[Cell], where: Where) -> Iterator[tuple[list
     Raises Refused("backend_missing") where Dask or Ray is not installed, Refused("backend_failed") when its cluster
     does not answer, or has another WattQuorum.
     """
-    with _on(where) as workers:
+    with on(where) as workers:
         bundles = bundles_of(plan, cells, workers)
         total = sum(bundle.lasts_ms for bundle in bundles)
         order = sorted(range(len(bundles)), key=lambda place: -bundles[place].lasts_ms)  # the longest first
         tasks = [delayed(played)(place, plan.experiment.name, bundles[place].cells) for place in order]
-        for done in _results(tasks, where, min(workers, len(tasks))):
-            if done.code != code_digest():
-                remedy = "Install the same version on every worker, and start them anew."
-                raise Refused("backend_failed", "--backend", f"{where.backend}: a worker has other code", remedy)
+        for done in results(tasks, where, min(workers, len(tasks))):
+            check_code(done.code, where)
             yield done.cells, bundles[done.bundle].lasts_ms, total
 
 
-def _results(tasks: Sequence[Any], where: Where, workers: int) -> Iterator[Played]:
+def check_code(code: str, where: Where) -> None:
+    """Refused("backend_failed") where whoever played something has other code than this process."""
+    if code != code_digest():
+        remedy = "Install the same version on every worker, and start them anew."
+        raise Refused("backend_failed", "--backend", f"{where.backend}: a worker has other code", remedy)
+
+
+def results(tasks: Sequence[Any], where: Where, workers: int) -> Iterator[Any]:
+    """What joblib's tasks come to, in any order; to be asked for within `on`."""
     if where.backend is Backend.RAY:  # its backend of joblib hands results over when all are there
         wave = WAVE_EACH * workers
         for place in range(0, len(tasks), wave):
@@ -117,7 +123,7 @@ def _results(tasks: Sequence[Any], where: Where, workers: int) -> Iterator[Playe
 
 
 @contextmanager
-def _on(where: Where) -> Iterator[int]:
+def on(where: Where) -> Iterator[int]:
     """The cluster, if it is one; how many bundles are played at a time."""
     jobs = where.jobs if where.jobs > 0 else os.cpu_count() or 1
     if where.backend is Backend.LOCAL:
