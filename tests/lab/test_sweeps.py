@@ -374,6 +374,7 @@ def test_a_backend_that_is_not_installed_is_refused_with_what_to_install(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(Refused, match=rf"backend_missing.*pip install 'wattquorum\[{backend}\]'"):
         run(plan_from(TEXT), tmp_path / "out", Where(backend), quiet)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cluster_that_does_not_answer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

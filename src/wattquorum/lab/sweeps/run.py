@@ -52,17 +52,24 @@ def run(plan: Plan, out: Path, where: Where, progress: Progress) -> Written:
 def played(plan: Plan, out: Path, where: Where, progress: Progress) -> tuple[Results, int]:
     """All cells of a plan, those that are missing in the folder played now; and how many were not."""
     check(out)
+    made, began = not out.exists(), not (out / JOURNAL).exists()
     out.mkdir(parents=True, exist_ok=True)
     with Journal(out / JOURNAL, plan) as journal:
         stood = len(journal.done)
         missing = [cell for cell in plan.cells() if cell.number not in journal.done]
         so_far = 0.0
-        if missing:
+        try:
             progress("playing", 0, 1)
-            for cells, lasts_ms, total in play(plan, missing, where):
+            for cells, lasts_ms, total in play(plan, missing, where) if missing else ():
                 journal.add(cells)
                 so_far += lasts_ms
                 progress("playing", round(so_far), max(round(total), 1))
+        except Refused:
+            if began and not journal.done:  # nothing was played: nothing is left
+                (out / JOURNAL).unlink()
+                if made:
+                    out.rmdir()
+            raise
         return Results(plan, journal.done), stood
 
 
