@@ -114,7 +114,8 @@ def deceived(seed: int) -> World:
     members = chance.pick([4, 4, 5, 7])
     first, ways = chance.pick([(0, BLOCK_LIES), (0, BLOCK_LIES), (1, VIEW_LIES), (1, VIEW_LIES), (0, CUNNING)])
     names = range(first, first + tolerated(members))
-    liars = {name: together([chance.pick(ways) for _ in range(chance.between(1, 3))]) for name in names}
+    count = chance.between(1, 3) if ways is CUNNING else 1
+    liars = {name: together([chance.pick(ways) for _ in range(count)]) for name in names}
     world = World(seed, members, liars)
     world.loss_ppm, world.slow_disk_ms = chance.pick([0, 50_000]), chance.pick([1, 5])
     world.delay_ms = chance.pick([5, 20, 80])
