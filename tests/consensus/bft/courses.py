@@ -109,13 +109,14 @@ def ambushed(seed: int) -> World:
 
 
 def deceived(seed: int) -> World:
-    """As many lie as may, cunningly, and they are soon primaries; little else goes wrong but that views change."""
+    """As many lie as may, all in the one way that is this seed's turn, and are soon primaries; little else goes wrong but
+    that views change."""
     chance = Chance(seed).stream("deceived")
     members = chance.pick([4, 4, 5, 7])
-    first, ways = chance.pick([(0, BLOCK_LIES), (0, BLOCK_LIES), (1, VIEW_LIES), (1, VIEW_LIES), (0, CUNNING)])
-    names = range(first, first + tolerated(members))
-    count = chance.between(1, 3) if ways is CUNNING else 1
-    liars = {name: together([chance.pick(ways) for _ in range(count)]) for name in names}
+    turn, views = divmod(seed // len(COURSES), 2)
+    ways = VIEW_LIES if views else BLOCK_LIES
+    first = 1 if views else 0
+    liars = dict.fromkeys(range(first, first + tolerated(members)), ways[turn % len(ways)])
     world = World(seed, members, liars)
     world.loss_ppm, world.slow_disk_ms = chance.pick([0, 50_000]), chance.pick([1, 5])
     world.delay_ms = chance.pick([5, 20, 80])

@@ -333,18 +333,28 @@ def embeds_badly(world: World, host: Host, to: bytes, frame: bytes) -> Said:
     return [(to, to_frame(pre_prepare_of(world, host.name, message.view, block)))]
 
 
-def dates_badly(world: World, host: Host, to: bytes, frame: bytes) -> Said:
-    """Its blocks have the time of the one before, or one that has not come."""
+def dates_back(world: World, host: Host, to: bytes, frame: bytes) -> Said:
+    """Its blocks have the time of the one before."""
+    message = from_frame(frame)
+    before = host.archive.get(message.block.height - 1) if isinstance(message, PrePrepare) else None
+    if before is None or not isinstance(message, PrePrepare):
+        return [(to, frame)]
+    last = outline(before.block.payload)
+    assert last is not None
+    return [(to, dated(world, host, message, last.time_ms))]
+
+
+def dates_ahead(world: World, host: Host, to: bytes, frame: bytes) -> Said:
+    """Its blocks have a time that has not come."""
     message = from_frame(frame)
     if not isinstance(message, PrePrepare):
         return [(to, frame)]
-    before = host.archive.get(message.block.height - 1)
-    last = outline(before.block.payload) if before is not None else None
-    if last is None:
-        return [(to, frame)]
-    time_ms = last.time_ms if host.seed // 1_000 % 4 < 2 else world.now + 3_600_000
+    return [(to, dated(world, host, message, message.block.height * 3_600_000))]
+
+
+def dated(world: World, host: Host, message: PrePrepare, time_ms: int) -> bytes:
     block = changed(message.block, payload=encode(Payload(time_ms, good=True, room=True, transactions=(), salt=23)))
-    return [(to, to_frame(pre_prepare_of(world, host.name, message.view, block)))]
+    return to_frame(pre_prepare_of(world, host.name, message.view, block))
 
 
 def certifies_alone(world: World, host: Host, to: bytes, frame: bytes) -> Said:
@@ -471,12 +481,21 @@ CUNNING: tuple[Liar, ...] = (
     changes_its_mind,
     votes_badly,
     embeds_badly,
-    dates_badly,
+    dates_back,
+    dates_ahead,
     certifies_alone,
     forges,
     proposes_bad,
     hides_prepared,
     together((equivocates, votes_twice, opens_wrongly)),
 )
-VIEW_LIES: tuple[Liar, ...] = (leaves_badly, opens_falsely, opens_falsely, hides_prepared)
-BLOCK_LIES: tuple[Liar, ...] = (censors, changes_its_mind, embeds_badly, dates_badly, proposes_bad, certifies_alone)
+VIEW_LIES: tuple[Liar, ...] = (opens_falsely, leaves_badly, hides_prepared)
+BLOCK_LIES: tuple[Liar, ...] = (
+    embeds_badly,
+    dates_back,
+    dates_ahead,
+    proposes_bad,
+    certifies_alone,
+    changes_its_mind,
+    censors,
+)
