@@ -109,8 +109,8 @@ def ambushed(seed: int) -> World:
 
 
 def deceived(seed: int) -> World:
-    """As many lie as may, all in the one way that is this seed's turn, and are soon primaries; little else goes wrong but
-    that views change."""
+    """As many lie as may, in the one way whose turn it is by the seed, and are soon primaries; little else goes wrong
+    but that views change."""
     chance = Chance(seed).stream("deceived")
     members = chance.pick([4, 4, 5, 7])
     turn, views = divmod(seed // len(COURSES), 2)
