@@ -1,4 +1,4 @@
-"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, transport, log.
+"""`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, and nodes.
 
 Ratios, not times.
 
@@ -25,6 +25,7 @@ from benchmarks import (
     grid,
     memory,
     registry,
+    signed,
     standing,
     throughput,
     transport,
@@ -46,7 +47,10 @@ NAMES: Final = (
     "consensus",
     "transport",
     "wal",
+    "signed",
 )
+SIGNED_S: Final = 5.0
+SIGNED_ROUNDS: Final = 3
 AUDITED_TOWN: Final = (1_000, 2_000, 5)  # members, contracts, feeders
 
 
@@ -90,6 +94,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[Section]:
         yield transport.measured()
     if "wal" in names:
         yield wal.measured()
+    if "signed" in names:
+        yield signed.section(SIGNED_S, SIGNED_ROUNDS)
 
 
 @cache

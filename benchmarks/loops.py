@@ -179,12 +179,13 @@ class _Probe(asyncio.Protocol):
             self._decided.set_result(time.perf_counter())
 
 
-async def outage_at(places: Sequence[Place], pid: int) -> float:
-    """Kills a process; how long it took until one of those who listen there decided an entry [ms]."""
+async def outage_at(places: Sequence[Place], pids: Sequence[int]) -> float:
+    """Kills processes; how long it took until one of those who listen there decided an entry [ms]."""
     loop = asyncio.get_running_loop()
     decided: asyncio.Future[float] = loop.create_future()
     probes = [(await loop.create_connection(lambda: _Probe(decided), *place))[1] for place in places]
-    os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
     killed = time.perf_counter()
     try:
         while not decided.done():
@@ -206,7 +207,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--connections", type=int)
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--outage", type=int, metavar="PID", help="kill that process, and wait for the survivors")
+    parser.add_argument("--outage", type=int, nargs="+", metavar="PID", help="kill these, and wait for the survivors")
     asked = parser.parse_args()
     gc.disable()  # what is kept is numbers
     if asked.outage is not None:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -256,12 +256,15 @@ async def _decides(place: Place, entry: bytes) -> bool:
 
 
 class Processes:
-    """Three nodes in a folder."""
+    """Nodes in a folder."""
 
-    def __init__(self, folder: Path, words: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, words: Sequence[str] = (), replicas: int = 3, raft: Mapping[str, int] = RAFT
+    ) -> None:
         """`words` are given to each node's command."""
         self._words = words
-        self.founded = found(folder, "opaque", 3, {"voting": int(Voting.EQUAL)}, "127.0.0.1", free_row(6), RAFT)
+        row, voting = free_row(2 * replicas), {"voting": int(Voting.EQUAL)}
+        self.founded = found(folder, "opaque", replicas, voting, "127.0.0.1", row, raft)
         configs = [load(node / CONFIG)[0] for node in self.founded.nodes]
         chain_id = Ledger(configs[0].genesis).chain_id
         self.addresses = [address_of(chain_id, config.key.public) for config in configs]

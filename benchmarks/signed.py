@@ -1,10 +1,11 @@
 """Signed transfers on real nodes: how many are decided a second when every replica checks every signature.
 
-Three nodes as `wattquorum node run` runs them, with disk, TLS, ledger and interface; cashiers, each with a client of
-its own, hand in money for members in batches by HTTP, signed beforehand. What that is measured against is what PyNaCl
-alone checks on every core of this machine at the same time, shared by three replicas. Both are taken in turns.
+Nodes as `wattquorum node run` runs them, with disk, TLS, ledger and interface; cashiers, each with a client of its
+own, hand in money for members in batches by HTTP, signed beforehand. What that is measured against is what PyNaCl
+alone checks on every core of this machine at the same time, shared by the replicas. Both are taken in turns.
 
     python -m benchmarks.signed --seconds 5
+    python -m benchmarks.signed --seconds 5 --engine pbft --replicas 4
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Final, NamedTuple
 
+from benchmarks.measuring import Line, Section
 from benchmarks.ports import free_row
 from wattquorum.api.client import Client
 from wattquorum.foundation.identities import SigningKey, address_of, verify_each
@@ -30,7 +33,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.blocks import Outcome
 from wattquorum.ledger.genesis import chain_id_of
-from wattquorum.ledger.parameters import Voting
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.ledger.transactions import (
     Body,
     Deposit,
@@ -48,6 +51,7 @@ from wattquorum.node.founding import COMMUNITY, OPERATOR_KEY, found
 from wattquorum.node.node_folder import read_key
 
 REPLICAS: Final = 3
+COMMITTEE: Final = 4  # the smallest of whom one may lie
 CASHIERS: Final = 4
 BATCH: Final = 512
 SIGNED_A_SECOND: Final = 3_000  # by each cashier: more than can be decided
@@ -57,15 +61,16 @@ YEAR_MS: Final = 365 * 24 * 3_600_000
 
 
 class Rate(NamedTuple):
-    """What was decided, and what PyNaCl alone checks on all cores [a second]."""
+    """What so many replicas decided, and what PyNaCl alone checks on all cores [a second]."""
 
     transfers: float
     checks: float
+    replicas: int
 
     @property
     def share(self) -> float:
         """Of what all cores could check for this many replicas."""
-        return self.transfers / (self.checks / REPLICAS)
+        return self.transfers / (self.checks / self.replicas)
 
 
 class Cashier:
@@ -125,12 +130,12 @@ def _leader(apis: list[str]) -> str:
     raise TimeoutError("nobody leads")
 
 
-def measured(seconds: float) -> Rate:
+def measured(seconds: float, protocol: Protocol = Protocol.RAFT, replicas: int = REPLICAS) -> Rate:
     """Founds a community, signs, and lets it decide for so long."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "community"
-        parameters = {"voting": int(Voting.EQUAL), **PARAMETERS}
-        founded = found(folder, "signed", REPLICAS, parameters, "127.0.0.1", free_row(2 * REPLICAS))
+        parameters = {**protocol.parameters(), **PARAMETERS}
+        founded = found(folder, "signed", replicas, parameters, "127.0.0.1", free_row(2 * replicas))
         chain_id = chain_id_of((founded.nodes[0] / GENESIS).read_bytes())
         operator = Cashier(chain_id, read_key(folder / COMMUNITY / OPERATOR_KEY))
         processes = [_started(node) for node in founded.nodes]
@@ -148,7 +153,7 @@ def measured(seconds: float) -> Rate:
             ]
             before = checks_a_second(operator, 1.0)
             rate = _decided(leader, signed, seconds)
-            return Rate(rate, (before + checks_a_second(operator, 1.0)) / 2)
+            return Rate(rate, (before + checks_a_second(operator, 1.0)) / 2, replicas)
         finally:
             for process in processes:
                 process.terminate()
@@ -202,11 +207,27 @@ def _decided(api: str, signed: list[list[bytes]], seconds: float) -> float:
     return counts[0] / seconds
 
 
+def section(seconds: float, rounds: int) -> Section:
+    """Three replicas that count votes, and four of whom one may lie, in turns."""
+    lines = []
+    crowds = ((Protocol.RAFT, REPLICAS), (Protocol.PBFT, COMMITTEE))
+    rates = [[measured(seconds, *crowd) for crowd in crowds] for _ in range(rounds)]
+    for (protocol, replicas), taken in zip(crowds, zip(*rates, strict=True), strict=True):
+        middle = median(each.share for each in taken)
+        decided = median(each.transfers for each in taken)
+        note = f"{decided:,.0f} a second; PyNaCl alone {median(each.checks for each in taken):,.0f}"
+        lines.append(Line(f"{protocol} of {replicas}", 100 * middle, "%", note))
+    return Section("Signed transfers on real nodes, of what all cores check / replicas", lines)
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5)
-    rate = measured(parser.parse_args().seconds)
+    parser.add_argument("--engine", type=Protocol, choices=list(Protocol), default=Protocol.RAFT)
+    parser.add_argument("--replicas", type=int, default=REPLICAS)
+    options = parser.parse_args()
+    rate = measured(options.seconds, options.engine, options.replicas)
     print(json.dumps({"transfers": rate.transfers, "checks": rate.checks, "share": rate.share}))
 
 

@@ -56,6 +56,7 @@ class Trouble:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._ways: dict[int, Ways] = {}
+        self._jumped: list[int] = []  # slots whose clocks a fault moved last
         self._down: Counter[int] = Counter()  # slots, by how many faults keep them down
         self._full: Counter[int] = Counter()
         self.counted: Counter[str] = Counter()
@@ -177,8 +178,11 @@ class Trouble:
             self._processes.signal(slot, what)
 
     def _jump(self, slots: list[int], fault: Fault, chance: random.Random) -> None:
+        """Clocks that jumped before are set right first: a chain's time is what a quorum's clocks say, even wrongly."""
         ahead_s = chance.choice(CLOCKS_S) * chance.choice((-1, 1))
+        self._set_clocks(self._jumped, 0.0)
         self._set_clocks(slots, ahead_s)
+        self._jumped = slots
         self._history.note("clock", slots=slots, ahead_s=ahead_s)
         if chance.random() < 0.5:
             self._kill(slots, 0.1, "clock")

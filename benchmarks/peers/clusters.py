@@ -12,6 +12,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -63,10 +64,12 @@ def _closed_loops(place: tuple[str, int], clients: int, seconds: int) -> Load:
 
 
 class Ours:
-    """Three of our nodes, with TLS."""
+    """Our nodes, with TLS."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
-        self._nodes = opaque.Processes(folder / "community", words)
+    def __init__(
+        self, folder: Path, *words: str, replicas: int = REPLICAS, raft: Mapping[str, int] = opaque.RAFT
+    ) -> None:
+        self._nodes = opaque.Processes(folder / "community", words, replicas, raft)
         self._leader = self._nodes.leader()
 
     def load(self, clients: int, seconds: int) -> Load:
@@ -75,9 +78,14 @@ class Ours:
     def change_powers(self, light: bool) -> bool:
         """Asks for powers that differ a little; the leader stays the heaviest. Whether the entry was decided."""
         powers = [330_000 if light else 300_000] * REPLICAS
-        order = sorted(range(REPLICAS), key=lambda number: self._nodes.addresses[number])
-        powers[order.index(self._leader)] = MILLION - sum(powers[1:])
-        return self._nodes.ask(self._leader, opaque.POWERS + b" ".join(b"%d" % power for power in powers))
+        powers[self._leader] = MILLION - sum(powers[1:])
+        return self._give(powers)
+
+    def _give(self, powers: Sequence[int]) -> bool:
+        """Asks for these powers, by number of node [millionths]; whether the entry was decided."""
+        addresses = self._nodes.addresses
+        said = [b"%d" % powers[number] for number in sorted(range(len(powers)), key=lambda each: addresses[each])]
+        return self._nodes.ask(self._leader, opaque.POWERS + b" ".join(said))
 
     @property
     def terms(self) -> int:
@@ -85,16 +93,32 @@ class Ours:
         return self._nodes.terms()
 
     def outage(self) -> float:
+        return self._outage([self._leader])
+
+    def _outage(self, dead: Sequence[int]) -> float:
         apis = self._nodes.founded.apis
-        survivors = ",".join(f"{host}:{port}" for n, (host, port) in enumerate(apis) if n != self._leader)
-        killed = self._nodes.processes[self._leader]
-        command = [sys.executable, "-m", "benchmarks.loops", "--at", survivors, "--outage", str(killed.pid)]
-        taken = float(json.loads(_run(command))["outage_ms"])
-        killed.wait()
-        self._nodes.restart(self._leader)
+        survivors = ",".join(f"{host}:{port}" for n, (host, port) in enumerate(apis) if n not in dead)
+        killed = [self._nodes.processes[number] for number in dead]
+        command = [sys.executable, "-m", "benchmarks.loops", "--at", survivors, "--outage"]
+        taken = float(json.loads(_run([*command, *(str(each.pid) for each in killed)]))["outage_ms"])
+        for number, process in zip(dead, killed, strict=True):
+            process.wait()
+            self._nodes.restart(number)
         self._leader = self._nodes.leader()
         time.sleep(SETTLE_S)
         return taken
+
+    def ranked_outage(self, heaviest_too: bool) -> float:
+        """Kills the leader, and the heaviest of the others with it if so asked; how long nobody could write [ms].
+
+        Of five: the leader has 24 % of the power, the next 22 %, the others 18 % each, more than half together.
+        """
+        heaviest = (self._leader + 1) % len(self._nodes.addresses)
+        powers = {self._leader: 240_000, heaviest: 220_000}
+        if not self._give([powers.get(number, 180_000) for number in range(len(self._nodes.addresses))]):
+            raise RuntimeError("powers were not changed")
+        time.sleep(SETTLE_S)
+        return self._outage([self._leader, heaviest] if heaviest_too else [self._leader])
 
     def stop(self) -> None:
         self._nodes.stop()

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from benchmarks import signed
+from benchmarks import opaque, signed
 from benchmarks.loops import Load
 from benchmarks.peers import tools
 from benchmarks.peers.changing import Changing
@@ -30,6 +30,7 @@ from benchmarks.peers.results import (
     NOISE_PERCENT,
     OURS,
     PYSYNCOBJ,
+    RANK_SLOT_MS,
     SKELETON,
     Outage,
     Pair,
@@ -41,9 +42,10 @@ from benchmarks.peers.results import (
 C = TypeVar("C", bound=Loaded)
 ATTEMPTS: Final = 3  # times as many rounds as are wanted, at most
 BLOCK: Final = 10  # kills of one cluster, before the next has its turn
-PAIRS: Final = 9
+FOUNDED: Final = 9  # pairs of clusters
+PAIRS: Final = 4  # of loads of each
 
-PARTS: Final = ("load", "failover", "weights", "signed", "powers", "saturated")
+PARTS: Final = ("load", "failover", "ranks", "weights", "signed", "powers", "saturated")
 
 CLUSTERS: Final[dict[str, Callable[[Path], Cluster]]] = {
     OURS: Ours,
@@ -130,11 +132,36 @@ class Sitting:
         self.results.outages.extend(Outage(system, ms, others) for ms in found)
         _say(f"failover  {system:<16} {' '.join(f'{ms:.0f}' for ms in found)} ms  others {others:.0f} %")
 
+    def ranks(self) -> None:
+        """The leader is killed, and the leader with the next by rank, in turns."""
+        raft = {**opaque.RAFT, "slot_ms": RANK_SLOT_MS, "slot_min_ms": RANK_SLOT_MS}
+        five = partial(Ours, replicas=5, raft=raft)
+        for _ in range(0, self._kills, BLOCK):
+            found: list[tuple[float, float]] = []
+
+            def work(cluster: Ours, found: list[tuple[float, float]] = found) -> None:
+                found.extend(
+                    (round(cluster.ranked_outage(heaviest_too=True), 1), round(cluster.ranked_outage(False), 1))
+                    for _ in range(min(BLOCK, self._kills))
+                )
+
+            _, others = watched(lambda: self._with(five, work))
+            self.results.pairs.extend(Pair("ranks", both, leader, 0, others) for both, leader in found)
+            said = ", ".join(f"{both:.0f} and {leader:.0f}" for both, leader in found)
+            _say(f"heaviest dead too, and not: {said} ms  others {others:.0f} %")
+
     # Ours against ours ----------------------------------------------------------------------------------------------
 
     def weights(self) -> None:
-        """Powers that are all equal, beside the same engine with quorums that count heads; both clusters stay up."""
+        """Powers that are all equal, beside the same engine with quorums that count heads.
 
+        Which replica leads, and where its processes run, moves either cluster by more than what is looked for: so
+        clusters are founded anew several times. Meanwhile both stay up.
+        """
+        for number in range(FOUNDED):
+            self._weigh(number)
+
+    def _weigh(self, number: int) -> None:
         def pair(weighted: Ours, counting: Ours, turn: int) -> tuple[Load, Load]:
             if turn % 2:
                 second = counting.load(64, 2)
@@ -146,7 +173,7 @@ class Sitting:
         def both(weighted: Ours) -> None:
             self._with(
                 lambda folder: Ours(folder, "--counting"),
-                lambda counting: found.extend(pair(weighted, counting, turn) for turn in range(PAIRS)),
+                lambda counting: found.extend(pair(weighted, counting, number + turn) for turn in range(PAIRS)),
             )
 
         _, others = watched(lambda: self._with(Ours, both))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from wattquorum.node import community_folder, node_folder
 from wattquorum.node.config import CONFIG, load
 from wattquorum.node.disk import read_file, write_files
 from wattquorum.node.founding import COMMUNITY, Founded, found
+from wattquorum.node.journal import Journal
 from wattquorum.node.node import Node
 from wattquorum.node.renewal import Renewal
 
@@ -50,6 +52,13 @@ def test_a_revoked_node_is_shut_out_and_a_new_place_is_found(founded: Founded) -
                 assert [peer.address for peer in node.transport.peers()] == [other.address]
             await until(lambda: not nodes[2]._connected())
             await until(lambda: nodes[0].transport.counters.turned_away["revoked"] > 0)
+            told: list[dict[str, Any]] = []
+            journal = Journal(nodes[2], lambda event, **fields: told.append({"event": event, **fields}))
+            await until(lambda: all(peer.refuses for peer in nodes[2].transport.peers()))
+            journal.repeat()
+            (refused,) = [each for each in told if each["event"] == "refused_by_peers"]
+            assert set(refused["peers"]) == {node.address.hex() for node in nodes[:2]}
+            assert "revoked" in refused["reason"]
             await until(lambda: nodes[0].engine.leader in (nodes[0].address, nodes[1].address))
             assert [renewal.renew() for renewal in renewals[:2]] == [False] * 2
         finally:

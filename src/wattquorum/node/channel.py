@@ -26,6 +26,11 @@ KEEPALIVE_S: Final = 15
 # Of OpenSSL's X509_V_ERR_...: what the other end's identity was refused for.
 EXPIRED: Final = (9, 10)
 REVOKED: Final = (23,)
+ALERTS: Final = {  # what the other end says of this node's TLS identity
+    "CERTIFICATE_REVOKED": "this node's TLS identity was revoked",
+    "CERTIFICATE_EXPIRED": "this node's TLS identity has run out",
+    "UNKNOWN_CA": "this node's TLS identity is another community's",
+}
 
 
 class TurnedAway(Exception):
@@ -364,7 +369,7 @@ def _fault_of(fault: ssl.SSLError) -> tuple[str, str]:
     if fault.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return "stranger", "no identity"
     if "ALERT" in (fault.reason or ""):
-        return "refused", f"the other end says {fault.reason}"
+        return "refused", ALERTS.get(fault.reason.rpartition("ALERT_")[2], f"the other end says {fault.reason}")
     return "handshake", fault.reason or str(fault)
 
 

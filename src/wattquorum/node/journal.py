@@ -48,6 +48,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "slow_syncs": "the disk took more than a tenth of a second to make records durable",
     "peer_connected": "a connection to another node is there",
     "peer_lost": "it is gone, and why",
+    "refused_by_peers": "other nodes turn this one away, which they are, and why the last one did",
     "turned_away": "connections of others that were refused or ended, by reason",
     "clients_turned_away": "connections or uploads of clients that were refused or ended, by reason",
     "messages_dropped": "what was to be said to a peer was dropped, since it was away or slow",
@@ -68,6 +69,7 @@ class Journal:
         "_node",
         "_ordering",
         "_peers",
+        "_refused",
         "_repeated_s",
         "_role",
         "_say",
@@ -88,6 +90,7 @@ class Journal:
         self._slow = (0, 0)  # slow ones that were not told yet, and the time that they took
         self._peers: dict[bytes, int | None] = {}
         self._turned: Counter[str] = Counter()
+        self._refused = 0
         self._dropped = 0
         self._repeated_s = time.monotonic()
         node.watch(self._executed)
@@ -195,6 +198,12 @@ class Journal:
             if total > self._turned[reason]:
                 self._say("turned_away", reason=reason, count=total - self._turned[reason], total=total)
         self._turned = Counter(counters.turned_away)
+        if counters.broken["refused"] > self._refused:
+            refusing = [each for each in self._node.transport.peers() if each.refuses]
+            if refusing:
+                last = max(refusing, key=lambda each: each.last_error_ms or 0)
+                self._say("refused_by_peers", peers=[each.address.hex() for each in refusing], reason=last.last_error)
+            self._refused = counters.broken["refused"]
         if counters.dropped_messages > self._dropped:
             dropped = counters.dropped_messages
             self._say("messages_dropped", count=dropped - self._dropped, total=dropped)

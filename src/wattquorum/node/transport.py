@@ -141,6 +141,11 @@ class PeerState(NamedTuple):
     last_error: str  # the last reason why a connection to it or from it ended, and what was found
     last_error_ms: int | None
 
+    @property
+    def refuses(self) -> bool:
+        """Whether it turned this node away when it was last tried."""
+        return self.connected_ms is None and self.last_error.startswith("refused")
+
 
 ACCEPTED_AT_ONCE: Final = 64  # connections in one turn of the event loop
 ROUND_TRIPS: Final = 16  # kept for a peer
