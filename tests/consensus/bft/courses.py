@@ -104,7 +104,7 @@ def ambushed(seed: int) -> World:
         world.after(chance.between(1, STORM_MS), world.submit, transaction)
     world.run(world.now + STORM_MS)
     world.watch = None
-    calm(world, delay_ms=chance.pick([10, 150]))
+    calm(world, delay_ms=chance.pick([10, 400]))
     return world
 
 
@@ -137,12 +137,12 @@ def dethroned(seed: int) -> World:
     chance = Chance(seed).stream("dethroned")
     world = World(seed, chance.pick([4, 5, 7]), settings=replace(QUICK, timeout_ms=100, timeout_max_ms=1 << 20))
     world.loss_ppm, world.delay_ms, world.slow_disk_ms = 0, chance.pick([5, 20]), 1
-    for turn in range(TRANSACTIONS):
-        at = turn * 600
+    for turn in range(8):  # each long enough for several doublings, if nothing undoes them
+        at = turn * 3_500
         world.after(at, world.submit, turn)
         world.after(at + chance.between(1, 60), cut_primary, world)
-        world.after(at + chance.between(200, 400), part, world, {})
-    world.run(world.now + TRANSACTIONS * 600)
+        world.after(at + chance.between(2_800, 3_200), part, world, {})
+    world.run(world.now + 8 * 3_500)
     cut_primary(world)
     world.submit(TRANSACTIONS)
     alive = [host.name for host in world.honest if not world.parts.get(host.address)]

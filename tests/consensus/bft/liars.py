@@ -495,7 +495,7 @@ BLOCK_LIES: tuple[Liar, ...] = (
     dates_back,
     dates_ahead,
     proposes_bad,
-    certifies_alone,
-    changes_its_mind,
     censors,
+    changes_its_mind,
+    certifies_alone,
 )
