@@ -1,6 +1,6 @@
 """`make bench`: throughput, settlement, audit, closing, memory, standing, registry, grid, consensus, and nodes.
 
-Ratios, not times.
+And the rounds of the lab. Ratios, not times.
 
 python -m benchmarks [--only NAME ...] [--json FILE]
 """
@@ -25,6 +25,7 @@ from benchmarks import (
     grid,
     memory,
     registry,
+    rounds,
     signed,
     standing,
     throughput,
@@ -47,6 +48,7 @@ NAMES: Final = (
     "consensus",
     "transport",
     "wal",
+    "rounds",
     "signed",
 )
 SIGNED_S: Final = 5.0
@@ -94,6 +96,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[Section]:
         yield transport.measured()
     if "wal" in names:
         yield wal.measured()
+    if "rounds" in names:
+        yield rounds.measured()
     if "signed" in names:
         yield signed.section(SIGNED_S, SIGNED_ROUNDS)
 

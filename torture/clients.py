@@ -107,7 +107,8 @@ class Clients:
         self._apis = [community.url(slot) for slot in range(community.slots)]
         self._operator = Party(community.chain_id, community.operator)
         self._writers = [self._party() for _ in range(WRITERS)]
-        self._members = [self._party() for _ in range(community.seats)]
+        self.seeds = [random.SystemRandom().randbytes(32) for _ in range(community.seats)]  # of the members' keys
+        self._members = [Party(community.chain_id, SigningKey(seed)) for seed in self.seeds]
         self.accounts = [party.address for party in self._writers[:ACCOUNTS]]
         self.seated = list(range(community.seats))  # the slot of each member's replica
         self._end = threading.Event()

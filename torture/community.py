@@ -15,6 +15,7 @@ from typing import Final
 
 from wattquorum.foundation.codec import to_named_json
 from wattquorum.foundation.identities import KEY_BYTES, SigningKey, address_of
+from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.genesis import chain_id_of
 from wattquorum.ledger.protocols import Protocol
 from wattquorum.node import community_folder, node_folder
@@ -29,17 +30,26 @@ HOST: Final = "127.0.0.1"
 RAFT: Final = {"election_ms": 500, "heartbeat_ms": 100, "slot_ms": 60, "trailing_max": 50}
 BFT: Final = {"timeout_ms": 800, "timeout_max_ms": 6_400, "resend_ms": 200, "poll_ms": 400, "blocks_kept": 20}
 PARAMETERS: Final = {"epoch_ms": 3_000, "probation_days": 0, "hysteresis": 0, "rho": 30_000_000}
+CLOSING: Final = {"epoch_ms": 4_000, "stand_blocks": 24}  # where agents are elected: long enough to stand and vote
 
 
 class Community:
     """Folders, keys and places. Nothing runs yet."""
 
     def __init__(
-        self, folder: Path, seats: int, spares: int, first_port: int, engine: Protocol = Protocol.WEIGHTED_RAFT
+        self,
+        folder: Path,
+        seats: int,
+        spares: int,
+        first_port: int,
+        engine: Protocol = Protocol.WEIGHTED_RAFT,
+        groups: int | None = None,
     ) -> None:
-        """Founds it in a folder that is empty or absent."""
+        """Founds it in a folder that is empty or absent; `groups` elect agents, where there are any."""
         self.folder, self.seats, self.slots = folder, seats, seats + spares
-        found(folder, "torture", seats, {**engine.parameters(), **PARAMETERS}, HOST, first_port, RAFT)
+        self.elects = engine is Protocol.CGPBFT
+        parameters = {**engine.parameters(groups), **PARAMETERS, **(CLOSING if self.elects else {})}
+        found(folder, "torture", seats, parameters, HOST, first_port, RAFT)
         self._home = folder / COMMUNITY
         (folder / "peers").mkdir()
         self.chain_id = chain_id_of(read_file(self._home / GENESIS, GENESIS))
@@ -50,6 +60,12 @@ class Community:
         self.replaced = [0] * self.slots
         for slot in range(seats, self.slots):
             self._new_replica(slot)
+
+    def founding_committee(self) -> list[int]:
+        """The slots that vote first, in the order of the genesis; where agents are elected these are drawn."""
+        ledger = Ledger(read_file(self._home / GENESIS, GENESIS))
+        slots = {self.address(slot): slot for slot in range(self.seats)}
+        return [slots[voter.replica] for voter in ledger.configuration.new]
 
     def node(self, slot: int) -> Path:
         """The folder of a slot's replica."""

@@ -4,7 +4,8 @@ From the history and the chains alone, without any process: every history has to
 acknowledged has to be in the chain, once, done, at the height that its client was told; writes have to stand in the
 chain in the order in which one was answered before another was called; all chains have to have the same blocks as far
 as they go; each chain has to pass the audit; every slot that had a seat at the end has to have its chain, up to the
-last write that was acknowledged. Exit status 1 and what is wrong, or 0.
+last write that was acknowledged; nobody may have been proven to lie who does not, and whoever was has to have been
+accused and to have lost trust, where agents are elected (`torture.penalties`). Exit status 1 and what is wrong, or 0.
 """
 
 from __future__ import annotations
@@ -14,19 +15,26 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from rich.console import Console
+from rich.table import Table
+
 from torture.history import HISTORY, Seen, Write, seen
 from torture.linearizability import NEVER, is_linearizable
+from torture.penalties import SHORT, Offices, proven, summary, table, unpaid
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
 from wattquorum.ledger.blocks import Outcome, header_hash
 from wattquorum.ledger.execution import Executed
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.node.auditing import audit_folder
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.founding import node_name
 
 CHAINS: Final = "node-*/chain"
 FINAL: Final = "final"  # what a run notes when all is healed
+RUN: Final = "run"  # how it was asked for
+SLOTS: Final = "slots"  # in which slot each replica was at the beginning
 SHOWN: Final = 12
 
 
@@ -37,13 +45,15 @@ class Chain(NamedTuple):
     blocks: list[bytes]
     transactions: dict[str, list[tuple[int, Outcome]]]
     wrong: list[str]
+    offices: Offices
 
 
 def read_chain(folder: Path) -> Chain:
     """Audits a chain folder and reads it, as far as it is right."""
-    found = Chain(folder.parent.name, [], {}, [])
+    found = Chain(folder.parent.name, [], {}, [], Offices())
 
     def note(executed: Executed) -> None:
+        found.offices.note(executed)
         found.blocks.append(header_hash(executed.block.header))
         for receipt in executed.block.receipts:
             where = (executed.block.header.height, receipt.outcome)
@@ -136,15 +146,45 @@ def judge_sums(told: Seen, chain: Chain) -> list[str]:
     return wrong
 
 
+def engine_of(told: Seen) -> str:
+    """How the nodes of a run agreed."""
+    return next((str(note.get("engine")) for note in told.notes if note["what"] == RUN), "")
+
+
+def judge_penalties(told: Seen, chain: Chain) -> list[str]:
+    """Whether only those were proven to lie who do, and whether that cost them trust where agents are elected."""
+    return unpaid(chain.offices, told.notes, elected=engine_of(told) == Protocol.CGPBFT)
+
+
+def print_penalties(told: Seen, chain: Chain) -> None:
+    """Whom nodes proved to lie, where a committee agrees; what that and failures cost, where agents are elected."""
+    names = {replica: node_name(slot) for note in told.notes if note["what"] == SLOTS for replica, slot in note["of"]}
+
+    def name(replica: str) -> str:
+        return names.get(replica, replica[:SHORT])
+
+    engine, console = engine_of(told), Console(highlight=False, soft_wrap=True)
+    found = Table(box=None, show_header=False)
+    if engine in (Protocol.PBFT, Protocol.CGPBFT):
+        found.add_row("proven to lie, as nodes tell", proven(told.notes, name))
+    if engine == Protocol.CGPBFT:
+        for row in summary(chain.offices, name):
+            found.add_row(*row)
+    console.print(found)
+    if engine == Protocol.CGPBFT:
+        console.print(table(chain.offices, name))
+
+
 def judge(folder: Path) -> tuple[list[str], str]:
-    """What is wrong with a run, and what was looked at."""
+    """What is wrong with a run, and what was looked at; prints what lies and failures cost."""
     told = seen(folder)
     chains = [read_chain(path) for path in sorted(folder.glob(CHAINS)) if any(path.iterdir())]
     if not chains:
         return [f"{folder} has no chain"], "nothing"
     wrong = judge_histories(told) + judge_chains(chains) + judge_seats(told, chains)
     longest = max(chains, key=lambda chain: len(chain.blocks))
-    wrong += judge_writes(told.writes, longest) + judge_sums(told, longest)
+    wrong += judge_writes(told.writes, longest) + judge_sums(told, longest) + judge_penalties(told, longest)
+    print_penalties(told, longest)
     acknowledged = sum(1 for write in told.writes if write.height)
     open_ = sum(1 for write in told.writes if write.answered == NEVER)
     reads = sum(1 for history in told.operations.values() for each in history if each.told is not None)

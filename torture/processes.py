@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,7 @@ from torture.history import History
 from torture.launch import ahead_ns, set_clock
 from torture.links import Network
 from torture.lossy import drop
+from torture.penalties import PROVEN
 from torture.warm import Warm
 
 PATIENCE_S: Final = 30.0
@@ -78,12 +79,13 @@ class Processes:
         clocks: bool,
         warm: bool,
         liars: Mapping[int, int] | None = None,
+        ways: Sequence[str] = (),
     ) -> None:
         """`clocks`: their wall clocks can be moved; `warm`: they start warm; `dropping`: they lose what is unsynced.
 
-        `liars`: by slot, the seed that draws how its node lies.
+        `liars`: by slot, the seed that draws how its node lies, unless `ways` say how.
         """
-        self._liars = dict(liars or {})
+        self._liars, self._ways = dict(liars or {}), ways
         self._community, self._network, self._disks, self._dropping = community, network, disks, dropping
         self._history = history
         self._clocks, self._warm = clocks, warm
@@ -130,7 +132,7 @@ class Processes:
     def _module(self, slot: int) -> list[str]:
         if slot in self._liars:
             run = ["node", "run", "--config", str(self._community.config(slot))]
-            return ["torture.liar", str(self._liars[slot]), *run]
+            return ["torture.liar", str(self._liars[slot]), ",".join(self._ways), *run]
         if self._dropping is not None:
             return self._dropping.command(slot)
         module = ["torture.launch", str(self.clock(slot))] if self._clocks else ["wattquorum"]
@@ -143,12 +145,16 @@ class Processes:
             for line in process.stdout:
                 log.write(line)
                 try:
-                    event = str(json.loads(line)["event"])
+                    said = json.loads(line)
+                    event = str(said["event"])
                 except (ValueError, KeyError, TypeError):
                     if line.startswith(CRASHED.encode()):
                         self.wrong.append(f"{name} wrote a traceback; see logs/{name}.log")
                     continue
                 self.events[event] += 1
+                if event == PROVEN:
+                    told = {name: said[name] for name in ("replica", "committee", "height", "view", "phase")}
+                    self._history.note(PROVEN, slot=slot, **told)
                 if event in WRONG:
                     self.wrong.append(f"{name} {event}: {line.decode('utf-8', 'replace').strip()}")
 

@@ -38,10 +38,13 @@ from torture.clients import Clients, told
 from torture.community import Community
 from torture.disks import Disks
 from torture.history import HISTORY, History
-from torture.judge import judge
+from torture.judge import SLOTS, judge
+from torture.liar import BY_NAME
 from torture.links import Network, Relays
+from torture.members import Members
+from torture.penalties import HEALED, LIARS
 from torture.processes import Dropping, Processes
-from torture.schedule import CLOCKS, FULL, KINDS, SEATS, schedule
+from torture.schedule import AGENTS, CLOCKS, FULL, KINDS, SEATS, schedule
 from torture.trouble import Trouble
 from wattquorum.ledger.protocols import Protocol
 
@@ -156,6 +159,18 @@ def agree(community: Community, slots: Sequence[int]) -> list[str]:
     return [f"the nodes do not agree {AGREE_S:.0f} s after the healing: {found}"]
 
 
+def told_on(community: Community, slots: Sequence[int]) -> list[str]:
+    """Waits until none of these nodes can prove a lie that the ledger does not know; which still can."""
+    until, left = time.monotonic() + AGREE_S, list(slots)
+    while left and time.monotonic() < until:
+        for slot in list(left):
+            with suppress(httpx.HTTPError, ValueError, KeyError):
+                if not httpx.get(f"{community.url(slot)}/v1/testimony", timeout=2.0).json()["lies"]:
+                    left.remove(slot)
+        time.sleep(0.2)
+    return [f"node-{slot} can prove a lie that nobody accused {AGREE_S:.0f} s after the healing" for slot in left]
+
+
 def last_reads(community: Community, clients: Clients, slots: Sequence[int], history: History) -> list[str]:
     """Each of these nodes tells every account; the same of all of them."""
     wrong, balances = [], {}
@@ -176,7 +191,8 @@ def last_reads(community: Community, clients: Clients, slots: Sequence[int], his
 def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     """One run; the exit status."""
     slots = asked.nodes + (1 if asked.seats else 0)
-    community = Community(folder, asked.nodes, slots - asked.nodes, free_ports(2 * slots, asked.seed), asked.engine)
+    first_port = free_ports(2 * slots, asked.seed)
+    community = Community(folder, asked.nodes, slots - asked.nodes, first_port, asked.engine, asked.groups)
     network: Network
     if asked.namespaces:
         community.listens = [namespaces.listen(slot) for slot in range(slots)]
@@ -185,7 +201,8 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     else:
         network = Relays(community.listens)
     kinds = dict(KINDS)
-    for wanted, more in ((asked.full, FULL), (asked.clocks, CLOCKS), (asked.seats, SEATS)):
+    committee = asked.engine.by_committee
+    for wanted, more in ((asked.full, FULL), (asked.clocks, CLOCKS), (asked.seats, SEATS), (committee, AGENTS)):
         kinds |= more if wanted else {}
     kinds = {kind: weight for kind, weight in kinds.items() if not asked.only or kind in asked.only}
     if not kinds:
@@ -194,11 +211,23 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
     history.note("run", **{name: str(value) for name, value in vars(asked).items()})
     disks = Disks([community.node(slot) for slot in range(slots)], range(0, slots, 2) if mounted else ())
     dropping = Dropping(community, asked.seed) if asked.drops else None
-    liars = {slot: asked.seed * 100 + slot for slot in range(asked.nodes - asked.liars, asked.nodes)}
+    in_office = community.founding_committee()
+    liars = {slot: asked.seed * 100 + slot for slot in in_office[len(in_office) - asked.liars :]}
+    history.note(LIARS, replicas=[community.address(slot).hex() for slot in liars])
+    history.note(SLOTS, of=[(community.address(slot).hex(), slot) for slot in range(asked.nodes)])
     processes = Processes(
-        community, network, disks, dropping, history, clocks=asked.clocks, warm=asked.warm, liars=liars
+        community,
+        network,
+        disks,
+        dropping,
+        history,
+        clocks=asked.clocks,
+        warm=asked.warm,
+        liars=liars,
+        ways=asked.lies,
     )
     clients = Clients(community, processes, history, asked.seed)
+    members = Members(community, clients.seeds if community.elects else (), history)
     trouble = Trouble(community, processes, network, disks, clients, history)
     sight = Watch(community, processes, clients, trouble)
     broken, end = threading.Event(), threading.Event()
@@ -219,6 +248,7 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
             processes.start(slot)
         clients.prepare()
         clients.start()
+        members.start()
         watching.start()
         began = time.monotonic()
         trouble.run(schedule(asked.seed, asked.nodes, kinds), over, broken)
@@ -227,6 +257,9 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
         clients.end(FINISH_S)
         processes.look()
         honest = [slot for slot in clients.seated if slot not in liars]  # who lies may keep itself from anything
+        history.note(HEALED)
+        wrong += told_on(community, honest) if community.elects else []
+        members.end()
         wrong += agree(community, honest)
         wrong += last_reads(community, clients, honest, history)
         processes.end(list(range(slots)))
@@ -237,7 +270,7 @@ def torture(folder: Path, asked: argparse.Namespace, *, mounted: bool) -> int:
         processes.close()
         network.stop()
         history.close()
-    wrong += trouble.wrong + clients.wrong + processes.wrong
+    wrong += trouble.wrong + clients.wrong + processes.wrong + members.wrong
     found, looked_at = judge(folder)
     wrong += found
     (folder / "wrong.txt").write_text("\n".join(wrong) + "\n", encoding="utf-8")
@@ -320,7 +353,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--engine", type=Protocol, choices=list(Protocol), default=Protocol.WEIGHTED_RAFT, help="how the nodes agree"
     )
-    parser.add_argument("--liars", type=int, default=0, help="of the nodes; a third may lie in pbft")
+    parser.add_argument("--groups", type=int, help="that elect agents, with --engine cgpbft")
+    parser.add_argument("--liars", type=int, default=0, help="of the first committee; a third of it may lie")
+    parser.add_argument(
+        "--lies", nargs="+", metavar="WAY", default=(), help="in which they lie, in place of the seed's"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides what goes wrong when")
     parser.add_argument("--folder", type=Path, help="kept afterwards; otherwise one that is kept if the run is broken")
     parser.add_argument("--namespaces", action="store_true", help="a network namespace for each node (root)")
@@ -339,6 +376,10 @@ def parse() -> argparse.Namespace:
             parser.error(f"--engine {asked.engine} needs {COMMITTEE_MIN} nodes or more")
     if asked.liars and not asked.engine.by_committee:
         parser.error("--liars can be borne by --engine pbft and cgpbft alone")
+    if asked.groups is not None and asked.engine is not Protocol.CGPBFT:
+        parser.error("--groups elect agents in --engine cgpbft alone")
+    if unknown := [way for way in asked.lies if way not in BY_NAME]:
+        parser.error(f"--lies {' '.join(unknown)}: there are {' '.join(BY_NAME)}")
     if asked.warm and asked.namespaces:
         parser.error("--warm cannot be had with --namespaces, in which nodes have to be started")
     if asked.drops:

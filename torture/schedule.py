@@ -50,6 +50,7 @@ KINDS: Final[Mapping[str, int]] = {
 }
 FULL: Final[Mapping[str, int]] = {"full": 2}  # the disks of one, two or all
 CLOCKS: Final[Mapping[str, int]] = {"clock": 2}  # a clock jumps, of a process that runs or that is started again
+AGENTS: Final[Mapping[str, int]] = {"kill-agents": 3}  # as many of a committee end as it may lose
 SEATS: Final[Mapping[str, int]] = {"seat": 1}  # a replica loses its seat to another
 
 
@@ -68,6 +69,8 @@ def schedule(seed: int, seats: int, kinds: Mapping[str, int]) -> Iterator[Fault]
         lasts, amount = chance.uniform(0.2, 2.5), chance.random()
         if kind == "kill-leader":
             victims = (LEADER,)
+        elif kind == "kill-agents":
+            victims = ()  # who agrees then, is not known now
         elif kind in ("kill-again", "seat"):
             victims = victims[:1]
         elif kind == "majority":

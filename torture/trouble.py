@@ -24,10 +24,12 @@ from torture.launch import set_clock
 from torture.links import Network, Way
 from torture.processes import Processes
 from torture.schedule import CALM, CLOCKS_S, LEADER, Fault
+from wattquorum.consensus.bft.committee import tolerated
 
 LOOK_S: Final = 0.25
 WORK_AGAIN_S: Final = 60.0  # after a healing, on a machine that may be busy with other things
 SLOW_S: Final = 0.3  # at most
+AGREEING: Final = ("primary", "agent", "prospect")
 
 
 class Ways(NamedTuple):
@@ -120,6 +122,12 @@ class Trouble:
         leading = [(each["term"], each["leader"]) for _, each in told(self._community, seated, 0.2)]
         return addresses.get(max(leading, default=(0, ""))[1])
 
+    def _agents(self, seated: list[int], chance: random.Random) -> list[int]:
+        """As many of those who agree now as may fail."""
+        agreeing = [slot for slot, each in told(self._community, seated, 0.2) if each["role"] in AGREEING]
+        agreeing = agreeing or seated  # nobody answers in time: as many of any
+        return chance.sample(agreeing, max(1, tolerated(len(agreeing))))
+
     def _begin(self, fault: Fault) -> None:
         seated = list(self._clients.seated)
         chance = random.Random(fault.seed)
@@ -127,10 +135,12 @@ class Trouble:
         if LEADER in fault.victims:
             leader = self._leader(seated)
             slots = [chance.choice(seated) if leader is None else leader]
+        elif fault.kind == "kill-agents":
+            slots = self._agents(seated, chance)
         self.counted[fault.kind] += 1
         self.now = f"{fault.kind} {' '.join(map(str, slots))}"
         self._history.note("fault", number=fault.number, kind=fault.kind, slots=slots, lasts_s=round(fault.lasts_s, 3))
-        if fault.kind in ("kill", "kill-leader", "majority", "blackout"):
+        if fault.kind in ("kill", "kill-leader", "kill-agents", "majority", "blackout"):
             lasts = 0.0 if fault.kind == "blackout" else fault.lasts_s
             self._kill(slots, lasts, fault.kind)
         elif fault.kind == "kill-again":

@@ -18,7 +18,15 @@ from multiprocessing.context import ForkServerProcess
 from typing import IO, Final
 
 LOADED: Final = [
-    *("torture.clients", "torture.judge", "torture.lossy", "torture.namespaces", "torture.trouble", "rich.live"),
+    *(
+        "torture.clients",
+        "torture.judge",
+        "wattquorum.simulation.liars",
+        "torture.lossy",
+        "torture.namespaces",
+        "torture.trouble",
+        "rich.live",
+    ),
     *("wattquorum.cli.app", "wattquorum.api.service", "wattquorum.node.config", "wattquorum.node.verification"),
     *("uvloop", "uvicorn.loops.auto", "uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto"),
 ]

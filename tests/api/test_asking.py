@@ -135,6 +135,29 @@ def test_patience_ends_with_why_nobody_answered() -> None:
         assert {ask.node for ask in played.asked} == set(NODES)
 
 
+@pytest.mark.parametrize("then", [no(503, "not_ordering"), no(503, "pool_full"), no(429, "pending_too_many")])
+def test_what_an_earlier_node_may_have_taken_is_undecided_whatever_the_last_one_says(then: Answer) -> None:
+    played = Played(of(BROKEN_OFF, then))
+    with pytest.raises(Refused, match="undecided") as told:
+        played.hold(played.asking.submitted(SIGNED, None))
+    assert told.value.code == "undecided"
+    played = Played(of(then))
+    with pytest.raises(Refused) as told:
+        played.hold(played.asking.submitted(SIGNED, None))
+    assert told.value.code == refused_of(then).code  # type: ignore[arg-type]  # nothing of it waits anywhere
+
+
+def test_what_was_in_a_batch_that_was_broken_off_is_not_told_as_refused_for_want_of_an_answer() -> None:
+    refused = BatchOutcome(0, 1, "nonce_wrong", "nonce", "3")
+    played = Played(of(BROKEN_OFF, ok(encode([refused])), no(503, "not_ordering")))
+    (found,) = played.hold(played.asking.submitted_all([(SIGNED, None)]))
+    assert (found.height, found.outcome, found.code) == (0, 0, "undecided")
+    played = Played(of(BROKEN_OFF, no(422, "nonce_wrong"), no(503, "not_ordering")))
+    with pytest.raises(Refused, match="undecided") as told:
+        played.hold(played.asking.submitted(SIGNED, None))
+    assert told.value.code == "undecided"
+
+
 def test_an_answer_that_makes_no_sense_is_no_answer() -> None:
     for nonsense in (b"", b"[]", b"{}", b"\xff", b'{"transaction": 5}'):
         played = Played(of(ok(nonsense)))

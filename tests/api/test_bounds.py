@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import dataclasses
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from tests.node.live import LOOPBACK, Village, free_port, run, until
@@ -17,9 +20,13 @@ from wattquorum.api.checking import UNPROVED_MAX
 from wattquorum.api.connections import Bounds, bounds_of, host_of
 from wattquorum.api.interface import Interface
 from wattquorum.api.shapes import BatchOutcome
+from wattquorum.api.sharing import Streams, Turns
 from wattquorum.api.uploads import FREE_BYTES, UploadBounds
 from wattquorum.foundation.codec import Decoder, encode
 from wattquorum.foundation.identities import SigningKey, address_of
+from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.blocks import decode_block
+from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.transactions import Body, Deposit, sign
 from wattquorum.node.node import Node
 
@@ -190,6 +197,29 @@ def test_a_batch_asks_once_for_a_newer_state_and_ends_early_with_forged_signatur
     run(with_node(village, story))
 
 
+def test_reads_that_are_too_many_without_a_quorum_are_to_be_asked_elsewhere(tmp_path: Path) -> None:
+    village = Village(tmp_path, 3)
+    village.settings = dataclasses.replace(village.settings, reads_max=3)
+
+    async def story() -> None:
+        async with village.running(0) as nodes:
+            waiting = [asyncio.create_task(nodes[0].read()) for _ in range(3)]
+            await asyncio.sleep(0)
+            transport = httpx.ASGITransport(app=application(nodes[0]))  # type: ignore[arg-type]
+            async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+                answer = await client.get("/v1/parameters")
+                assert answer.status_code == 503
+                assert (answer.json()["code"], answer.json()["field"]) == ("pool_full", "reads")
+                assert (await client.get("/v1/parameters?stale=true")).status_code == 200
+                data = village.signed(SigningKey(bytes(32)), Deposit(bytes(20), 5, "x"))
+                handed_in = {"transaction": base64.b64encode(data).decode()}
+                answer = await client.post("/v1/transactions", json=handed_in)
+                assert (answer.status_code, answer.json()["code"]) == (503, "pool_full")
+        assert all(isinstance(each, Refused) for each in await asyncio.gather(*waiting, return_exceptions=True))
+
+    run(story())
+
+
 def test_whoever_waits_no_more_is_forgotten_and_a_chain_without_room_is_not_ready(village: Village) -> None:
     async def story(node: Node) -> None:
         app = application(node)
@@ -210,3 +240,94 @@ def test_whoever_waits_no_more_is_forgotten_and_a_chain_without_room_is_not_read
         assert (await node.submit(data)).height
 
     run(with_node(village, story))
+
+
+def test_a_host_has_its_part_of_the_streams_however_many_it_asks_for_at_once(village: Village) -> None:
+    async def story() -> None:
+        async with village.running() as nodes:
+            await village.leader()
+            place = (LOOPBACK, free_port())
+            interface = Interface(nodes[0], place)
+            await interface.start()
+            base = f"http://{LOOPBACK}:{place[1]}"
+            async with httpx.AsyncClient(base_url=base, limits=httpx.Limits(max_connections=None)) as client:
+
+                async def begun() -> httpx.Response:
+                    return await client.send(client.build_request("GET", "/v1/stream"), stream=True)
+
+                answers = await asyncio.gather(*(begun() for _ in range(50)))
+                codes = [each.status_code for each in answers]
+                assert (codes.count(200), codes.count(429)) == (16, 34)
+                for path in ("/v1/blocks", "/v1/headers"):
+                    answer = await client.get(path)
+                    assert (answer.json()["code"], answer.json()["field"]) == ("pending_too_many", "streams")
+                assert (await client.get("/v1/status")).status_code == 200
+                for each in answers:
+                    await each.aclose()
+                await until(lambda: not len(interface.streams))
+                assert (await client.get("/v1/headers")).status_code == 200
+            interface.refuse()
+            await interface.stop()
+
+    run(story())
+
+
+def test_streams_of_all_hosts_have_a_bound() -> None:
+    streams = Streams(8)
+    for host in "aabbccdd":
+        streams.enter(host)
+    for host in "ae":
+        with pytest.raises(Refused, match="no room left"):
+            streams.enter(host)
+    streams.leave("a")
+    with pytest.raises(Refused, match="too many"):
+        streams.enter("b")
+    streams.enter("e")
+
+
+def test_answers_that_nobody_takes_are_bounded_in_all(village: Village, sockets: list[socket.socket]) -> None:
+    async def story() -> None:
+        async with village.running() as nodes:
+            place = (LOOPBACK, free_port())
+            interface = Interface(nodes[0], place, bounds=Bounds(90, 90, untaken_bytes_max=1_000_000))
+            await interface.start()
+            await until(lambda: nodes[0].ledger.height > 0)
+            data = await nodes[0].history.block(1)
+            assert data is not None
+            block = msgspec.structs.replace(decode_block(data), transactions=(bytes(8_000_000),))
+            nodes[0].history.keep(Executed(block, encode(block), (), (), ()))
+            for _ in range(3):
+                sockets.append(await asyncio.to_thread(socket.create_connection, place))
+                sockets[-1].sendall(b"GET /v1/blocks/1 HTTP/1.1\r\nhost: x\r\n\r\n")
+            turned_away = interface.connections.turned_away
+            await until(lambda: turned_away["untaken_bytes"] > 0)
+            await until(lambda: sum(each.untaken_bytes() for each in interface.connections._open) <= 1_000_000)
+            async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{place[1]}") as client:
+                assert (await client.get("/v1/status")).status_code == 200
+            interface.refuse()
+            await interface.stop()
+
+    run(story())
+
+
+def test_one_long_answer_is_made_in_a_turn_of_the_loop() -> None:
+    async def story() -> None:
+        turns, told, loops = Turns(), [], 0
+        loop, waiting = asyncio.get_running_loop(), True
+
+        def count() -> None:
+            nonlocal loops
+            loops += 1
+            if waiting:
+                loop.call_soon(count)
+
+        async def answer() -> None:
+            await turns.mine()
+            told.append(loops)
+
+        count()
+        await asyncio.gather(*(answer() for _ in range(20)))
+        waiting = False
+        assert len(told) == len(dict.fromkeys(told)) == 20
+
+    run(story())

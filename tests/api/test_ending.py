@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from wattquorum.api import ending
+from wattquorum.node import processes
+
 BEGINNING = """
 import asyncio, os, signal, sys, threading, time
 from wattquorum.api import ending
@@ -114,3 +117,7 @@ run(main())
     finally:
         process.kill()
         process.wait()
+
+
+def test_who_ends_nodes_waits_until_a_process_has_ended_itself() -> None:
+    assert processes.STOP_S > ending.PROCESS_S

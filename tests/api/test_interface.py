@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import subprocess
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from tests.node.live import LOOPBACK, Village, free_port, run, until
 from wattquorum import AsyncClient
 from wattquorum.api.connections import Bounds
 from wattquorum.api.interface import ApiTls, Interface, tls_of
+from wattquorum.cli.statuses import UNTRUSTED, Known, ask
 from wattquorum.foundation.refusals import Refused
 
 SAMPLE = re.compile(
@@ -58,6 +61,9 @@ def test_a_client_speaks_tls_with_who_its_authority_vouches_for(tmp_path: Path) 
             async with AsyncClient([url], patience_s=0.1) as client:
                 with pytest.raises(Refused, match="CERTIFICATE_VERIFY_FAILED"):
                     await client.status()
+            assert (await asyncio.to_thread(ask, Known(url))).wrong == UNTRUSTED
+            with mock.patch.dict(os.environ, {"SSL_CERT_FILE": str(authority)}):
+                assert (await asyncio.to_thread(ask, Known(url))).status is not None
             async with AsyncClient([url.replace("https", "http")], patience_s=0.1) as client:
                 with pytest.raises(Refused, match="undecided"):
                     await client.status()

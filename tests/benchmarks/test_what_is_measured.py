@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks import registry, throughput
+from benchmarks import registry, rounds, throughput
 from benchmarks.__main__ import _show, told
 from benchmarks.batches import Batch, settled_on_a_ledger
 from benchmarks.chains import recorded
@@ -16,6 +16,7 @@ from benchmarks.measuring import Line, Section, of_pairs
 from benchmarks.throughput import Round, rate_of
 from benchmarks.town import INTERVALS, Town
 from wattquorum.foundation.identities import verify_each
+from wattquorum.lab.paper.scale import wide
 from wattquorum.ledger.audit import audit
 from wattquorum.ledger.blocks import Outcome, decode_block
 from wattquorum.ledger.execution import Ledger
@@ -84,6 +85,12 @@ def test_types_of_the_towns_day_are_measured_and_all_others_are_named(monkeypatc
     assert last.name == "types that are not measured"
     assert {*last.note.split(", ")} == {kind.__name__ for kind in PAYLOAD_TYPES} - day
     assert (last.value, last.unit) == (len(PAYLOAD_TYPES) - len(day), f"of {len(PAYLOAD_TYPES)}")
+
+
+def test_rounds_in_plain_numpy_end_with_the_same_weights() -> None:
+    for nodes in (40, 2_400):  # few are sorted, many are counted in bins
+        inputs = wide(nodes, 32)
+        assert np.array_equal(rounds.played(inputs), rounds.plain(inputs))
 
 
 def test_the_numbers_can_be_written_as_json() -> None:

@@ -30,8 +30,9 @@ def wattquorum(*words: str | Path, folder: Path, check: int | None = 0) -> subpr
     return done
 
 
-def printed(*words: str | Path, folder: Path) -> str:
-    """What the command prints in this process; it must be done, and say nothing on its error stream."""
+def printed(*words: str | Path, folder: Path, check: int | None = None) -> str:
+    """What the command prints in this process; it must be done, unless `check` is its exit status, and say nothing on
+    its error stream."""
     errors, output = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(folder),
@@ -42,7 +43,7 @@ def printed(*words: str | Path, folder: Path) -> str:
         pytest.raises(SystemExit) as left,
     ):
         main()
-    assert left.value.code in (0, None), (left.value.code, output.getvalue(), errors.getvalue())
+    assert (left.value.code or None) == check, (left.value.code, output.getvalue(), errors.getvalue())
     assert errors.getvalue().strip() == ""
     return output.getvalue()
 

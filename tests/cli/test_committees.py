@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.api.served import Served, served
-from tests.cli.runs import wattquorum
+from tests.cli.runs import printed, refused, wattquorum
 from wattquorum.ledger.parameters import Consensus
+from wattquorum.simulation.demo_keys import DemoSecrets
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -42,7 +43,7 @@ def test_elections_show_who_agrees_and_in_which_order(community: Served) -> None
 
 def test_a_chain_is_proven_by_headers_and_gone_on_from_a_checkpoint(community: Served) -> None:
     folder, kept = community.village.folder, community.village.folder / "checkpoint.json"
-    words = ("light", "verify", "genesis.json", "--checkpoint", kept)
+    words = ("light", "verify", "genesis.json", "--checkpoint", kept, "--trust", "00" * 32)  # it was never restarted
     assert "proven     block" in wattquorum(*words, "--node", community.apis[0], folder=folder).stdout
     before = json.loads(kept.read_text())["height"]
     assert before >= 4
@@ -68,9 +69,16 @@ def test_a_false_an_old_and_a_foreign_checkpoint_prove_nothing(community: Served
         assert (told.returncode, code in told.stderr) == (status, True), told.stderr
 
 
-def test_nobody_votes_where_nobody_is_elected(tmp_path: Path) -> None:
+def test_nobody_votes_or_accuses_where_nobody_is_elected(tmp_path: Path) -> None:
     with served(tmp_path, 1) as found:
         told = wattquorum("light", "verify", "none.json", folder=tmp_path, check=None)
         assert told.returncode == 2
         shown = wattquorum("elections", "show", "--node", found.apis[0], folder=tmp_path).stdout
         assert shown.splitlines()[-1].startswith("raft;")
+        assert "0 lies" in printed("elections", "testimony", "--node", found.apis[0], folder=tmp_path)
+        key = tmp_path / "client.key"
+        key.write_text(DemoSecrets(1, demo=True).key_seed("client-0").hex() + "\n")
+        key.chmod(0o600)
+        for words in (("stand",), ("vote", "client-1"), ("keep",), ("attest",), ("accuse",)):
+            code = refused("elections", *words, "--node", found.apis[0], "--key", str(key), folder=tmp_path)
+            assert code == "consensus_other"

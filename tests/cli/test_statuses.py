@@ -14,8 +14,10 @@ import pytest
 
 from tests.cli.runs import refusal_of, refused
 from wattquorum.api.shapes import StatusShape
-from wattquorum.cli.statuses import Known, ask, interface_of
+from wattquorum.cli.statuses import Known, ask, interface_of, known_of
 from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.protocols import Protocol
+from wattquorum.node.founding import found, nodes_of
 
 STATUS = StatusShape(
     "aa" * 20, "bb" * 32, "leader", 1, "aa" * 20, 5, "", 5, 5, "", False, 0, 0, 1, False, [], [], 1, 1, [], {}
@@ -103,6 +105,15 @@ def test_a_node_is_known_by_chain_and_replica() -> None:
     with answering(b'{"code": "node_stopped"}', 503) as at:
         assert ask(Known(f"http://{at}")).status is None
     assert ask(Known(api)) == (api, None, "")
+
+
+def test_a_folder_says_whether_its_node_is_asked_in_tls(tmp_path: Path) -> None:
+    found(tmp_path / "village", "village", 1, Protocol.RAFT.parameters(None), "127.0.0.1", 7103)
+    (node,) = nodes_of(tmp_path / "village")
+    assert known_of(node).api == "http://127.0.0.1:7104"
+    with (node / "node.toml").open("a", encoding="utf-8") as config:
+        config.write('[api_tls]\ncertificate = "api.pem"\nkey = "api.key"\n')
+    assert known_of(node).api == "https://127.0.0.1:7104"
 
 
 def test_nothing_but_strangers_is_no_community(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_ending_it_ends_every_node_in_order(tmp_path: Path, ended_by: signal.Sig
         told = up.process.communicate(timeout=PATIENCE_S)[0]
         assert up.process.returncode == 0, told
         assert "founded a community of 3 nodes" in told
+        assert told.splitlines()[-1].startswith("stopped; the chains are in ")
         assert not any(map(runs, nodes))
         for number in range(3):
             assert '"stopped"' in (tmp_path / "village" / f"node-{number}" / LOG).read_text(encoding="utf-8")

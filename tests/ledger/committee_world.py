@@ -42,12 +42,20 @@ EPOCH = 1_000
 class CommitteeWorld(World):
     """Founding replicas r0, r1, ... in the order of their addresses, and members m0, m1, ... who run them."""
 
+    GOVERNORS: Sequence[str] = ("operator",)
+    APPROVALS_NEEDED = 1
+
     def __init__(
         self, replicas: int = 4, *, consensus: int = CGPBFT, members: int | None = None, **parameters: int
     ) -> None:
         settings = {"consensus": consensus, "epoch_ms": EPOCH, "stand_blocks": 4, "notice_blocks": 0, **parameters}
         keys = [key_of(f"replica {number}") for number in range(replicas)]
-        super().__init__(parameters=settings, proposers=keys)
+        super().__init__(
+            parameters=settings,
+            governors=self.GOVERNORS,
+            approvals_needed=self.APPROVALS_NEEDED,
+            proposers=keys,
+        )
         self.now = START - 48 * HOUR  # when the first epoch begins
         self.replicas = sorted(keys, key=lambda key: address_of(self.ledger.chain_id, key.public))
         self.replica_keys = {address_of(self.ledger.chain_id, key.public): key for key in keys}

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from tests.ledger import mutate
 from tests.ledger.committee_world import CommitteeWorld
 from wattquorum.consensus.bft.votes import Equivocation
+from wattquorum.foundation.codec import changed
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.quantities import MILLION, POINTS_MAX
 from wattquorum.ledger import snapshots
 from wattquorum.ledger.accounts import Side
+from wattquorum.ledger.accusing import is_news
+from wattquorum.ledger.attendance import left_out
 from wattquorum.ledger.audit import audit
 from wattquorum.ledger.blocks import Outcome
 from wattquorum.ledger.execution import Executed, Ledger
@@ -627,6 +630,40 @@ def test_an_audit_and_a_snapshot_lead_to_the_same_agents(script: list[Step]) -> 
     for _ in range(3):
         made = world.block()
         assert again.execute(world.entries[-1], verify_each).data == made.data
+
+
+def test_a_lie_is_news_until_it_is_accused_and_as_long_as_its_committee_can_be_judged() -> None:
+    world = grouped()
+    world.block()
+    liar, other = world.order[0], world.order[1]
+    lie, later = world.lie(liar), world.lie(other)
+    ahead = changed(lie, epoch=lie.epoch + 1)
+    assert [is_news(world.ledger.state, each) for each in (lie, later, ahead)] == [True] * 3
+    world.done("l0", Accuse(lie))
+    assert [is_news(world.ledger.state, each) for each in (lie, later)] == [False, True]
+    world.end_epoch()
+    world.blocks(ATTEST_BLOCKS)
+    assert is_news(world.ledger.state, later)
+    world.blocks(2)
+    assert not is_news(world.ledger.state, later)
+    assert world.do("l0", Accuse(later)).code == "evidence_outsider"
+
+
+def test_what_a_certificate_leaves_out_can_be_attested_for_64_blocks_and_once() -> None:
+    world = grouped()
+    world.block()
+    first, out = world.ledger.height, world.order[3]
+    assert first not in left_out(world.ledger.state, out)
+    assert left_out(world.ledger.state, b"nobody") == []
+    signature = world.committed(world.committee(), 3, first, 0, world.tip_digest())
+    world.block()
+    assert left_out(world.ledger.state, out)[-1] == first
+    assert first not in left_out(world.ledger.state, world.order[0])
+    world.done(world.member_of(out), Attest((OwnCommit(first, 0, signature),)))
+    assert [each for each in left_out(world.ledger.state, out) if each >= first] == [first + 1]
+    world.blocks(ATTEST_BLOCKS + 5)
+    own = left_out(world.ledger.state, world.order[3])
+    assert (len(own), own[0]) == (ATTEST_BLOCKS, world.ledger.height - ATTEST_BLOCKS)
 
 
 @pytest.mark.parametrize("seen", [0, 1, 3, 9])

@@ -13,7 +13,7 @@ from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import Sealed, entry_digest, sealed_in
 from wattquorum.ledger.blocks import Header, header_hash
-from wattquorum.ledger.light import LightClient, read_checkpoint, written_checkpoint
+from wattquorum.ledger.light import LightClient, Step, Steps, read_checkpoint, written_checkpoint
 
 DAY_MS = 86_400_000
 
@@ -142,3 +142,67 @@ def test_a_chain_of_raft_has_nothing_to_follow() -> None:
     with pytest.raises(Refused) as refused:
         LightClient(world.genesis_bytes, verify_each)
     assert refused.value.code == "consensus_other"
+
+
+# From step to step
+
+
+def noted(world: CommitteeWorld) -> Steps:
+    steps = Steps()
+    for header in headers(world):
+        steps.note(header)
+    return steps
+
+
+@pytest.mark.parametrize("consensus", [PBFT, CGPBFT], ids=["pbft", "cgpbft"])
+def test_who_agrees_now_is_known_by_the_headers_that_name_a_committee_alone(consensus: int) -> None:
+    world = lived(consensus)
+    client, steps = LightClient(world.genesis_bytes, verify_each), list(noted(world).between(0, 1_000))
+    for step in steps:
+        client.step(step)
+    assert client.committees == len(steps) + 1
+    if not headers(world)[-1].committee:
+        client.leap(headers(world)[-1], tip(world))
+        assert client.checkpoint == followed_whole(world)
+    led = LightClient(world.genesis_bytes, verify_each)
+    noted(world).lead(led)
+    assert (led.checkpoint.height, led.committee.members) == (world.ledger.height, tuple(world.order))
+
+
+def test_steps_are_those_above_one_height_and_below_another_and_have_no_gap() -> None:
+    world = lived()
+    steps = noted(world)
+    at = [step.header.height for step in steps.between(0, 1_000)]
+    assert at == [header.height for header in headers(world) if header.committee and header is not headers(world)[-1]]
+    assert [step.header.height for step in steps.between(at[0], at[-1])] == at[1:-1]
+    steps.note(changed(headers(world)[-1], height=world.ledger.height + 2))
+    assert steps.height == world.ledger.height
+
+
+STEP_LIES: dict[str, tuple[Callable[[Step], Step], str]] = {
+    "another state": (
+        lambda step: changed(step, header=changed(step.header, state_digest=bytes(32))),
+        "evidence_wrong",
+    ),
+    "no committee": (lambda step: changed(step, header=changed(step.header, committee=b"")), "evidence_wrong"),
+    "nobody": (lambda step: changed(step, evidence=b""), "evidence_wrong"),
+}
+
+
+@pytest.mark.parametrize("lie", STEP_LIES)
+def test_a_step_that_no_committee_certified_leads_nowhere(lie: str) -> None:
+    world = lived()
+    alter, code = STEP_LIES[lie]
+    first, second, *_ = noted(world).between(0, 1_000)
+    client = LightClient(world.genesis_bytes, verify_each)
+    with pytest.raises(Refused) as refused:
+        client.step(alter(first))
+    assert refused.value.code == code
+    client.step(first)
+    before = client.checkpoint
+    with pytest.raises(Refused, match="header_gap"):  # back again
+        client.step(first)
+    with pytest.raises(Refused, match=r"signers_wrong|seal_forged"):  # a later committee's, before it is known
+        client.step(next(noted(world).between(second.header.height, 1_000)))
+    assert client.checkpoint == before
+    client.step(second)

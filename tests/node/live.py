@@ -70,6 +70,7 @@ class Village:
         self.nodes: dict[int, Node] = {}
         self.nonces: dict[bytes, int] = {}
         self.settings = QUICK
+        self.bft = QUICK_BFT
         self.tick_ms = 500
         self._community = Community(folder / "community")
 
@@ -81,7 +82,7 @@ class Village:
             self.places[self.addresses[number]],
             self.places,
             self._community.contexts(self.addresses[number], self.chain_id),
-            Times(self.settings, QUICK_BFT),
+            Times(self.settings, self.bft),
             tick_ms=self.tick_ms,
         )
 

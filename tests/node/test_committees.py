@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.node.live import Village, run, until
-from wattquorum.consensus.bft.engine import Bft
 from wattquorum.foundation.identities import verify_each
 from wattquorum.ledger.agreed import sealed_in
 from wattquorum.ledger.blocks import Outcome, decode_block
@@ -106,17 +105,3 @@ def test_a_chain_on_a_disk_proves_every_block_but_the_last(village: Village) -> 
     assert sealed[0] is None
     assert [each.certificate.height for each in sealed[1:] if each is not None] == list(range(1, len(blocks)))
     assert all(len(each.certificate.seals) == 3 for each in sealed[1:] if each is not None)
-
-
-def test_one_that_was_away_fetches_what_is_in_nobodys_memory(village: Village) -> None:
-    async def story() -> None:
-        async with village.running(0, 1, 2) as nodes:
-            await until(lambda: all(node.engine.leader for node in nodes.values()))
-            for _ in range(20):
-                await asyncio.wait_for(nodes[0].submit(village.deposit()), 20)
-            assert isinstance(nodes[0].engine, Bft)
-            assert nodes[0].engine._chain._chained.get(1) is None
-            await village.start(3)
-            await until(partial(village.all_have, 100))
-
-    run(story())

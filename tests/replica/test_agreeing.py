@@ -18,7 +18,8 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import Agreed, agreed_digest, decode_agreed, entry_digest
 from wattquorum.ledger.blocks import decode_block, decode_ordered, header_hash, order
 from wattquorum.ledger.parameters import Consensus
-from wattquorum.replica.agreeing import archived
+from wattquorum.replica.agreeing import Outliner, archived
+from wattquorum.replica.pool import Limits
 from wattquorum.replica.replica import Kind, engine_frame, read_frame
 from wattquorum.simulation.bft_world import BftNature, BftWorld
 from wattquorum.simulation.host import Host
@@ -198,7 +199,7 @@ def test_only_a_block_that_leads_where_it_says_is_supported(
     backup = next(host for host in world.hosts if host is not primary)
     assert backup.replica is not None
     world.network.heal()
-    them = Conspiracy(world.checkers.chain, Chance(1), verify_each)
+    them = Conspiracy(world.checkers.chain, Chance(1), verify_each, Outliner(Limits()), lambda _who, own, _kind: own)
     block = altered(next_block(world, primary), primary)
     message: PrePrepare = them.pre_prepare(primary, engine.term, block)
     ledger = backup.replica.ledger

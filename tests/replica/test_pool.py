@@ -272,9 +272,19 @@ def test_whoever_gave_another_transaction_to_another_replica_is_not_held_up_by_t
     market = Market()
     assert market.accept(market.offered("a")) == ""
     market.pool.executed(market.block([market.offered("a", payload=WithdrawMoney(99))]).block)
+    assert market.dropped() == ["nonce_wrong"]
+    assert market.waits_since() is None, "nobody could propose it, so nobody may be asked to"
+    assert market.accept(market.offered("a")) == ""
+
+
+def test_where_many_wait_what_another_transaction_has_ousted_goes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "REALIGNED_MAX", 0)
+    market = Market()
+    assert [market.accept(market.offered(name)) for name in ("a", "b")] == ["", ""]
+    market.pool.executed(market.block([market.offered("a", payload=WithdrawMoney(99))]).block)
+    assert market.dropped() == []
     market.pool.expire()
     assert market.dropped() == ["nonce_wrong"]
-    assert market.accept(market.offered("a")) == ""
 
 
 def test_over_a_restored_state_what_was_used_is_not_called_lost_and_what_follows_on_it_stays() -> None:

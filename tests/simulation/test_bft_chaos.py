@@ -86,6 +86,8 @@ def test_nothing_breaks_in_forty_worlds_that_elect_agents() -> None:
     [
         (("--engine", "pbft", "--nodes", "3"), "--nodes"),
         (("--engine", "pbft", "--literal"), "--literal"),
+        (("--engine", "cgpbft", "--twins"), "--twins"),
+        (("--engine", "pbft", "--twins", "--nodes", "5"), "--nodes"),
     ],
 )
 def test_wrong_usage_ends_with_two_and_says_what_was_wrong(arguments: tuple[str, ...], said: str) -> None:

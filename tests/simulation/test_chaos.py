@@ -50,8 +50,11 @@ def test_a_seed_decides_everything_whatever_the_hash_seed() -> None:
     assert trace_of(chaos("--seed", "8")) not in traces
 
 
-def test_joint_same_seeds_pass_where_the_literal_rules_elect_two_leaders_and_lose_commits() -> None:
-    """In worlds of three hosts the first 120 seeds are enough for both; a failure can be replayed by what it tells."""
+def test_joint_same_seeds_pass() -> None:
+    """Where the literal rules elect two leaders and lose commits; a failure can be replayed by what it tells.
+
+    In worlds of three hosts the first 120 seeds are enough for both.
+    """
     broken = chaos("--literal", "--nodes", "3", "--seeds", "0:120")
     assert broken.returncode == 1
     found = re.findall(r"(?:^seed |more broken seeds: |, )(\d+)(?: breaks | \()(I\d+)", broken.stdout, re.MULTILINE)

@@ -29,7 +29,9 @@ from wattquorum.api.members import members
 from wattquorum.api.metrics import exposition
 from wattquorum.api.refusing import Asked, failed, refusal, unreadable
 from wattquorum.api.shapes import StatusShape, status_shape
+from wattquorum.api.sharing import Streams, Turns
 from wattquorum.api.steps import step
+from wattquorum.api.testimony import testimony
 from wattquorum.api.uploads import Uploads
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.node import Node
@@ -94,12 +96,13 @@ def application(node: Node, connections: Connections | None = None) -> Litestar:
     if connections is None:
         connections = Connections()
     uploads = Uploads(connections.turned_away)
-    told = [*chain.HANDLERS, *reading.HANDLERS, members, elections, booth]
+    told = [*chain.HANDLERS, *reading.HANDLERS, members, elections, booth, testimony]
     handlers = [submit, batch, step, *told, status, metrics, live, ready]
+    shared = {"streams": Streams(), "turns": Turns()}
     openapi = OpenAPIConfig(title="WattQuorum node", version=__version__, render_plugins=[JsonRenderPlugin()])
     return Litestar(
         handlers,
-        state=AppState({"node": node, "streams": 0, "under_way": 0, "connections": connections, "uploads": uploads}),
+        state=AppState({**shared, "node": node, "under_way": 0, "connections": connections, "uploads": uploads}),
         middleware=[uploads.around],
         openapi_config=openapi,
         request_class=Asked,

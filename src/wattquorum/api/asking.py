@@ -112,13 +112,15 @@ class Asking:
         return answer
 
     def _asked(
-        self, method: str, path: str, until: float | None = None, **how: Any
+        self, method: str, path: str, until: float | None = None, *, unsure: bool = False, **how: Any
     ) -> Conversation[tuple[httpx.Response, bool]]:
         """The answer, and whether an earlier attempt may have reached a node. A final refusal says so as well.
 
-        `until` is when patience ends, where this is a part of something that is tried for so long as a whole.
+        `until` is when patience ends, where this is a part of something that is tried for so long as a whole, and
+        `unsure` whether it was tried before. Whatever the last node says then, what may have been taken by an earlier
+        one is undecided.
         """
-        pause, unsure = PAUSE_FIRST_S, False
+        pause = PAUSE_FIRST_S
         until = self._clock() + self._patience_s if until is None else until
         last = Refused("undecided", "nodes", "not asked")
         while True:
@@ -139,7 +141,7 @@ class Asking:
                 wait = _retry_after(answer) if answer.status_code == 429 else 0.0
             self.leave()
             if self._clock() > until:
-                raise last
+                raise _undecided(last) if unsure and method == "POST" else last
             yield Pause(max(pause, min(wait, PAUSE_MAX_S)))
             pause = min(2 * pause, PAUSE_MAX_S)
 
@@ -181,13 +183,16 @@ class Asking:
         yield from self.to_leader()
         while True:
             try:
-                answer, _ = yield from self._asked("POST", "/v1/transactions", until, json=what)
+                answer, _ = yield from self._asked("POST", "/v1/transactions", until, unsure=unsure, json=what)
                 return _told(from_json(answer.content, ReceiptShape, "receipt"))
             except _Final as final:
                 refused, unsure = final.refused, unsure or final.unsure
             if not unsure and refused.code != "expired":
                 raise refused
-            settled = yield from self._settled(transaction)
+            try:
+                settled = yield from self._settled(transaction)
+            except Refused as fault:  # nobody tells what became of it
+                raise _undecided(fault) from None
             if isinstance(settled, Told):
                 return settled
             if settled:
@@ -280,6 +285,11 @@ class Asking:
         if chain is not None and included.chain_id != chain:
             raise Refused("proof_wrong", "chain", included.chain_id, "It proves what stands in another chain.")
         return Proved(answer.content, included)
+
+
+def _undecided(last: Refused) -> Refused:
+    """That it is not known what became of something, and what was heard last."""
+    return last if last.code == "undecided" else Refused("undecided", "nodes", last)
 
 
 class _Final(Exception):

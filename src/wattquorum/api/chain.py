@@ -23,6 +23,7 @@ from litestar.response import Stream
 from wattquorum.api.reading import EXACT_MAX, Stale, ledger_of
 from wattquorum.api.refusing import answers, digits
 from wattquorum.api.shapes import ReceiptShape, receipt_shape
+from wattquorum.api.sharing import in_streams
 from wattquorum.api.state_shapes import shape_of, shown
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.foundation.codec import INT64_MAX, encode
@@ -34,7 +35,6 @@ from wattquorum.node.history import Found
 from wattquorum.node.node import Decided, Node
 
 HASH_BYTES: Final = 32
-STREAMS_MAX: Final = 64
 COUNT_MAX: Final = 1_000
 LINES: Final = "application/x-ndjson"
 IDLE_S: Final = 5.0  # after so long without a block a stream says how far it is, so that both sides know of the other
@@ -168,6 +168,7 @@ async def _block(node: Node, height: int) -> tuple[Block, bytes]:
 async def block(state: AppState, height: Height) -> BlockShape:
     """Header, transactions and receipts."""
     found, data = await _block(state.node, height)
+    await state.turns.mine()
     return BlockShape(
         header_hash(found.header).hex(),
         shown(found.header),
@@ -190,7 +191,8 @@ First = Annotated[int, QueryParameter(ge=0, le=EXACT_MAX, description="From this
 @get(
     "/v1/blocks",
     summary="Blocks that were decided",
-    responses=answers(str, 400, 422, 503, says="JSON objects, one in a line.", media=LINES),
+    middleware=[in_streams],
+    responses=answers(str, 400, 422, 429, 503, says="JSON objects, one in a line.", media=LINES),
     tags=["chain"],
 )
 async def blocks(
@@ -200,15 +202,15 @@ async def blocks(
 ) -> Stream:
     """As lines of a stream, which ends with the last that there is, or that was asked for."""
     node: Node = state.node
-    _check_streams(state)
     ends = min((first or node.ledger.height + 1) + count, node.ledger.height + 1)
-    return Stream(_counted(state, lines(node, first, ends)), media_type=LINES)
+    return Stream(lines(node, first, ends), media_type=LINES)
 
 
 @get(
     "/v1/headers",
     summary="Headers of blocks that were decided",
-    responses=answers(str, 400, 422, 503, says="JSON objects, one in a line.", media=LINES),
+    middleware=[in_streams],
+    responses=answers(str, 400, 422, 429, 503, says="JSON objects, one in a line.", media=LINES),
     tags=["chain"],
 )
 async def headers(
@@ -218,9 +220,8 @@ async def headers(
 ) -> Stream:
     """As lines {"height", "tip", "header"}: the encoded header in base64. They are what a light client follows."""
     node: Node = state.node
-    _check_streams(state)
     ends = min((first or node.ledger.height + 1) + count, node.ledger.height + 1)
-    return Stream(_counted(state, lines(node, first, ends, _header_line)), media_type=LINES)
+    return Stream(lines(node, first, ends, _header_line), media_type=LINES)
 
 
 @get("/v1/tip", summary="Who certified the last block", responses=answers(None, 404, 503), tags=["chain"])
@@ -240,7 +241,8 @@ async def tip(state: AppState) -> TipShape:
 @get(
     "/v1/stream",
     summary="Blocks as they are decided",
-    responses=answers(str, 400, 422, 503, says="JSON objects, one in a line, without an end.", media=LINES),
+    middleware=[in_streams],
+    responses=answers(str, 400, 422, 429, 503, says="JSON objects, one in a line, without an end.", media=LINES),
     tags=["chain"],
 )
 async def stream(state: AppState, first: First = 0) -> Stream:
@@ -251,22 +253,7 @@ async def stream(state: AppState, first: First = 0) -> Stream:
     follows the last one; where this node cannot go on, the last line has the refusal, as {"refused": {"code", "field",
     "value", "remedy"}}.
     """
-    _check_streams(state)
-    return Stream(_counted(state, lines(state.node, first)), media_type=LINES)
-
-
-def _check_streams(state: AppState) -> None:
-    if state.streams >= STREAMS_MAX:
-        raise Refused("pool_full", "streams", state.streams, "Read from another node, or ask again later.")
-
-
-async def _counted(state: AppState, told: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    state.streams += 1
-    try:
-        async for line in told:
-            yield line
-    finally:
-        state.streams -= 1
+    return Stream(lines(state.node, first), media_type=LINES)
 
 
 async def lines(

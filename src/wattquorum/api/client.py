@@ -56,6 +56,7 @@ from wattquorum.api.reading import (
     ValidatorsShape,
 )
 from wattquorum.api.shapes import AccountShape, BatchOutcome, StatusShape
+from wattquorum.api.testimony import WitnessShape
 from wattquorum.foundation.codec import from_json
 from wattquorum.foundation.refusals import CODES, Refused
 
@@ -216,6 +217,10 @@ class Client:
     def booth(self, member: bytes, *, stale: bool = False) -> BoothShape:
         """What a member may say in an election now."""
         return self._read(f"/v1/elections/{member.hex()}", BoothShape, stale=stale)
+
+    def testimony(self) -> WitnessShape:
+        """What the node that answers can prove of who agrees; a client of one node asks that one."""
+        return self._read("/v1/testimony", WitnessShape)
 
     def blocks(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
         """Blocks from a height on, or from the next, as they are decided: height and bytes. Goes on for ever.

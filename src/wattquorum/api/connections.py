@@ -2,7 +2,8 @@
 
 Each takes a file descriptor of the process whose log and chain need some too. So there are fewer than the process may
 have open, one host has no more than its part, and a connection that sends no request, or does not take its answer, is
-ended. Those that are too many are closed at once: whoever is honest asks again, or another node.
+ended. Those that are too many are closed at once: whoever is honest asks again, or another node. An answer stands in
+memory until it is taken: where all of them take too much, the largest goes, of the host that leaves most.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ CONNECTIONS_MAX: Final = 8_192
 HOST_PART: Final = 4  # one host has at most this part of all
 IDLE_S: Final = 10.0  # without a request that is whole, or is being answered
 UNTAKEN_S: Final = 30.0  # without a byte of an answer being taken
+UNTAKEN_BYTES_MAX: Final = 256 * 1024 * 1024  # of answers, in all
 LOOK_S: Final = 1.0
 ACCEPTED_AT_ONCE: Final = 64
 ACCEPT_AGAIN_S: Final = 0.1
@@ -55,6 +57,7 @@ class Bounds(NamedTuple):
     host_max: int
     idle_s: float = IDLE_S
     untaken_s: float = UNTAKEN_S
+    untaken_bytes_max: int = UNTAKEN_BYTES_MAX
 
 
 def bounds_of(files: int) -> Bounds:
@@ -82,7 +85,7 @@ class Connections:
         self.bounds = bounds if bounds is not None else bounds_of(open_files())
         self.turned_away: Counter[str] = Counter()
         self._of_host: Counter[str] = Counter()
-        self._open: dict[Connection, None] = {}
+        self._open: dict[Connection, str] = {}  # with its host
         self._entering: set[asyncio.Task[None]] = set()
         self._listeners: list[socket.socket] = []
         self._care: asyncio.Task[None] | None = None
@@ -155,7 +158,7 @@ class Connections:
     async def _enter(self, plain: socket.socket, host: str) -> None:
         assert self._make is not None
         connection = self._make()
-        self._open[connection] = None
+        self._open[connection] = host
         connection.left = lambda: self._leave(connection, host)
         tls: dict[str, Any] = {"ssl": self._tls, "ssl_handshake_timeout": self.bounds.idle_s} if self._tls else {}
         try:
@@ -186,6 +189,22 @@ class Connections:
                 if why:
                     self.turned_away[why] += 1
                     connection.transport.abort()
+            self._end_large_ones()
+
+    def _end_large_ones(self) -> None:
+        left: dict[str, list[tuple[int, Connection]]] = {}
+        for connection, host in self._open.items():
+            if size := connection.untaken_bytes():
+                left.setdefault(host, []).append((size, connection))
+        sizes = Counter({host: sum(size for size, _ in each) for host, each in left.items()})
+        for each in left.values():
+            each.sort(key=lambda one: one[0])
+        while sizes.total() > self.bounds.untaken_bytes_max:
+            host = max(sizes, key=sizes.__getitem__)
+            size, connection = left[host].pop()
+            sizes[host] -= size
+            self.turned_away["untaken_bytes"] += 1
+            connection.transport.abort()
 
 
 class Connection(H11Protocol):
@@ -206,6 +225,10 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         self.left()
 
+    def untaken_bytes(self) -> int:
+        """How much of its answers the client has yet to take."""
+        return self.transport.get_write_buffer_size() if self._made and not self.transport.is_closing() else 0
+
     def overdue(self, now: float, bounds: Bounds) -> str:
         """Why it is to be ended, if it is.
 
@@ -213,7 +236,7 @@ class Connection(H11Protocol):
         """
         if not self._made or self.transport.is_closing():
             return ""
-        before, self._untaken = self._untaken, self.transport.get_write_buffer_size()
+        before, self._untaken = self._untaken, self.untaken_bytes()
         answering = not getattr(self.cycle, "response_complete", True)  # there is none before the first request
         if self._quiet_since is None or (self._untaken != before if self._untaken else answering):
             self._quiet_since = now

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from litestar import get
 from litestar.datastructures import State as AppState
 
-from wattquorum.api.reading import Address, Stale, ledger_of
+from wattquorum.api.reading import Address, Stale, listed_of
 from wattquorum.api.refusing import answers, digits
 from wattquorum.foundation.identities import ADDRESS_BYTES
 from wattquorum.ledger.accounts import Account
@@ -151,7 +151,7 @@ def booth_shape(ledger: Ledger, member: bytes) -> BoothShape:
 )
 async def elections(state: AppState, stale: Stale = False) -> ElectionsShape:
     """With everything that was decided before the question, or with what this node has at hand."""
-    return elections_shape(await ledger_of(state.node, stale=stale))
+    return elections_shape(await listed_of(state, stale=stale))
 
 
 @get(
@@ -163,4 +163,4 @@ async def elections(state: AppState, stale: Stale = False) -> ElectionsShape:
 async def booth(state: AppState, address: Address, stale: Stale = False) -> BoothShape:
     """Whether it may stand, and for whom it may vote; nothing for who carries no vote."""
     member = digits(address, "address", ADDRESS_BYTES)
-    return booth_shape(await ledger_of(state.node, stale=stale), member)
+    return booth_shape(await listed_of(state, stale=stale), member)

@@ -27,6 +27,7 @@ import uvicorn
 
 from wattquorum.api.app import application
 from wattquorum.api.connections import Bounds, Connection, Connections
+from wattquorum.api.sharing import Streams
 from wattquorum.api.uploads import Uploads
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.disk import read_file
@@ -88,6 +89,7 @@ class Interface:
         self.connections = Connections(bounds)
         app = application(node, self.connections)
         self.uploads: Uploads = app.state.uploads
+        self.streams: Streams = app.state.streams
         config = uvicorn.Config(
             app,
             http=Connection,

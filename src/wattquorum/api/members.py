@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from litestar import get
 from litestar.datastructures import State as AppState
 
-from wattquorum.api.reading import Stale, ledger_of
+from wattquorum.api.reading import Stale, listed_of
 from wattquorum.api.refusing import answers
 from wattquorum.ledger.accounts import Account, Role
 from wattquorum.ledger.entities import Chain, Proposal
@@ -105,4 +105,4 @@ def members_shape(ledger: Ledger) -> MembersShape:
 )
 async def members(state: AppState, stale: Stale = False) -> MembersShape:
     """With everything that was decided before the question, or with what this node has at hand."""
-    return members_shape(await ledger_of(state.node, stale=stale))
+    return members_shape(await listed_of(state, stale=stale))

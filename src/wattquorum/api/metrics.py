@@ -25,9 +25,17 @@ def _samples(node: Node) -> Iterator[Sample]:
         "gauge",
         "Of the one it needs and may not take; 0: none",
         {},
-        engines.oversized(engine),
+        engines.oversized(engine, node.replica),
     )
     yield "faults_total", "counter", "Messages of replicas that no correct one sends", {}, engines.faults(engine)
+    for member, count in sorted(node.lies.counted.items()):
+        yield (
+            "lies_proven_total",
+            "counter",
+            "Heights of which a member lied provably",
+            {"replica": member.hex()},
+            count,
+        )
     unreadable = node.replica.unreadable + node.unreadable
     yield "unreadable_total", "counter", "Messages of peers that could not be read or used", {}, unreadable
     yield "waiting_transactions", "gauge", "Transactions in the pool that no block has", {}, node.replica.waiting

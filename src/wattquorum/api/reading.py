@@ -172,6 +172,14 @@ async def ledger_of(node: Node, *, stale: bool) -> Ledger:
         raise Refused("undecided", "read", f"after {READ_S:.0f} s", remedy) from None
 
 
+async def listed_of(state: AppState, *, stale: bool) -> Ledger:
+    """The same, in a turn of the loop of its own: what is listed may be long."""
+    node: Node = state.node
+    await ledger_of(node, stale=stale)
+    await state.turns.mine()
+    return node.ledger
+
+
 def _account(ledger: Ledger, address: str) -> bytes:
     key = digits(address, "address", ADDRESS_BYTES)
     if ledger.account(key) is None:
@@ -206,7 +214,7 @@ async def account(state: AppState, address: Address, stale: Stale = False) -> Ac
 )
 async def standing(state: AppState, address: Address, stale: Stale = False) -> Response[Any]:
     """Credit, trust and trade of its sides; the replicas that it runs and their power; its allowances."""
-    ledger = await ledger_of(state.node, stale=stale)
+    ledger = await listed_of(state, stale=stale)
     key = _account(ledger, address)
     sides = []
     for side in Side:
@@ -235,7 +243,7 @@ async def certificates(
     state: AppState, address: Address, stale: Stale = False, limit: Limit = 100, after: After = ""
 ) -> Response[Any]:
     """Bundles by ascending id, in pages, and with each page what it holds and sells."""
-    ledger = await ledger_of(state.node, stale=stale)
+    ledger = await listed_of(state, stale=stale)
     key, books = _account(ledger, address), ledger.state
     keys = books.listed(Table.BUNDLE, key)
     page, left = _page(keys, limit, key.hex() + _behind(after))
@@ -261,7 +269,7 @@ async def trades(
     stale: Stale = False,
 ) -> Response[Any]:
     """Offers, contracts with what became of them, promises and positions."""
-    ledger = await ledger_of(state.node, stale=stale)
+    ledger = await listed_of(state, stale=stale)
     key, books = _account(ledger, address), ledger.state
     at = _day(ledger, day)
     offers = [
@@ -298,7 +306,7 @@ def _day(ledger: Ledger, day: int) -> bytes:
 )
 async def debts(state: AppState, address: Address, stale: Stale = False) -> Response[Any]:
     """Open debts, and payouts under way."""
-    ledger = await ledger_of(state.node, stale=stale)
+    ledger = await listed_of(state, stale=stale)
     key, books = _account(ledger, address), ledger.state
     owed = [_KeyedDebt(each.hex(), shown(books.get(Table.DEBT, each))) for each in books.listed(Table.DEBT, key)]
     aside = [_KeyedPayout(each.hex(), shown(books.get(Table.PAYOUT, each))) for each in books.listed(Table.PAYOUT, key)]
@@ -308,7 +316,7 @@ async def debts(state: AppState, address: Address, stale: Stale = False) -> Resp
 @get("/v1/days", summary="Delivery days", responses=answers(DaysShape, *_REFUSED), tags=["state"])
 async def days(state: AppState, stale: Stale = False) -> Response[Any]:
     """Those that are published and not sealed yet, with their tariffs and deadlines."""
-    ledger = await ledger_of(state.node, stale=stale)
+    ledger = await listed_of(state, stale=stale)
     found = [_KeyedDay(int.from_bytes(key, "big"), shown(record)) for key, record in ledger.state.items(Table.DAY)]
     return Response(DaysShape(found, ledger.height))
 
@@ -326,7 +334,7 @@ async def parameters(state: AppState, stale: Stale = False) -> Response[Any]:
 @get("/v1/validators", summary="Who votes", responses=answers(ValidatorsShape, *_REFUSED), tags=["state"])
 async def validators(state: AppState, stale: Stale = False) -> Response[Any]:
     """Every replica with the member whose standing carries its vote, and the newest powers."""
-    ledger = await ledger_of(state.node, stale=stale)
+    ledger = await listed_of(state, stale=stale)
     seats = seats_of(ledger.state)
     vector = vector_of(ledger.state, seats.newest)
     return Response(ValidatorsShape(shown(seats), shown(vector), list(_replicas(ledger)), ledger.height))
@@ -371,7 +379,7 @@ async def entries(
     ] = "",
 ) -> Response[Any]:
     """By ascending key, in pages; tables with very many records only by a place."""
-    ledger = await ledger_of(state.node, stale=stale)
+    ledger = await listed_of(state, stale=stale)
     kind, books = _table(table), ledger.state
     page, left = _page(_keys(books, kind, at), limit, _behind(after))
     listed = [ListedShape(each.hex() or NO_KEY, shown(books.get(kind, each))) for each in page]

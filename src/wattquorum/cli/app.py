@@ -29,6 +29,7 @@ from wattquorum.cli import (
     light,
     members,
     nodes,
+    restarts,
     standing,
     wal,
     weeks,
@@ -93,6 +94,7 @@ app.add_typer(leader.commands, name="leader")
 app.add_typer(light.commands, name="light")
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
+app.add_typer(restarts.commands, name="restart")
 app.command("up")(nodes.up)
 app.command("status")(nodes.status)
 app.add_typer(nodes.node_commands, name="node")

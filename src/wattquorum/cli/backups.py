@@ -96,6 +96,10 @@ def restore(
     attempt: Annotated[
         int, typer.Option(help="With --disaster: how often this backup is used for that; the same on all nodes.")
     ] = 1,
+    act: Annotated[
+        Path | None,
+        typer.Option(help="With --disaster where a committee agrees: governors' act, signed.", show_default=False),
+    ] = None,
 ) -> None:
     """Make a node's folder from a backup, after checking and auditing all of it.
 
@@ -112,22 +116,30 @@ def restore(
     were told; a node that comes back with its old log finds itself diverged and stops. If recovery has to be repeated
     from the same backup, count on: --attempt 2. Take the newest backup that any node has or can make: `wattquorum
     backup` of a stopped node's folder makes one.
+
+    Where a committee agrees (pbft, cgpbft), governors say from which block and with whom the chain goes on: see
+    `wattquorum restart`, and give their act with --act. Where survivors have their folders whole no backup is needed.
     """
     from wattquorum.node import restoring
+    from wattquorum.node.disk import read_file
+    from wattquorum.node.restarting import read_act
 
     console = Console(highlight=False, soft_wrap=True)
     if attempt != 1 and not disaster:
         raise Refused("out_of_range", "attempt", attempt, "It belongs to --disaster.")
+    if act is not None and not disaster:
+        raise Refused("out_of_range", "act", act, "It belongs to --disaster.")
     if backup.resolve() in (to.resolve(), *to.resolve().parents):
         remedy = "A backup stays as it is: restore into a folder of the node's own."
         raise Refused("out_of_range", "to", f"{to}, in the backup itself", remedy)
+    signed = read_act(read_file(act, str(act))) if act is not None else None
     with writing(to), progress_bar("blocks") as step, processes() as verify:
 
         def on_block(_height: int, of: int) -> None:
             step(of)
 
         if disaster:
-            found = restoring.recover(backup, to, verify, attempt, on_block)
+            found = restoring.recover(backup, to, verify, attempt, on_block, signed)
         else:
             found = restoring.restore(backup, to, verify, on_block)
     manifest = found.manifest
@@ -135,6 +147,14 @@ def restore(
     console.print(f"height   {manifest.height:,}, as of {format_moment(Millis(manifest.made_ms))}")
     console.print(f"block    {manifest.block}")
     console.print(f"replica  {found.address.hex()}")
+    if signed is not None:
+        restart = signed.restart
+        console.print(f"from     block {restart.height:,}, {restart.block.hex()}; committee version {restart.version}")
+        console.print(
+            "Restore every other node that the act names from the same backup before any is started. What was decided "
+            "after the act's block is lost: tell the members, and the act's digest."
+        )
+        return
     if disaster:
         console.print(f"term     {found.term:,}")
         console.print(

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from wattquorum.foundation.refusals import Refused
 
 if TYPE_CHECKING:
+    from wattquorum.simulation.chaos import Rules
     from wattquorum.simulation.world import Outcome
 
 BROKEN: Final = 1
@@ -50,6 +51,9 @@ def chaos(
     literal: Annotated[
         bool, typer.Option("--literal", help="Document A's own rules: weights at hand, that change at once.")
     ] = False,
+    twins: Annotated[
+        bool, typer.Option("--twins", help="Of pbft: replicas that run twice with one key; seeds count the cases.")
+    ] = False,
     trace: Annotated[bool, typer.Option("--trace", help="With --seed: print every event.")] = False,
     jobs: Annotated[int, typer.Option(help="Processes; -1: one for each processor.", min=-1)] = -1,
 ) -> None:
@@ -65,15 +69,10 @@ def chaos(
     from wattquorum.simulation.chaos import Rules, outcome_of, world_of
 
     console = Console(highlight=False, soft_wrap=True)
-    rules = Rules(nodes, literal, Protocol.WEIGHTED_RAFT if engine is EngineName.RAFT else Protocol(engine))
-    if literal and engine is not EngineName.RAFT:
-        raise Refused("out_of_range", "--literal", f"with --engine {engine}", "Only Raft has document A's own rules.")
-    if engine is not EngineName.RAFT and 0 < nodes < COMMITTEE_MIN:
-        raise Refused("out_of_range", "--nodes", nodes, f"A committee needs {COMMITTEE_MIN} or more.")
-    if trace and seed is None:
-        raise Refused("out_of_range", "--trace", "without --seed", "Name the seed whose events are to be printed.")
-    if seed is not None and seeds is not None:
-        raise Refused("out_of_range", "--seeds", f"{seeds} beside --seed {seed}", "Give one of the two.")
+    protocol = Protocol.WEIGHTED_RAFT if engine is EngineName.RAFT else Protocol(engine)
+    rules = Rules(nodes, literal, protocol, twins)
+    _check_engine(engine, nodes, literal=literal, twins=twins)
+    _check_seeds(seed, seeds, trace=trace)
     if jobs == 0:
         raise Refused("out_of_range", "--jobs", jobs, "Name how many processes, or -1.")
     if seed is not None:
@@ -97,7 +96,7 @@ def chaos(
                 console.print(f"{len(outcomes)} of {len(wanted)} seeds were tried, {held} of them held")
                 raise
     outcomes.sort(key=lambda outcome: outcome.seed)
-    _tell_broken(console, outcomes, _again(engine, rules.hosts, literal), trace=trace)
+    _tell_broken(console, outcomes, _again(engine, rules), trace=trace)
     if seed is not None:
         console.print(f"trace {outcomes[0].trace}")
     total = [sum(values) for values in zip(*(outcome.counts for outcome in outcomes), strict=True)]
@@ -142,7 +141,11 @@ def _check_seeds(seed: int | None, seeds: str | None, *, trace: bool) -> None:
         raise Refused("out_of_range", "--seeds", f"{seeds} beside --seed {seed}", "Give one of the two.")
 
 
-def _check_engine(engine: EngineName, nodes: int, *, literal: bool) -> None:
+def _check_engine(engine: EngineName, nodes: int, *, literal: bool, twins: bool) -> None:
+    if twins and engine is not EngineName.PBFT:
+        raise Refused("out_of_range", "--twins", f"with --engine {engine}", "Twins are tried with --engine pbft.")
+    if twins and nodes:
+        raise Refused("out_of_range", "--nodes", f"{nodes} beside --twins", "Its cases say how many there are.")
     if engine is EngineName.RAFT:
         return
     if literal:
@@ -180,9 +183,10 @@ def _worth_telling(broken: Sequence[Outcome]) -> list[Outcome]:
     return [*by_kind, *others][: max(TOLD_MAX, len(by_kind))]
 
 
-def _again(engine: EngineName, hosts: int, literal: bool) -> str:
+def _again(engine: EngineName, rules: Rules) -> str:
     other = "" if engine is EngineName.RAFT else f"--engine {engine} "
-    return f"{other}{f'--nodes {hosts} ' if hosts else ''}{'--literal ' if literal else ''}"
+    given = (f"--nodes {rules.hosts} " if rules.hosts else "", "--literal " if rules.literal else "")
+    return f"{other}{''.join(given)}{'--twins ' if rules.twins else ''}"
 
 
 def _range(text: str) -> range:

@@ -1,31 +1,44 @@
-"""`wattquorum elections`: who agrees for whom, and what a member says while agents are elected."""
+"""`wattquorum elections`: who agrees for whom, what a member says while agents are elected, and what it can prove.
+
+A node signs no transactions. What it can prove of itself and of others it tells (`/v1/testimony`); a member signs it,
+by hand or by the program that `keep` is.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from wattquorum.cli.members import KeyOption, NodeOption, SenderOption, Signer, asking
+from wattquorum.cli.members import KeyOption, NodeOption, SenderOption, Signer, asking, hexadecimal, interfaces
 from wattquorum.foundation.refusals import Refused
 
 if TYPE_CHECKING:
     from wattquorum.api.client import Client
     from wattquorum.api.elections import BoothShape
-    from wattquorum.ledger.transactions import Stand, Vote
+    from wattquorum.api.testimony import WitnessShape
+    from wattquorum.ledger.transactions import Accuse, OwnCommit, Payload, Stand, Vote
 
 SHORT: Final = 8
 LOOK_S: Final = 1.0
+OWN_S: Final = 3.0  # for how long a single node is asked what it can prove
 CGPBFT: Final = "cgpbft"
+LATER: Final = ("undecided", "pool_full", "pending_too_many", "disk_full", "node_halted", "node_stopped", "nonce_wrong")
 
 commands = typer.Typer(
-    help="Who agrees for whom on a chain of cgpbft, and voting for agents and standing for election there.",
-    short_help="Agents and groups; vote, stand, or let a program do both.",
+    help="Who agrees for whom on a chain of cgpbft; voting for agents and standing for election there, attesting and "
+    "accusing.",
+    short_help="Agents and groups; vote, stand, attest, accuse, or let a program do it all.",
     no_args_is_help=True,
 )
 console = Console(highlight=False, soft_wrap=True)
@@ -97,6 +110,93 @@ def stand(key: KeyOption, nodes: NodeOption = None, sender: SenderOption = "") -
     console.print(f"stands since block {height:,}")
 
 
+# What nodes can prove -----------------------------------------------------------------------------------------------
+
+
+@commands.command("testimony")
+def proven(
+    nodes: NodeOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON, as `accuse --file` takes it.")] = False,
+) -> None:
+    """Show what nodes can prove and the ledger does not know: lies of agents, and heights that certificates leave out.
+
+    Each node tells what it saw itself, so ask your own.
+    """
+    with _each(nodes) as clients:
+        found = _testimonies(clients)
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in found], indent=2))
+        return
+    lies = Table("seen by", "liar", "height", "view", "phase", box=None)
+    for one in found:
+        for lie in one.lies:
+            lies.add_row(one.replica[:SHORT], lie.replica[:SHORT], f"{lie.height:,}", f"{lie.view:,}", lie.phase)
+    if lies.row_count:
+        console.print(lies)
+    for one in found:
+        heights = ", ".join(f"{each.height:,}" for each in one.left_out) or "none"
+        console.print(f"{one.replica[:SHORT]} signed for heights whose certificates leave it out: {heights}")
+    console.print(f"{lies.row_count} lies that the ledger does not know")
+
+
+@commands.command("accuse")
+def accuse(
+    key: KeyOption,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="What `testimony --json` wrote. Default: what the nodes can prove now."),
+    ] = None,
+    nodes: NodeOption = None,
+    sender: SenderOption = "",
+) -> None:
+    """Tell the ledger of agents that were proven to lie: they and those who voted for them lose trust.
+
+    Anybody may. Of several lies that are told together each one counts or is refused for itself.
+    """
+    from wattquorum.cli.app import REFUSED
+
+    with asking(nodes) as client:
+        signer = Signer(client, key, sender)
+        _check(client.elections().protocol)
+        if file is None:
+            with _each(nodes) as clients:
+                found = _testimonies(clients)
+        else:
+            found = _witnesses(file)
+        accusations = list(_accusations(found).values())
+        refused = [each for each in accusations if not _submitted(signer, each, _say)]
+    if not accusations:
+        console.print("nothing is proven that the ledger does not know")
+    if refused:
+        raise typer.Exit(REFUSED)
+
+
+@commands.command("attest")
+def attest(key: KeyOption, nodes: NodeOption = None, sender: SenderOption = "") -> None:
+    """Show the ledger that the own replica signed for heights whose certificates leave it out, of the last 64.
+
+    The replica's own node has to be asked, for nobody else keeps what it signed: name its interface with --node.
+    """
+    from wattquorum.cli.app import REFUSED
+    from wattquorum.traders.testifying import attestation
+
+    with asking(nodes) as client, _each(nodes) as clients:
+        signer = Signer(client, key, sender)
+        _check(client.elections().protocol)
+        own = _own(_testimonies(clients), signer.address)
+        if own is None:
+            remedy = "Name the interface of this member's own node with --node."
+            raise Refused("attest_outsider", "node", "none runs this member's replica", remedy)
+        said = attestation(own.height, _commits(own), age=0)
+        if said is None:
+            console.print("no certificate that can be attested now leaves it out")
+        elif not _submitted(signer, said, _say):
+            raise typer.Exit(REFUSED)
+
+
+# The member's program -----------------------------------------------------------------------------------------------
+
+
 @commands.command("keep")
 def keep(
     key: KeyOption,
@@ -104,37 +204,85 @@ def keep(
     sender: SenderOption = "",
     seconds: Annotated[float | None, typer.Option(help="End by itself after so long.", show_default=False)] = None,
 ) -> None:
-    """Stand and vote in every epoch, until Ctrl-C: for the most trusted of the group who stands.
+    """Stand, vote, attest and accuse, until Ctrl-C. It votes for the most trusted of the group who stands.
 
-    A member who wants to vote otherwise votes itself before; each has one vote in an epoch.
+    A member who wants to vote otherwise votes itself before; each has one vote in an epoch. What the named nodes can
+    prove is told: name your own, which alone can show what its replica signed.
     """
     until = None if seconds is None else time.monotonic() + seconds
-    with asking(nodes) as client:
+    with asking(nodes) as client, _each(nodes) as clients:
         signer = Signer(client, key, sender)
         _check(client.elections().protocol)
-        console.print("stands and votes in every epoch; Ctrl-C ends it")
+        program = Program(client, signer, clients, _say)
+        console.print("stands, votes, attests and accuses; Ctrl-C ends it")
         try:
             while until is None or time.monotonic() < until:
-                _say(client, signer)
+                program.look()
                 time.sleep(LOOK_S)
         except KeyboardInterrupt:
             pass
 
 
-def _say(client: Client, signer: Signer) -> None:
-    """What is to be said now, if anything; what comes too late is told and no reason to end."""
-    said = _due(client.booth(signer.address), signer.address)
-    if said is None:
-        return
-    try:
-        height, _ = signer.submit(said)
-    except Refused as refused:
-        console.print(f"not done: {refused}", markup=False)
-        return
-    console.print(f"block {height:,}: {_told(said)}")
+class Program:
+    """What a member's program does at each look: it says what is due. What is refused is told, and no reason to end."""
+
+    def __init__(self, client: Client, signer: Signer, nodes: Sequence[Client], tell: Callable[[str], None]) -> None:
+        """`client` is of the community, `nodes` are of one node each, which are asked what they can prove."""
+        self._client, self._signer, self._nodes, self._tell = client, signer, nodes, tell
+        self._accused: dict[tuple[int, str], None] = {}  # told, or refused for good; by committee and replica
+        self._attested = 0  # the last height
+        self._wrong = ""  # why the last look could not be finished
+
+    def look(self) -> None:
+        """Says what there is to say now."""
+        try:
+            said = ballot_of(self._client.booth(self._signer.address), self._signer.address)
+            if said is not None:
+                _submitted(self._signer, said, self._tell)
+            found = _testimonies(self._nodes)
+            self._accuse(found)
+            self._attest(found)
+            self._wrong = ""
+        except Refused as refused:
+            if str(refused) != self._wrong:  # what lasts is told once
+                self._tell(f"not done: {refused}")
+            self._wrong = str(refused)
+
+    def _accuse(self, found: Sequence[WitnessShape]) -> None:
+        accusations = _accusations(found)
+        for key, accusation in accusations.items():
+            if key not in self._accused and _submitted(self._signer, accusation, self._tell) is not None:
+                self._accused[key] = None
+        self._accused = {key: None for key in self._accused if key in accusations}
+
+    def _attest(self, found: Sequence[WitnessShape]) -> None:
+        from wattquorum.traders.testifying import attestation
+
+        own = _own(found, self._signer.address)
+        if own is None:
+            return
+        said = attestation(own.height, [each for each in _commits(own) if each.height > self._attested])
+        if said is not None and _submitted(self._signer, said, self._tell):
+            self._attested = said.commits[-1].height
 
 
-def _due(found: BoothShape, me: bytes) -> Stand | Vote | None:
+def _testimonies(nodes: Sequence[Client]) -> list[WitnessShape]:
+    """What those tell of these nodes that answer; Refused where none does."""
+    found, silent = [], None
+    for node in nodes:
+        try:
+            found.append(node.testimony())
+        except Refused as refused:
+            if refused.code not in LATER:
+                raise
+            silent = refused
+    if silent is not None and not found:
+        raise silent
+    return found
+
+
+def ballot_of(found: BoothShape, me: bytes) -> Stand | Vote | None:
+    """What a member says in an election now; None: nothing, or nothing yet."""
     from wattquorum.foundation.quantities import Energy, Points
     from wattquorum.traders.ballots import Booth, ballot
     from wattquorum.traders.voting import Choice, Paper
@@ -149,9 +297,77 @@ def _due(found: BoothShape, me: bytes) -> Stand | Vote | None:
     return ballot(Booth(found.height, found.closing, found.stand_blocks, found.may_stand, paper))
 
 
-def _told(said: Any) -> str:
-    candidate: bytes | None = getattr(said, "candidate", None)
-    return "stands" if candidate is None else f"votes for {candidate.hex()[:SHORT]}"
+def _submitted(signer: Signer, payload: Payload, tell: Callable[[str], None]) -> bool | None:
+    """Hands in and tells what came of it: done, refused for good, or (None) not decided, so that it may be later."""
+    try:
+        height, _ = signer.submit(payload)
+    except Refused as refused:
+        tell(f"not done: {_told(payload)}: {refused}")
+        return None if refused.code in LATER else False
+    tell(f"block {height:,}: {_told(payload)}")
+    return True
+
+
+def _told(payload: Payload) -> str:
+    from wattquorum.ledger.transactions import Accuse, Attest, Vote
+
+    match payload:
+        case Vote(candidate):
+            return f"votes for {candidate.hex()[:SHORT]}"
+        case Accuse(evidence):
+            return f"accuses {evidence.member.hex()[:SHORT]} of a lie at height {evidence.height:,}"
+        case Attest(commits):
+            return f"attests {len(commits)} heights from {commits[0].height:,} to {commits[-1].height:,}"
+    return "stands"
+
+
+def _accusations(found: Sequence[WitnessShape]) -> dict[tuple[int, str], Accuse]:
+    """One accusation of each member and committee, whoever saw it."""
+    from wattquorum.consensus.bft.votes import decode_equivocation
+    from wattquorum.ledger.transactions import Accuse
+
+    accusations: dict[tuple[int, str], Accuse] = {}
+    for each in found:
+        for lie in each.lies:
+            if (lie.committee, lie.replica) not in accusations:
+                try:
+                    data = base64.b64decode(lie.evidence, validate=True)
+                except binascii.Error:
+                    raise Refused("encoding_unreadable", "evidence", lie.evidence, "Give base64.") from None
+                accusations[lie.committee, lie.replica] = Accuse(decode_equivocation(data))
+    return accusations
+
+
+def _own(found: Sequence[WitnessShape], me: bytes) -> WitnessShape | None:
+    """What the node told that runs a member's replica."""
+    return next((each for each in found if each.member == me.hex()), None)
+
+
+def _commits(own: WitnessShape) -> list[OwnCommit]:
+    from wattquorum.ledger.transactions import OwnCommit
+
+    return [OwnCommit(each.height, each.view, hexadecimal(each.signature, 64, "signature")) for each in own.left_out]
+
+
+def _witnesses(file: Path) -> list[WitnessShape]:
+    from wattquorum.api.testimony import WitnessShape
+    from wattquorum.foundation.codec import from_json
+    from wattquorum.node.disk import read_file
+
+    return from_json(read_file(file, "file"), list[WitnessShape], "file")
+
+
+@contextmanager
+def _each(nodes: Sequence[str] | None) -> Iterator[list[Client]]:
+    """A client of each of these nodes, or of those of out/community, for what only that node knows."""
+    from wattquorum import Client
+
+    with ExitStack() as stack:
+        yield [stack.enter_context(Client([each], patience_s=OWN_S)) for each in interfaces(nodes)]
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False)
 
 
 def _check(protocol: str) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from wattquorum.cli.members import NodeOption, asking
+from wattquorum.cli.members import NodeOption, asking, hexadecimal
 from wattquorum.foundation.refusals import Refused
 
 if TYPE_CHECKING:
@@ -48,12 +48,17 @@ def verify(
     max_age_days: Annotated[
         int, typer.Option(min=1, help="How old a checkpoint may be that is gone on from.")
     ] = MAX_AGE_DAYS,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(help="The digest of a governors' act by which the chain was restarted.", show_default=False),
+    ] = None,
 ) -> None:
     """Prove every block of a chain by its committees' certificates, from the genesis or a checkpoint on.
 
     Each header carries a quorum's signatures on the block before it; a committee's last block names the next one. So a
     node can hold back the newest blocks and nothing else: ask several. A checkpoint that is older than
-    former committees keep their keys safe for proves nothing, and is refused.
+    former committees keep their keys safe for proves nothing, and is refused. So is a block from which governors let
+    the chain go on with another committee (`wattquorum restart`), unless that very act is trusted by its digest.
 
     Exit status 0: proven as far as it says. 1: a header or certificate is wrong. 2: wrong usage.
     """
@@ -62,7 +67,8 @@ def verify(
     from wattquorum.ledger.light import LightClient, read_checkpoint, written_checkpoint
     from wattquorum.node.disk import read_file, write_files
 
-    client = LightClient(read_file(genesis, str(genesis)), verify_each)
+    trusted = [hexadecimal(each, 32, "trust") for each in trust or ()]
+    client = LightClient(read_file(genesis, str(genesis)), verify_each, trusted)
     if checkpoint is not None and checkpoint.exists():
         young = read_checkpoint(read_file(checkpoint, str(checkpoint)))
         client.begin_at(young, time.time_ns() // 1_000_000, max_age_days)

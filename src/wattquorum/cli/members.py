@@ -61,17 +61,23 @@ DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be si
 WaitOption = Annotated[float, typer.Option("--wait", help="For how many seconds to wait until it is in force.", min=0)]
 
 
-@contextmanager
-def asking(nodes: Sequence[str] | None, patience_s: float = 30.0) -> Iterator[Client]:
-    """A client of these nodes, or of those of out/community."""
-    from wattquorum import Client
+def interfaces(nodes: Sequence[str] | None) -> list[str]:
+    """Where these nodes are asked, or those of out/community."""
     from wattquorum.cli.nodes import known_of_default
     from wattquorum.cli.statuses import interface_of
 
     apis = [interface_of(each) for each in nodes] if nodes else [each.api for each in known_of_default()]
     if not apis:
         raise Refused("file_unreadable", "node", "none", "Name a node's interface: --node http://127.0.0.1:7103.")
-    with Client(apis, patience_s=patience_s) as client:
+    return apis
+
+
+@contextmanager
+def asking(nodes: Sequence[str] | None, patience_s: float = 30.0) -> Iterator[Client]:
+    """A client of these nodes, or of those of out/community."""
+    from wattquorum import Client
+
+    with Client(interfaces(nodes), patience_s=patience_s) as client:
         yield client
 
 

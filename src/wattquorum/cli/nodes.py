@@ -134,6 +134,8 @@ def up(
                     time.sleep(REFRESH_S)
         except KeyboardInterrupt:
             pass
+    if not console.is_terminal:
+        console.line()  # the display ends without one then
     console.print(f"stopped; the chains are in {folder}/node-*/chain", markup=False)
 
 

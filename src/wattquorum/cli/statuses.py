@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ANSWER_S: Final = 1.0
 SHORT: Final = 8
+UNTRUSTED: Final = "its certificate is not trusted; SSL_CERT_FILE names a file of authorities that are"
 
 
 class Known(NamedTuple):
@@ -56,6 +57,7 @@ def interface_of(text: str, field: str = "node") -> str:
 
 def known_of(node: Path) -> Known:
     """A node as its folder tells."""
+    from wattquorum.api.interface import tls_of
     from wattquorum.foundation.identities import address_of
     from wattquorum.ledger.genesis import chain_id_of
     from wattquorum.node.config import CONFIG, parsed, written
@@ -65,7 +67,8 @@ def known_of(node: Path) -> Known:
     config = parsed(read_file(node / CONFIG, str(node / CONFIG)).decode("utf-8", "replace"))
     chain_id = chain_id_of(read_file(node / GENESIS, str(node / GENESIS)))
     replica = address_of(chain_id, ledger_key(node).public)
-    return Known(f"http://{written(config.api)}", chain_id.hex(), replica.hex())
+    scheme = "http" if tls_of(node, config.api) is None else "https"
+    return Known(f"{scheme}://{written(config.api)}", chain_id.hex(), replica.hex())
 
 
 def ask(known: Known) -> Seen:
@@ -77,8 +80,8 @@ def ask(known: Known) -> Seen:
 
     try:
         answer = httpx.get(f"{known.api}/v1/status", timeout=ANSWER_S)
-    except (httpx.HTTPError, httpx.InvalidURL):
-        return Seen(known.api, None)
+    except (httpx.HTTPError, httpx.InvalidURL) as fault:
+        return Seen(known.api, None, UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in str(fault) else "")
     try:
         status: StatusShape = from_json(answer.content if answer.is_success else b"", StatusShape, "status")
     except Refused:

@@ -157,6 +157,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "sale_unknown": ("is not for sale", "It was sold, withdrawn or never offered."),
     "technology_ineligible": ("earns no certificates", "Certify generation from wind, sun or biomass."),
     # standing and committees
+    "approvals_missing": ("is not approved by enough governors", "Have more governors sign the same act."),
     "attest_height": ("is no height that can be attested now", "Name one of the last 64, once the next block stands."),
     "attest_known": ("is known to be attended", "Nothing is left to do for this height."),
     "attest_outsider": ("had no part in agreeing there", "Only who was in the committee can have signed."),
@@ -168,6 +169,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Accuse a member of the committee of then, soon.",
     ),
     "evidence_unproven": ("does not prove a lie", "Give two different digests, both signed by the member."),
+    "chain_restarted": (
+        "goes on by an act of governors that is not trusted here",
+        "Ask governors for the digest of their act; if it is this one, trust it by name.",
+    ),
     "checkpoint_old": ("is older than keys are kept safe for", "Take a later checkpoint from somebody whom you trust."),
     "checkpoint_wrong": ("is no checkpoint", "Take one that `wattquorum light verify` wrote."),
     "header_gap": ("does not follow on what was proven", "Ask another node."),

@@ -17,9 +17,10 @@ from wattquorum.ledger.agreement import committee_at
 from wattquorum.ledger.attendance import agents_of, office_of
 from wattquorum.ledger.committees import need_agents
 from wattquorum.ledger.context import Context
+from wattquorum.ledger.entities import Chain
 from wattquorum.ledger.facts import Accused
 from wattquorum.ledger.offices import Attended, Why, office_key
-from wattquorum.ledger.state import Table
+from wattquorum.ledger.state import State, Table
 from wattquorum.ledger.transactions import Accuse
 from wattquorum.ledger.trust import Trusts
 from wattquorum.ledger.validators import seats_of, vector_of
@@ -30,7 +31,7 @@ def accuse(context: Context, payload: Accuse) -> None:
     state, evidence = context.state, payload.evidence
     parameters = need_agents(context)
     check_active(context.account(context.sender), "sender")
-    epoch = _epoch_of(context, evidence.epoch)
+    epoch = _epoch_of(state, evidence.epoch)
     if epoch is None:
         raise Refused("evidence_outsider", "epoch", evidence.epoch)
     committee = committee_at(state, evidence.epoch)
@@ -55,13 +56,25 @@ def accuse(context: Context, payload: Accuse) -> None:
         state.put(Table.AGENTS, b"", changed(agents, accused=(*agents.accused, evidence.member)))
 
 
-def _epoch_of(context: Context, version: int) -> int | None:
+def is_news(state: State, evidence: Equivocation) -> bool:
+    """Whether a lie is still to be told: its committee can be judged, or is to come, and it is not known to have lied.
+
+    Nobody is judged where nobody is elected; there it is told as long as its committee is the newest.
+    """
+    if evidence.epoch > seats_of(state).newest:
+        return True
+    epoch = _epoch_of(state, evidence.epoch)
+    return epoch is not None and not office_of(state, epoch, evidence.member).lied
+
+
+def _epoch_of(state: State, version: int) -> int | None:
     """The epoch in which a version was in office; None for one that never was, or long ago."""
-    if version == seats_of(context.state).newest:
-        return context.chain().epoch
-    kept: list[Attended] = [each for _, each in context.state.items(Table.ATTENDED)]
+    if version == seats_of(state).newest:
+        chain: Chain = state.get(Table.CHAIN, b"")
+        return chain.epoch
+    kept: list[Attended] = [each for _, each in state.items(Table.ATTENDED)]
     epoch = next((each.epoch for each in kept if each.version == version), None)
-    return None if vector_of(context.state, version) is None else epoch
+    return None if vector_of(state, version) is None else epoch
 
 
 def _check_signatures(chain_id: bytes, committee: Committee, place: int, evidence: Equivocation) -> None:

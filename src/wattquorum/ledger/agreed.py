@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import Final
 
 from wattquorum.consensus.bft.blocks import Head, genesis_digest, head_digest
-from wattquorum.consensus.bft.certificates import CommitCertificate
-from wattquorum.foundation.codec import Decoder, Digest, Record, encode
+from wattquorum.consensus.bft.certificates import CommitCertificate, Signature
+from wattquorum.consensus.bft.committee import Key
+from wattquorum.foundation.codec import Address, Decoder, Digest, Record, Unsigned, encode
 from wattquorum.foundation.identities import tagged_hash
 from wattquorum.ledger.blocks import Header, header_hash
 
@@ -33,8 +34,36 @@ class Sealed(Record, frozen=True):
     entry: Digest
 
 
+class Restart(Record, frozen=True):
+    """An act of governors: the chain goes on from this block with these replicas, as this version of the committee."""
+
+    chain: bytes
+    height: Unsigned
+    block: Digest  # the hash of its header
+    version: Unsigned
+    keys: tuple[Key, ...]  # of those who go on, in the order in which they propose
+
+
+class Approval(Record, frozen=True):
+    """A governor's signature on an act."""
+
+    governor: Address
+    signature: Signature
+
+
+class Restarted(Record, frozen=True, tag=1):
+    """What the first block after a restart tells of the one before, and by which act it goes on."""
+
+    sealed: Sealed
+    restart: Restart
+    approvals: tuple[Approval, ...]
+
+
 _agreed: Final = Decoder[Agreed](Agreed, "agreed entry")
 _sealed: Final = Decoder[Sealed](Sealed, "evidence")
+_restarted: Final = Decoder[Restarted](Restarted, "evidence")
+RESTARTED: Final = b"\x94"  # what the encoding of a restart begins with: an array of four; the other has two
+RESTART_PURPOSE: Final = "restart"
 
 
 def decode_agreed(payload: bytes) -> Agreed:
@@ -44,7 +73,25 @@ def decode_agreed(payload: bytes) -> Agreed:
 
 def sealed_in(evidence: bytes) -> Sealed | None:
     """What a block's evidence tells of the one before; None at height 1. Refused for anything else."""
+    restarted = restart_in(evidence)
+    if restarted is not None:
+        return restarted.sealed
     return _sealed.decode(evidence) if evidence else None
+
+
+def restart_in(evidence: bytes) -> Restarted | None:
+    """The act by which the chain goes on with another committee, in the first block after it; None in all others."""
+    return _restarted.decode(evidence) if evidence[:1] == RESTARTED else None
+
+
+def restart_message(restart: Restart) -> bytes:
+    """What governors sign, for `RESTART_PURPOSE`."""
+    return encode(restart)
+
+
+def restart_digest(restart: Restart) -> bytes:
+    """What names an act, for those who are to trust it."""
+    return tagged_hash("restart", encode(restart))
 
 
 def evidence_for(certificate: CommitCertificate | None, entry: bytes) -> bytes:

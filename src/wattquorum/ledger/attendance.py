@@ -108,6 +108,19 @@ def _settle(state: State, parameters: Parameters, due: Due) -> list[Fact]:
     return told + trusts.told
 
 
+def left_out(state: State, replica: bytes) -> list[int]:
+    """The heights at which a replica agreed that can be attested now, and whose certificates do not name it."""
+    found, places = [], dict[int, int | None]()
+    for key, each in state.items(Table.ATTENDED):
+        kept: Attended = each
+        if kept.version not in places:
+            places[kept.version] = committee_at(state, kept.version).place(replica)
+        place = places[kept.version]
+        if place is not None and not kept.places[place]:
+            found.append(int.from_bytes(key, "big"))
+    return found
+
+
 def attest(context: Context, payload: Attest) -> None:
     """A member shows that its replica signed for heights whose certificates leave it out."""
     need_agents(context)

@@ -154,7 +154,7 @@ def elect_agents(
         if replica not in seated and replica not in kept:
             kept.append(replica)
     told = [*agents, *_in_vacant(hall, kept, vacant, ranking)]
-    facts = _take_office(state, told, height, digest, epoch + 1)
+    facts = take_office(state, told, height, digest, epoch + 1)
     after = agents_of(state)
     due = Due(epoch, height - before.first + 1, height + ATTEST_BLOCKS + 1)
     accused = tuple(replica for replica in before.accused if replica in kept)
@@ -228,7 +228,7 @@ def _in_vacant(hall: Hall, kept: Sequence[bytes], vacant: Sequence[int], ranking
     return found
 
 
-def _take_office(state: State, agents: Sequence[Agent], height: int, digest: bytes, epoch: int) -> list[Fact]:
+def take_office(state: State, agents: Sequence[Agent], height: int, digest: bytes, epoch: int) -> list[Fact]:
     """A new version with these agents; views begin again."""
     before = agents_of(state)
     state.put(Table.AGENTS, b"", changed(before, agents=tuple(agents), view=0, view_before=before.view))
@@ -341,7 +341,7 @@ def replace_agents(
     if not called and not gone:
         return []  # nobody can come in the place of those who lied: they stay
     order = [agent for agent in agents.agents if agent in left or agent in staying] + called
-    facts = _take_office(state, order, height, digest, epoch)
+    facts = take_office(state, order, height, digest, epoch)
     accused = tuple(agent.replica for agent in staying)
     state.put(Table.AGENTS, b"", changed(agents_of(state), early=height, accused=accused))
     return facts

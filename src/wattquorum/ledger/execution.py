@@ -30,6 +30,7 @@ from wattquorum.ledger import (
 )
 from wattquorum.ledger.accounts import Account, reserved
 from wattquorum.ledger.accusing import accuse
+from wattquorum.ledger.agreed import Restart, restart_in
 from wattquorum.ledger.agreement import check_certificate, check_view, note_view, seal_checks
 from wattquorum.ledger.attendance import agents_of, attest, note_attendance
 from wattquorum.ledger.blocks import (
@@ -63,6 +64,7 @@ from wattquorum.ledger.genesis import (
 from wattquorum.ledger.metering import rows_in_use
 from wattquorum.ledger.parameters import Consensus, Parameters
 from wattquorum.ledger.readings import Shelf
+from wattquorum.ledger.restart import Act, carry_out, check_approvals, check_restart
 from wattquorum.ledger.rounds import check_round, end_epoch, note_round
 from wattquorum.ledger.seats import Validator
 from wattquorum.ledger.state import Change, State, Table, next_digest
@@ -375,16 +377,41 @@ class Ledger:
     def _carry_out(self, prepared: Prepared, verdicts: Iterable[bool]) -> tuple[Executed, Shelf]:
         """Changes the state as an entry has it, journalled; the tip and the shelf stay where they are."""
         ordered, root, received, keys, seals, _ = prepared
-        self._check_order(ordered)
-        left = iter(verdicts)
-        if not next(left):
-            raise Refused("signature_forged", "proposal_signature", ordered.signature)
-        signed = [key if key and next(left) else b"" for key in keys]
-        certificate = None
-        if self.by_committee:
-            good = [each for each in seals if next(left)]
-            certificate = check_certificate(self.state, self.chain_id, self.tip, ordered.evidence, good)
-        return self._apply(ordered, root, received, signed, certificate)
+        mark = self.state.mark()
+        try:
+            told = self._restart(ordered.evidence)
+            self._check_order(ordered)
+            left = iter(verdicts)
+            if not next(left):
+                raise Refused("signature_forged", "proposal_signature", ordered.signature)
+            signed = [key if key and next(left) else b"" for key in keys]
+            certificate = None
+            if self.by_committee:
+                good = [each for each in seals if next(left)]
+                certificate = check_certificate(self.state, self.chain_id, self.tip, ordered.evidence, good)
+            return self._apply(ordered, root, received, signed, certificate, told)
+        except Refused:
+            self.state.roll_back(mark)
+            raise
+
+    def _restart(self, evidence: bytes) -> list[Fact]:
+        """Seats those who go on, where a block's evidence has an act of governors; nothing in any other block."""
+        restarted = restart_in(evidence) if self.by_committee else None
+        if restarted is None:
+            return []
+        check_restart(self.state, self.chain_id, self.consensus, self.tip, restarted.restart)
+        check_approvals(self.state, Act(restarted.restart, restarted.approvals))
+        return carry_out(self.state, self.consensus, restarted.restart, self.digest)
+
+    def restarted_by(self, restart: Restart) -> Configuration:
+        """Who agrees on the next block if it goes on by this act. Refused for one that cannot be carried out now."""
+        mark = self.state.mark()
+        try:
+            check_restart(self.state, self.chain_id, self.consensus, self.tip, restart)
+            carry_out(self.state, self.consensus, restart, self.digest)
+            return self.configuration
+        finally:
+            self.state.roll_back(mark)
 
     def _conclude(self, executed: Executed, shelf: Shelf) -> Executed:
         """What was carried out stays."""
@@ -410,12 +437,12 @@ class Ledger:
         received: Sequence[Received | Refused],
         signed: Sequence[bytes],
         certificate: CommitCertificate | None,
+        told: list[Fact],
     ) -> tuple[Executed, Shelf]:
         shelved, shelf = self.shelf.roots(), self.shelf.copied()
         beside = {put: data for data in ordered.attachments if (put := _shelve(shelf, data))}
         context = Context(self.state, shelf, self._tariffs, self.chain_id, self._reserved)
         context.now, context.height, context.beside = Millis(ordered.time_ms), self.height + 1, dict.fromkeys(beside)
-        told: list[Fact] = []
         if self.by_committee:
             note_view(self.state, ordered, certificate)
             if self.tip and certificate and self.consensus is Consensus.CGPBFT:
@@ -503,8 +530,9 @@ class Ledger:
         if ends:
             self.state.put(Table.CHAIN, b"", changed(chain, epoch=chain.epoch + 1, epoch_started_ms=ordered.time_ms))
             told.extend(end_epoch(self.state, parameters))
-        told.extend(self._seat(parameters, chain.epoch, epoch_ends=ends))
-        vector = told[-1] if told and isinstance(told[-1], VectorMade) else None
+        seated = self._seat(parameters, chain.epoch, epoch_ends=ends)
+        told.extend(seated)
+        vector = seated[-1] if seated and isinstance(seated[-1], VectorMade) else None
         header = Header(
             self.height + 1,
             self.tip_hash,

@@ -5,22 +5,31 @@ since its evidence has the certificate of that block and the digest of its entry
 committee of its height, every signature good. The committee changes with the header that names the next one, which the
 old one has certified. So no node has to be believed; the last header is proven when its certificate is told beside it.
 
+Who needs only to know who agrees now follows from step to step: the headers that name the next committee, each with the
+evidence of the block after it. A committee's quorum on a later header proves that one at once, and by its hashes all
+that lies between; an honest member signs nothing beyond the block that ends its time.
+
+A restart of a committee (`ledger.restart`) no committee can prove: by the act that stands in the next block it goes on
+only where it was told to trust that very act.
+
 Whoever keeps keys of an old committee can make another chain from there on. So a checkpoint must not be older than
 keys are kept safe for: its age is bounded, and what is older is refused.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from wattquorum.consensus.bft.certificates import CommitCertificate, is_quorum
 from wattquorum.consensus.bft.committee import Committee
 from wattquorum.consensus.bft.statements import Phase, statement_check
-from wattquorum.foundation.codec import Named, Unsigned, from_json, to_named_json
+from wattquorum.foundation.codec import Named, Record, Unsigned, changed, from_json, to_named_json
 from wattquorum.foundation.identities import Verifier, address_of
 from wattquorum.foundation.intervals import MS_PER_DAY
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.agreed import Sealed, agreed_digest, sealed_in
+from wattquorum.ledger.agreed import Restart, Sealed, agreed_digest, restart_digest, restart_in, sealed_in
 from wattquorum.ledger.blocks import Header, decode_committee, header_hash
 from wattquorum.ledger.genesis import (
     chain_id_of,
@@ -49,20 +58,72 @@ class Checkpoint(Named, frozen=True):
     keys: tuple[str, ...]  # in its order
 
 
+class Step(Record, frozen=True):
+    """A header that names the next committee, or the last before a restart, and the evidence of the block after it."""
+
+    header: Header
+    evidence: bytes
+
+
+class Steps:
+    """The steps of a chain, kept as its headers come: what whoever is new has to see of all that was before."""
+
+    __slots__ = ("_last", "_named", "_steps")
+
+    def __init__(self) -> None:
+        self._last: Header | None = None
+        self._named: Header | Restart | None = None  # what named a committee last
+        self._steps: list[Step] = []
+
+    @property
+    def height(self) -> int:
+        """The last header that was noted."""
+        return 0 if self._last is None else self._last.height
+
+    def note(self, header: Header) -> None:
+        """The next header of the chain; any other changes nothing."""
+        if header.height != self.height + 1:
+            return
+        restarted = restart_in(header.evidence)
+        if self._last is not None and (self._last.committee or restarted is not None):
+            self._steps.append(Step(self._last, header.evidence))
+        self._last = header
+        if header.committee:
+            self._named = header
+        elif restarted is not None:
+            self._named = restarted.restart
+
+    def lead(self, light: LightClient) -> None:
+        """Takes a light client, which is at the genesis, to the last header: these are this replica's own."""
+        if self._last is not None:
+            light.stand_at(self._last, light.committee if self._named is None else light.named_in(self._named))
+
+    def between(self, above: int, below: int) -> Iterator[Step]:
+        """Those at heights above one and below another, ascending."""
+        first = bisect_right(self._steps, above, key=lambda step: step.header.height)
+        for step in self._steps[first:]:
+            if step.header.height >= below:
+                return
+            yield step
+
+
 class LightClient:
     """Follows a chain by its headers. `proven` is the last header that a committee's certificate proves."""
 
-    __slots__ = ("_committee", "_pending", "_verify", "chain_id", "checkpoint", "committees")
+    __slots__ = ("_committee", "_pending", "_trusted", "_verify", "chain_id", "checkpoint", "committees")
 
-    def __init__(self, genesis: bytes, verify: Verifier) -> None:
-        """At the genesis; Refused("consensus_other") for a chain on which no committee signs."""
+    def __init__(self, genesis: bytes, verify: Verifier, trusted: Sequence[bytes] = ()) -> None:
+        """At the genesis; Refused("consensus_other") for a chain on which no committee signs.
+
+        `trusted` are the digests of restarts by which it goes on.
+        """
         found = decode_genesis(genesis)
         consensus = Consensus(first_parameters(found).consensus)
         if consensus is Consensus.RAFT:
             remedy = "Nobody signs blocks on a chain of Raft: see `wattquorum verify` and `audit`."
             raise Refused("consensus_other", "genesis", consensus.name.lower(), remedy)
         self.chain_id = chain_id_of(genesis)
-        self._verify = verify
+        self._verify, self._trusted = verify, tuple(trusted)
         keys = {address_of(self.chain_id, key): key for key in map(bytes.fromhex, found.proposers)}
         members = founding_voters(found, self.chain_id)
         self._committee = Committee(0, 1, members, [keys[member] for member in members])
@@ -103,6 +164,25 @@ class LightClient:
         self.checkpoint, self._pending = checkpoint, None
 
     @property
+    def committee(self) -> Committee:
+        """Who agrees after what is proven."""
+        return self._committee
+
+    def named_in(self, by: Header | Restart) -> Committee:
+        """The committee that a header or a restart names; who agreed before, where it names none."""
+        if isinstance(by, Header) and not by.committee:
+            return self._committee
+        named = by if isinstance(by, Restart) else decode_committee(by.committee)
+        members = [address_of(self.chain_id, key) for key in named.keys]
+        return Committee(named.version, by.height + 1, members, named.keys)
+
+    def stand_at(self, header: Header, committee: Committee) -> None:
+        """Goes on from a block whose effect this replica has itself, and from who agrees after it."""
+        hash_ = header_hash(header)
+        self._committee, self._pending = committee, None
+        self.checkpoint = self._at(header.height, hash_, header.state_digest, header.time_ms, committee)
+
+    @property
     def next(self) -> int:
         """The height of the header that is to be taken next."""
         return self.checkpoint.height + (1 if self._pending is None else 2)
@@ -110,7 +190,8 @@ class LightClient:
     def take(self, header: Header) -> None:
         """The next header, which proves the one before.
 
-        Refused: header_gap, evidence_wrong, signers_wrong, seal_forged; nothing is believed then.
+        Refused: header_gap, evidence_wrong, signers_wrong, seal_forged; nothing is believed then. chain_restarted for
+        one that goes on by a restart which is not trusted; what lies before it is proven then.
         """
         if header.height != self.next:
             raise Refused("header_gap", "height", header.height, f"Give the header of block {self.next}.")
@@ -123,6 +204,7 @@ class LightClient:
             if sealed is None:
                 raise Refused("evidence_wrong", "evidence", "nothing")
             self.prove(sealed)
+        self._go_on_by(header.evidence)
         self._pending = header
 
     def prove(self, sealed: Sealed) -> None:
@@ -131,12 +213,51 @@ class LightClient:
         if header is None:
             raise Refused("header_gap", "certificate", sealed.certificate.height, "Take its header first.")
         self._check(header, sealed)
-        committee = self._committee
-        if header.committee:
-            named = decode_committee(header.committee)
-            members = [address_of(self.chain_id, key) for key in named.keys]
-            committee = Committee(named.version, header.height + 1, members, named.keys)
-            self.committees += 1
+        self._pass_on(header)
+
+    def leap(self, header: Header, sealed: Sealed) -> None:
+        """A later header, proven at once, since the present committee has certified it itself. Refused as `take`.
+
+        Whatever lies between names no other committee: an honest member of this one would not have signed it then.
+        """
+        self.check(header, sealed)
+        self._pass_on(header)
+
+    def step(self, step: Step) -> None:
+        """The header that names the next committee. Refused as `take`."""
+        sealed = sealed_in(step.evidence)
+        if sealed is None or not (step.header.committee or restart_in(step.evidence)):
+            raise Refused("evidence_wrong", "step", step.header.height, "Give a header that names a committee.")
+        self.leap(step.header, sealed)
+        self._go_on_by(step.evidence)
+
+    def _go_on_by(self, evidence: bytes) -> None:
+        """Another committee follows what is proven, where the next block's evidence has a restart that is trusted."""
+        restarted = restart_in(evidence)
+        if restarted is None:
+            return
+        restart, proven = restarted.restart, self.checkpoint
+        told = (restart.chain.hex(), restart.height, restart.block.hex())
+        if told != (proven.chain, proven.height, proven.header):
+            raise Refused("evidence_wrong", "restart", restart.height, "It goes on from another block.")
+        digest = restart_digest(restart)
+        if digest not in self._trusted:
+            raise Refused("chain_restarted", "restart", digest)
+        self._committee = committee = self.named_in(restart)
+        self.committees += 1
+        keys = tuple(key.hex() for key in committee.keys)
+        self.checkpoint = changed(proven, version=committee.epoch, first=committee.first, keys=keys)
+
+    def check(self, header: Header, sealed: Sealed) -> None:
+        """Refuses a later header that the present committee has not certified, as `take`; goes nowhere."""
+        if header.height <= self.checkpoint.height:
+            raise Refused("header_gap", "height", header.height, f"Give one above {self.checkpoint.height}.")
+        self._check(header, sealed)
+
+    def _pass_on(self, header: Header) -> None:
+        """A header that is proven is passed, and who agrees after it known."""
+        committee = self.named_in(header)
+        self.committees += committee is not self._committee
         self._committee = committee
         self.checkpoint = self._at(header.height, header_hash(header), header.state_digest, header.time_ms, committee)
         self._pending = None

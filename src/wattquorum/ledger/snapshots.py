@@ -14,6 +14,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Header
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.metering import rows_in_use
+from wattquorum.ledger.proofs import root_of
 from wattquorum.ledger.state import Entry, restored
 
 FORMAT: Final = 1
@@ -51,10 +52,10 @@ def restore(genesis_bytes: bytes, data: bytes) -> Ledger:
     That the header belongs to the chain is for the caller to know. `rows_needed` names the rows to put on the shelf.
     """
     snapshot = read(data)
+    if not snapshot.header.state_root or root_of(list(map(encode, snapshot.entries))) != snapshot.header.state_root:
+        raise Refused("snapshot_wrong", "state_root", snapshot.header.state_root)
     ledger = Ledger(genesis_bytes)
     ledger.state = restored(snapshot.entries)
-    if not snapshot.header.state_root or ledger.state.root() != snapshot.header.state_root:
-        raise Refused("snapshot_wrong", "state_root", snapshot.header.state_root)
     ledger.stand_at(snapshot.header)
     return ledger
 

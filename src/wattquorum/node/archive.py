@@ -24,8 +24,10 @@ from wattquorum.ledger.blocks import Block, decode_block, header_hash, read_rows
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.transactions import CommitReadings, Received
 from wattquorum.node.chain_folder import HASH_BYTES, ChainFolder
+from wattquorum.node.filling import Filling, lacks_rows
 
 ANSWER_BYTES_MAX: Final = 4 << 20
+PAIR_BYTES_MAX: Final = 24 << 20  # two blocks may have more: one proves the other
 PENDING_MAX: Final = 10_000  # blocks that wait for missing ones; more are let go, and asked for later
 NOTE_S: Final = 1.0  # between notes of how far the log reaches
 
@@ -61,9 +63,11 @@ class Archive:
     __slots__ = (
         "_answers",
         "_durable",
+        "_filling",
         "_folder",
         "_found",
         "_height",
+        "_lacking",
         "_noted_s",
         "_pending",
         "_pool",
@@ -71,9 +75,14 @@ class Archive:
         "full",
     )
 
-    def __init__(self, folder: ChainFolder, durable: Callable[[], int] = lambda: 0) -> None:
-        """`durable` tells, to any thread, up to which position the log is durable."""
+    def __init__(
+        self, folder: ChainFolder, durable: Callable[[], int] = lambda: 0, filling: Filling | None = None
+    ) -> None:
+        """`durable` tells, to any thread, up to which position the log is durable; `filling` proves others' blocks,
+        where others may lie."""
         self._folder = folder
+        self._filling = filling
+        self._lacking: tuple[int, dict[bytes, None]] = 0, {}  # who gave the block at this height without its rows
         self._durable = durable
         self._noted_s = 0.0
         self._answers: dict[bytes, Future[bytes]] = {}  # the last of each peer
@@ -190,13 +199,18 @@ class Archive:
         if wanted.first <= self._folder.height:
             for position, data in self._folder.read(wanted.first):
                 size += len(data)
-                if position.height > wanted.last or (found and size > ANSWER_BYTES_MAX):
+                if position.height > wanted.last or (
+                    found and size > (ANSWER_BYTES_MAX if len(found) > 1 else PAIR_BYTES_MAX)
+                ):
                     break
                 found.append(Stored(data, rows_of(self._folder, data)))
         return encode(found)
 
-    def fill(self, answer: bytes) -> list[Block]:
+    def fill(self, answer: bytes, peer: bytes = b"", connected: Sequence[bytes] = ()) -> list[Block]:
         """Puts in what was missing, as far as it follows on what is there, and tells which blocks these are.
+
+        Where others may lie only what is proven is put in, and blocks without their rows only when everybody who is
+        connected has been asked for them.
 
         Refused("chain_altered") for blocks that do not follow, or for what cannot be read; nothing is put in then.
         Refused("diverged") where they lead to what was decided, and do not begin with what the folder has.
@@ -223,8 +237,26 @@ class Archive:
             if proven:
                 raise Refused("diverged", "block", self._height, "The chain folder has another block at this height.")
             raise Refused("chain_altered", "blocks", missing.first, "Another peer has to be asked.")
+        if self._filling is not None:
+            batch = self._filling.proven(batch, self._pending[0].block.header if proven else None)
+            batch = self._with_rows(batch, peer, connected)
+            if not batch:
+                return []
         self._writing = self._pool.submit(self._folder.append, batch)
         return [each.block for each in batch]
+
+    def _with_rows(self, batch: list[Executed], peer: bytes, connected: Sequence[bytes]) -> list[Executed]:
+        """Those up to the first whose rows somebody may still have."""
+        for place, each in enumerate(batch):
+            if not lacks_rows(each, _roots(each.data)):
+                continue
+            height = each.block.header.height
+            if self._lacking[0] != height:
+                self._lacking = height, {}
+            self._lacking[1][peer] = None
+            if any(other not in self._lacking[1] for other in connected):
+                return batch[:place]
+        return batch
 
     def close(self, key: SigningKey | None) -> None:
         """Writes what it has and lets the folder go, its end signed if it is given a founder's key."""

@@ -19,6 +19,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Header, decode_block, header_hash, read_rows
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.genesis import chain_id_of, decode_genesis, genesis_hash
+from wattquorum.ledger.light import Steps
 from wattquorum.ledger.readings import decode_rows, root_of_rows
 from wattquorum.ledger.tip import Tip, opened, sealed
 from wattquorum.ledger.transactions import CommitReadings, Received
@@ -63,7 +64,7 @@ class ChainFolder:
     `tip` is the last block's header, `tip_hash` what the next block names as its predecessor, `ended` where tip.json
     says that the chain was closed, `torn` the torn tail that was found (and, when opened for writing, cut), `removed`
     the files that opening for writing removed: unfinished ones, and rows whose block was never written. `log_reached`
-    is the last position that `note_log` was told, 0 where it was told none.
+    is the last position that `note_log` was told, 0 where it was told none; `steps` are those of its headers.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class ChainFolder:
         "log_reached",
         "path",
         "removed",
+        "steps",
         "tip",
         "tip_hash",
         "torn",
@@ -128,6 +130,7 @@ class ChainFolder:
         self.ended: Tip | None = None
         self.log_reached = 0
         self._found = bytearray()
+        self.steps = Steps()
         if any(file.kind == "log" for file in files):
             try:
                 self.log_reached = from_json(read_file(self.path / LOG, LOG), Reached, LOG).position
@@ -156,6 +159,7 @@ class ChainFolder:
             if header.height != position.height or header.previous != self.tip_hash:
                 raise altered(position, f"it is not the block that follows block {position.height - 1}")
             self.tip, self.tip_hash = header, header_hash(header)
+            self.steps.note(header)
             if self._writing:
                 self._found += self.tip_hash
             if self.ended is not None and self.ended.height == header.height:
@@ -209,6 +213,8 @@ class ChainFolder:
         if batch:
             log.append(self.height + 1, [each.data for each in batch])
         self.tip, self.tip_hash = tip, tip_hash
+        for each in batch:
+            self.steps.note(each.block.header)
 
     def found_hashes(self) -> bytes:
         """The hashes of the blocks that were here when it was opened for writing, one after the other; told once."""

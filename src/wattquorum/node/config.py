@@ -29,6 +29,7 @@ from wattquorum.node.disk import read_file
 from wattquorum.node.engines import Times
 from wattquorum.node.node import TICK_MS, NodeConfig
 from wattquorum.node.processes import NODE_FILE
+from wattquorum.node.restarting import acts_in
 from wattquorum.node.transport import Place
 from wattquorum.node.wal import SEGMENT_BYTES
 
@@ -159,6 +160,7 @@ def load(path: Path) -> tuple[NodeConfig, Place]:
         tick_ms=found.tick_ms,
         declared=found.declared,
         segment_bytes=found.segment_bytes,
+        restarts=acts_in(folder),
         places=found.peers,
     )
     return config, found.api

@@ -22,10 +22,12 @@ from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis, VotingPower
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.parameters import Consensus
+from wattquorum.ledger.restart import Act
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.replica.agreeing import AgreeingReplica, archived
 from wattquorum.replica.pool import Limits
 from wattquorum.replica.replica import Replica, founding_configuration
+from wattquorum.replica.taking_over import Failure
 from wattquorum.standing.power import QuorumSizes
 from wattquorum.standing.power import quorum_sizes as sizes_by_power
 
@@ -49,6 +51,7 @@ class Rules(NamedTuple):
     limits: Limits
     tick_ms: int
     declared: bool
+    restarts: Sequence[Act] = ()  # of the chain, as its operator has them
 
 
 class StoredBlocks:
@@ -97,7 +100,19 @@ def started(
         return archived(genesis, height, stored, chain.rows)
 
     agreeing = AgreeingReplica(
-        ledger, key, verify, records, seed, now, times, limits, archive, tick_ms=ticks, declared=rules.declared
+        ledger,
+        key,
+        verify,
+        records,
+        seed,
+        now,
+        times,
+        limits,
+        archive,
+        chain.steps,
+        rules.restarts,
+        tick_ms=ticks,
+        declared=rules.declared,
     )
     return agreeing.agreement, agreeing
 
@@ -118,9 +133,19 @@ def decided(engine: Raft | Bft) -> int:
     return engine.commit if isinstance(engine, Raft) else engine.height
 
 
-def oversized(engine: Raft | Bft) -> int:
+def oversized(engine: Raft | Bft, replica: Replica) -> int:
     """The bytes of a snapshot that it needs and may not take; 0: there is none."""
+    if isinstance(replica, AgreeingReplica):
+        return replica.taking_over.oversized
     return engine.oversized if isinstance(engine, Raft) else 0
+
+
+def failures(replica: Replica) -> list[Failure]:
+    """Hands out, once, from whom no state could be taken over, and why."""
+    if not isinstance(replica, AgreeingReplica):
+        return []
+    found, replica.taking_over.failures = replica.taking_over.failures, []
+    return found
 
 
 def faults(engine: Raft | Bft) -> int:

@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from wattquorum.consensus.bft.statements import Phase
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.configuration import Configuration
 from wattquorum.ledger.execution import Executed
 from wattquorum.node import engines
@@ -41,7 +43,9 @@ EVENTS: Final[Mapping[str, str]] = {
     "voters_changed": "another version of voting powers is effective; `joint` while the change is under way",
     "snapshot_taken": "the state at an epoch's end was kept, and the log before it is let go",
     "state_taken_over": "it was far behind and took another replica's state over",
+    "state_not_taken": "a peer gave no state to take over in time, or a false one: then it lied",
     "blocks_missing": "it has to fetch blocks that it did not see",
+    "blocks_refused": "a peer gave blocks that are not what is missing, or not the chain's, and why",
     "blocks_complete": "its chain folder has no gap any more",
     "disk_full": "the disk has no room: nothing new is taken from clients or confirmed to other nodes here",
     "disk_recovered": "there is room again",
@@ -52,6 +56,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "turned_away": "connections of others that were refused or ended, by reason",
     "clients_turned_away": "connections or uploads of clients that were refused or ended, by reason",
     "messages_dropped": "what was to be said to a peer was dropped, since it was away or slow",
+    "lie_proven": "a member signed two statements that exclude each other: who, and of which height and view",
     "clock_apart": "the wall clock is more than a second off the clock that blocks are given",
     "clock_together": "it is not any more",
 }
@@ -94,6 +99,7 @@ class Journal:
         self._dropped = 0
         self._repeated_s = time.monotonic()
         node.watch(self._executed)
+        node.lies.watch(self._lied)
 
     async def keep(self) -> None:
         """Looks, again and again, until it is cancelled."""
@@ -105,6 +111,11 @@ class Journal:
         header = executed.block.header
         if header.state_root:
             self._say("snapshot_taken", height=header.height, epoch=header.epoch)
+
+    def _lied(self, lie: Equivocation) -> None:
+        phase = Phase(lie.phase).name.lower()
+        where = {"height": lie.height, "view": lie.view, "phase": phase, "committee": lie.epoch}
+        self._say("lie_proven", replica=lie.member.hex(), **where)
 
     def look(self) -> None:
         """Tells what has changed."""
@@ -149,6 +160,17 @@ class Journal:
         if node.ledger is not self._ledger:
             self._say("state_taken_over", height=node.ledger.height, before=self._ledger.height)
             self._ledger = node.ledger
+        for failed in engines.failures(node.replica):
+            self._say(
+                "state_not_taken",
+                peer=failed.peer.hex(),
+                height=failed.height,
+                lied=failed.lied,
+                reason=failed.reason,
+            )
+        refused, node.refused_blocks = node.refused_blocks, []
+        for peer, reason in refused:
+            self._say("blocks_refused", peer=peer.hex(), reason=str(reason))
         missing = node.archive.missing
         if missing is not None and not self._missing:
             self._say("blocks_missing", first=missing.first, last=missing.last)

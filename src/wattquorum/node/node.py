@@ -4,6 +4,7 @@
     ledger.key ...  its keys, its TLS identity, whom it knows; see `node_folder`
     wal/            what its engine must not forget; see `wal`
     chain/          the chain; see `chain_folder`
+    lies.json       lies that it can prove and the ledger does not know; see `testimony`
     control.sock    where its operator asks it, while it runs; see `control`
 
 A client hands in a signed transaction at any node and is told the receipt when its block is decided, or why there will
@@ -26,15 +27,20 @@ from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Block, Receipt, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.genesis import first_parameters
+from wattquorum.ledger.parameters import Consensus
+from wattquorum.ledger.restart import Act
 from wattquorum.ledger.transactions import Received, transaction_hash
 from wattquorum.node.archive import Archive
 from wattquorum.node.chain_files import GENESIS
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.community import Contexts
 from wattquorum.node.engines import Rules, Times, started
+from wattquorum.node.filling import Filling
 from wattquorum.node.history import History
 from wattquorum.node.runtime import Runtime
 from wattquorum.node.steady_clock import SteadyClock
+from wattquorum.node.testimony import Lies
 from wattquorum.node.transport import Place, Transport
 from wattquorum.node.wal import SEGMENT_BYTES, Wal
 from wattquorum.replica.pool import Checked, Limits
@@ -44,6 +50,7 @@ REPLICA, ASK_BLOCKS, BLOCKS = (bytes([kind]) for kind in range(3))  # what a mes
 BLOCKS_REMEMBERED: Final = 20_000  # at a start
 RECEIPTS_KEPT: Final = 200_000  # of the last transactions, for who asks again
 BEHIND: Final = ("nonce_wrong", "sender_unknown")  # refusals by a state that may be older than the sender's
+REFUSED_MAX: Final = 64  # messages that could not be used, until they are told
 ASK_AGAIN_S: Final = 0.5
 TICK_MS: Final = 1_000
 HAND_OVER_S: Final = 5.0
@@ -64,6 +71,7 @@ class NodeConfig(NamedTuple):
     tick_ms: int = TICK_MS
     declared: bool = False  # the time of blocks is declared, by who plays a demo, with each step
     segment_bytes: int = SEGMENT_BYTES  # of the write-ahead log
+    restarts: Sequence[Act] = ()  # by which its chain goes on
     places: Mapping[bytes, Place] = {}  # of those, what the configuration itself says
 
 
@@ -92,6 +100,7 @@ class Node:
             if config.declared and not chain.genesis.demo:
                 remedy = "A chain that is no demo takes the time of those who run it."
                 raise Refused("demo_only", "clock", "declared", remedy)
+            self.lies = Lies(config.folder)
             self.wal = Wal(config.folder / "wal", chain.chain_id, segment_bytes=config.segment_bytes)
             if self.wal.written < max(chain.log_reached, min(chain.height, 1)):
                 self.wal.close()
@@ -100,13 +109,15 @@ class Node:
         except BaseException:
             chain.close()
             raise
-        self.archive = Archive(chain, lambda: self.wal.durable)
+        committee = Consensus(first_parameters(chain.genesis).consensus) is not Consensus.RAFT
+        filling = Filling(chain.genesis_bytes, chain.steps, verify) if committee else None
+        self.archive = Archive(chain, lambda: self.wal.durable, filling)
         self.verify = verify
         self.chain_id = chain.chain_id
         self.chain = chain
         self.history = History(chain)
         self.address = address_of(self.chain_id, config.key.public)
-        rules = Rules(config.times, config.limits, config.tick_ms, config.declared)
+        rules = Rules(config.times, config.limits, config.tick_ms, config.declared, config.restarts)
         self.engine, self.replica = started(chain, config.key, verify, self.wal.records(), self.clock.read(), rules)
         self.transport = Transport(
             self.address,
@@ -132,9 +143,11 @@ class Node:
         self._receipts: OrderedDict[bytes, Decided] = OrderedDict()
         self._receipts_from = max(1, chain.height - BLOCKS_REMEMBERED)  # the block from which on none is forgotten
         self.unreadable = 0  # messages of peers about blocks that could not be used
+        self.refused_blocks: list[tuple[bytes, Refused]] = []  # of whom and why, to be told
         self._seen = 0  # the highest block whose receipts are remembered
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
+        self._asked = 0  # how often blocks were asked for
         self._watchers: list[Callable[[Executed], None]] = []
         self._stepping = asyncio.Lock()
         self._stepped = 0  # the term in which the last step was made here, if all that was proposed here is decided
@@ -366,11 +379,17 @@ class Node:
         return data
 
     async def read(self) -> Ledger:
-        """The ledger, once it shows everything that was decided before now (read index)."""
+        """The ledger, once it shows everything that was decided before now (read index).
+
+        Refused("pool_full") where too many wait already, as many of them may while there is no quorum.
+        """
         self._check_taking_part()
         self._read += 1
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.replica.read(self._read, self.clock.read())
+        try:
+            self.replica.read(self._read, self.clock.read())
+        except Refused as refused:
+            raise Refused("pool_full", "reads", refused.value) from None
         self._reads[self._read] = future
         self.runtime.wake()
         await future
@@ -422,6 +441,8 @@ class Node:
                     if refused.code == "diverged":
                         self.runtime.halt(refused)
                     self.unreadable += 1
+                    if len(self.refused_blocks) < REFUSED_MAX:
+                        self.refused_blocks.append((sender, refused))
                     continue  # nothing that a correct node sends, or nothing that fits: it is asked for again
 
     def _on_blocks(self, sender: bytes, frame: bytes) -> None:
@@ -431,7 +452,7 @@ class Node:
                 loop = asyncio.get_running_loop()
                 answer.add_done_callback(lambda done: loop.call_soon_threadsafe(self._send_blocks, sender, done))
         elif frame[:1] == BLOCKS:
-            for block in self.archive.fill(frame[1:]):
+            for block in self.archive.fill(frame[1:], sender, self._connected()):
                 self._remember(block)
             self._asked_s = 0.0
             self._keep_archive()
@@ -448,6 +469,7 @@ class Node:
             self._remember(executed.block)
             for watcher in list(self._watchers):
                 watcher(executed)
+        self.lies.heard(work.lies, self.ledger.state)
         for dropped in work.dropped:
             if dropped.reason.code == "outcome_unseen":
                 continue  # it may be in a block that is being fetched, which tells
@@ -469,7 +491,8 @@ class Node:
             self._asked_s = now
             connected = self._connected()
             if connected:
-                self.transport.send(connected[missing.first % len(connected)], ASK_BLOCKS + self.archive.request())
+                self._asked += 1  # each time somebody else: one may lie, or be silent
+                self.transport.send(connected[self._asked % len(connected)], ASK_BLOCKS + self.archive.request())
 
     def _on_halt(self, refused: Refused) -> None:
         halted = Refused("node_halted", "node", str(refused))

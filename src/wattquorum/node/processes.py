@@ -25,7 +25,7 @@ from wattquorum.node.disk import make_folder
 NODE_FILE: Final = "node.toml"
 LOG: Final = "node.log"
 PROCESS: Final = "process"
-STOP_S: Final = 15.0
+STOP_S: Final = 22.0  # a process ends itself after 20 s, and says where it stood (`api.ending`)
 LOOK_S: Final = 0.05
 
 

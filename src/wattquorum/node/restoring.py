@@ -13,6 +13,11 @@ The whole community, from one backup, while every node is stopped. Then there is
 promise, provided that all come back this way. Every node gets the same log, made of the backup's chain alone: the state
 at its last epoch's end, the blocks after it as entries, the newest voters, in a term far above any that was before, so
 that whoever comes back with an old log is behind and finds itself diverged. What was decided after the backup is lost.
+
+Where a committee agrees, a term binds nobody, and old certificates stay good for ever. There the whole community comes
+back by an act of governors (see `ledger.restart`) that names the block it goes on from and who goes on, as a new
+version of the committee, for which nobody has promised anything. A chain proves every block but its last, so that is
+the last but one at most.
 """
 
 from __future__ import annotations
@@ -22,21 +27,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from wattquorum.consensus.bft.blocks import genesis_digest
+from wattquorum.consensus.bft.committee import Installed, installed
+from wattquorum.consensus.bft.records import Base, BftRecord, Certified, Held, Viewed
 from wattquorum.consensus.configuration import Configuration
 from wattquorum.consensus.engine import Durable
 from wattquorum.consensus.raft.entries import Entry, Kind, configuration_entry
-from wattquorum.consensus.raft.records import Appended, Ballot, Base
+from wattquorum.consensus.raft.records import Appended, Ballot
+from wattquorum.consensus.raft.records import Base as RaftBase
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import KEY_BYTES, SigningKey, Verifier, address_of
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import decode_block
 from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.restart import Act, check_approvals, members_of
+from wattquorum.ledger.validators import configuration_of
 from wattquorum.node.auditing import audit_folder
-from wattquorum.node.backup import CHAIN, WAL, Manifest, read_manifest
+from wattquorum.node.backup import CHAIN, WAL, Manifest, copy_chain, read_manifest
 from wattquorum.node.chain_folder import ChainFolder
 from wattquorum.node.disk import SECRET, UNFINISHED, make_folder, read_file, sync_file, sync_folder, write_files
 from wattquorum.node.node_folder import GENESIS, LEDGER_KEY, ledger_key
+from wattquorum.node.restarting import name_of, written_act
 from wattquorum.node.wal import Wal
+from wattquorum.replica.agreeing import archived
 from wattquorum.replica.recovery import ordered_again
 from wattquorum.replica.replica import copy_of, founding_configuration
 
@@ -53,7 +66,7 @@ class Restored(NamedTuple):
     address: bytes  # of its ledger key on the chain
     public: bytes  # that key
     new_key: bool  # made now
-    term: int  # that it begins in; 0: with nothing promised
+    term: int  # that it begins in, or the committee's version that it goes on with; 0: with nothing promised
 
 
 class _Proven(NamedTuple):
@@ -63,6 +76,7 @@ class _Proven(NamedTuple):
     ledger: Ledger  # after its last block
     base: _Base | None
     entries: list[bytes]  # blocks after the base, as they were ordered
+    committees: list[tuple[int, Installed]]  # made by blocks after the base: the block's height
 
 
 class _Base(NamedTuple):
@@ -71,6 +85,7 @@ class _Base(NamedTuple):
     height: int
     configuration: Configuration
     state: bytes
+    committees: tuple[Installed, ...]  # of the block and of the next one, where committees agree
 
 
 def restore(
@@ -83,7 +98,8 @@ def restore(
     chain or a log already.
     """
     _check_vacant(to)
-    proven = _prove(backup, verify, on_block, entries=False)
+    upto = read_manifest(backup).height - 1
+    proven = _prove(backup, verify, on_block, upto=upto)
     new = not (to / LEDGER_KEY).exists()
     seed = os.urandom(KEY_BYTES)
     key = SigningKey(seed) if new else ledger_key(to)
@@ -94,7 +110,9 @@ def restore(
     make_folder(to)
     if new:
         write_files(to, {LEDGER_KEY: seed.hex().encode() + b"\n"}, SECRET)
-    _put(backup, to, proven.ledger, [Durable(1, encode(NOTHING_PROMISED))])
+    by_committee = proven.ledger.by_committee
+    records = _agreed_log(backup, proven, upto) if by_committee else [Durable(1, encode(NOTHING_PROMISED))]
+    _put(backup, to, proven.ledger, records)
     return Restored(proven.manifest, address_of(proven.ledger.chain_id, key.public), key.public, new, 0)
 
 
@@ -104,18 +122,25 @@ def recover(
     verify: Verifier,
     attempt: int = 1,
     on_block: Callable[[int, int], None] = lambda _height, _all: None,
+    act: Act | None = None,
 ) -> Restored:
     """Makes the chain and the log of a voter anew, where a whole community comes back from one backup.
 
-    `attempt` counts recoveries from this backup: all nodes of one have the same, a later one a higher. Refused, besides
-    what `restore` is refused for: validator_unknown where `to` has not the ledger key of a voter.
+    `attempt` counts recoveries from this backup: all nodes of one have the same, a later one a higher; where committees
+    agree the version that `act` names does that. Refused, besides what `restore` is refused for: validator_unknown
+    where `to` has not the ledger key of a voter; approvals_missing without an act, where one is needed, and what an act
+    is refused for.
     """
     _check_vacant(to)
+    if act is not None:
+        return _recover_by(act, backup, to, verify, on_block)
     if not 1 <= attempt <= 1_000:
         raise Refused("out_of_range", "attempt", attempt, "Count recoveries from this backup from 1 on.")
     key = ledger_key(to)
-    proven = _prove(backup, verify, on_block, entries=True)
+    proven = _prove(backup, verify, on_block)
     ledger = proven.ledger
+    if ledger.by_committee:
+        raise Refused("approvals_missing", "act", "none", "Governors say who goes on: see `wattquorum restart --help`.")
     me = address_of(ledger.chain_id, key.public)
     _check_genesis(to, ledger)
     if me not in [voter.replica for voter in ledger.configuration.new]:
@@ -123,6 +148,27 @@ def recover(
     term = max(proven.manifest.term, ledger.tip.round.term if ledger.tip else 0) + attempt * TERMS_APART
     _put(backup, to, ledger, _log(proven, term, attempt * INDEXES_APART))
     return Restored(proven.manifest, me, key.public, False, term)
+
+
+def _recover_by(act: Act, backup: Path, to: Path, verify: Verifier, on_block: Callable[[int, int], None]) -> Restored:
+    """The same where committees agree, up to the block that an act names."""
+    key, restart, manifest = ledger_key(to), act.restart, read_manifest(backup)
+    if not 0 < restart.height < manifest.height:
+        remedy = f"A backup proves every block but its last: have an act made from one up to {manifest.height - 1}."
+        raise Refused("out_of_range", "act.height", restart.height, remedy)
+    me = address_of(restart.chain, key.public)
+    if me not in members_of(restart):
+        raise Refused("validator_unknown", "ledger.key", me, "The act does not name it: restore it without --disaster.")
+
+    def reached(ledger: Ledger) -> None:
+        ledger.restarted_by(restart)
+        check_approvals(ledger.state, act)
+
+    proven = _prove(backup, verify, on_block, upto=restart.height, reached=reached)
+    _check_genesis(to, proven.ledger)
+    write_files(to, {name_of(restart.height): written_act(act)})
+    _put(backup, to, proven.ledger, _agreed_log(backup, proven, restart.height), restart.height)
+    return Restored(manifest, me, key.public, False, restart.version)
 
 
 def _check_vacant(to: Path) -> None:
@@ -137,38 +183,98 @@ def _check_genesis(to: Path, ledger: Ledger) -> None:
         raise Refused("chain_wrong", GENESIS, to / GENESIS, "This folder belongs to another community.")
 
 
-def _prove(backup: Path, verify: Verifier, on_block: Callable[[int, int], None], *, entries: bool) -> _Proven:
-    """Checks every file of a backup and executes its chain again."""
+def _prove(
+    backup: Path,
+    verify: Verifier,
+    on_block: Callable[[int, int], None],
+    upto: int | None = None,
+    reached: Callable[[Ledger], None] = lambda _ledger: None,
+) -> _Proven:
+    """Checks every file of a backup and executes its chain again.
+
+    Base and entries are those of blocks up to `upto`, after which `reached` is told the ledger.
+    """
     manifest = read_manifest(backup)
+    last = manifest.height if upto is None else upto
     ledgers: list[Ledger] = []
     base: _Base | None = None
     after: list[bytes] = []
+    committees: list[tuple[int, Installed]] = []
+    newest = 0  # the version of the committee that agrees on the next block
     with ChainFolder(backup / CHAIN) as chain:
 
-        def executed(each: Executed) -> None:
+        def begins(ledger: Ledger) -> None:
             nonlocal base
-            on_block(each.block.header.height, manifest.height)
-            if not entries:
+            base = _Base(ledger.height, _newest(ledger), copy_of(ledger), _committees(ledger))
+            after.clear()
+            committees.clear()
+
+        def executed(each: Executed) -> None:
+            nonlocal newest
+            header, ledger = each.block.header, ledgers[-1]
+            height, before, newest = header.height, newest, ledger.configuration.version
+            on_block(height, manifest.height)
+            if height > last:
                 return
-            if each.block.header.state_root:
-                ledger = ledgers[-1]
-                base = _Base(ledger.height, _newest(ledger), copy_of(ledger))
-                after.clear()
+            if header.state_root:
+                begins(ledger)
             else:
                 after.append(encode(ordered_again(decode_block(each.data), chain.rows)))
+                if ledger.by_committee and header.round.new != before:  # governors restarted it here
+                    committees.append((height - 1, _installed(ledger, header.round.new)))
+                if header.committee:
+                    committees.append((height, _installed(ledger, newest)))
+            if height == last:
+                reached(ledger)
 
         def begun(ledger: Ledger) -> None:
-            nonlocal base
+            nonlocal newest
             ledgers.append(ledger)
-            if entries and ledger.tip is not None:  # rows were forgotten: it goes on from a snapshot
-                base = _Base(ledger.height, _newest(ledger), copy_of(ledger))
-                after.clear()
+            newest = ledger.configuration.version
+            if ledger.tip is not None and ledger.height <= last:  # rows were forgotten: it goes on from a snapshot
+                begins(ledger)
 
         audited = audit_folder(chain, verify, executed, begun)
         found = (chain.chain_id.hex(), audited.height, audited.tip_hash.hex(), audited.digest.hex())
     if found != (manifest.chain, manifest.height, manifest.block, manifest.state):
         raise Refused("backup_altered", CHAIN, f"block {audited.height} {found[2]}", "Use another backup.")
-    return _Proven(manifest, ledgers[-1], base, after)
+    return _Proven(manifest, ledgers[-1], base, after, committees)
+
+
+def _committees(ledger: Ledger) -> tuple[Installed, ...]:
+    """Who agreed on the last block and who agrees on the next; nothing where powers and not heads are counted."""
+    if not ledger.by_committee or ledger.tip is None:
+        return ()
+    versions = sorted({ledger.tip.round.new, ledger.configuration.version})
+    return tuple(_installed(ledger, version) for version in versions)
+
+
+def _installed(ledger: Ledger, version: int) -> Installed:
+    return installed(configuration_of(ledger.state, version), ledger.key_of)
+
+
+def _agreed_log(backup: Path, proven: _Proven, upto: int) -> list[Durable]:
+    """A log of one who agrees or follows, that has the blocks up to a height and promised nothing."""
+    base = proven.base
+    first = base.height if base is not None else 1
+    records: list[BftRecord] = []
+    with ChainFolder(backup / CHAIN) as chain:
+        blocks = {position.height: data for position, data in chain.read(first) if position.height <= upto + 1}
+        genesis = genesis_digest(chain.chain_id)
+        for height in range(first, upto + 1):
+            chained = archived(genesis, height, blocks.get, chain.rows)
+            if chained is None:
+                raise Refused("backup_altered", CHAIN, f"block {height} is not certified by what follows it")
+            if base is not None and height == base.height:
+                viewed = Viewed(base.committees[-1].configuration.version, 0)
+                records.append(Base(base.committees, viewed, chained, base.state, height, ()))
+            else:
+                records += [Held(chained.block), Certified(chained.commit_certificate)]
+            records += [made for at, made in proven.committees if at == height]
+    records = records or [Viewed(0, 0)]
+    return [
+        Durable(number, encode(record), number == 1 and base is not None) for number, record in enumerate(records, 1)
+    ]
 
 
 def _newest(ledger: Ledger) -> Configuration:
@@ -181,11 +287,11 @@ def _log(proven: _Proven, term: int, apart: int) -> list[Durable]:
     entries = [Entry(term, Kind.PAYLOAD, payload) for payload in proven.entries]
     newest = _newest(proven.ledger)
     first = 1
-    records: list[Ballot | Base | Appended] = [Ballot(term, b"")]
+    records: list[Ballot | RaftBase | Appended] = [Ballot(term, b"")]
     if proven.base is not None:
         base = proven.base
         index = apart + base.height
-        records = [Base(Ballot(term, b""), index, term, base.configuration, base.state, ())]
+        records = [RaftBase(Ballot(term, b""), index, term, base.configuration, base.state, ())]
         first = index + 1
     if newest.version and (proven.base is None or newest != proven.base.configuration):
         entries.append(configuration_entry(term, newest))
@@ -194,14 +300,18 @@ def _log(proven: _Proven, term: int, apart: int) -> list[Durable]:
     return [Durable(number, encode(record), number == 1) for number, record in enumerate(records, 1)]
 
 
-def _put(backup: Path, to: Path, ledger: Ledger, records: Sequence[Durable]) -> None:
+def _put(backup: Path, to: Path, ledger: Ledger, records: Sequence[Durable], upto: int | None = None) -> None:
     """Puts chain and log beside their names, durable, and then gives them these: a node starts with both or refuses."""
     chain, wal = (to / (name + UNFINISHED) for name in (CHAIN, WAL))
     for left in (chain, wal):
         _remove(left)
     if not (to / GENESIS).exists():
         write_files(to, {GENESIS: ledger.genesis_bytes})
-    _copy(backup / CHAIN, chain)
+    if upto is None:
+        _copy(backup / CHAIN, chain)
+    else:
+        with ChainFolder(backup / CHAIN) as whole:
+            copy_chain(whole, upto, chain, None)
     log = Wal(wal, ledger.chain_id)
     try:
         log.write(records)

@@ -92,7 +92,7 @@ class Runtime:
         flush: Callable[[], None] = lambda: None,
     ) -> None:
         """`send` takes a frame for a peer, and `flush` lets what was sent leave; `on_work` is told what is finished,
-        dropped and may be read.
+        dropped, may be read, and proves that somebody lies.
 
         `before_origin` is called before a record is written that makes earlier ones superfluous.
         """
@@ -167,7 +167,7 @@ class Runtime:
             self._unwritten += work.records
             self._held += work.messages
             self._send_ready()
-            if work.finished or work.dropped or work.reads:
+            if work.finished or work.dropped or work.reads or work.lies:
                 self._on_work(work)
             self._arm(work.deadline, now)
             if not self._begin_sync(now):

@@ -23,6 +23,7 @@ from wattquorum.ledger.readings import decode_rows, root_of_rows
 from wattquorum.ledger.transactions import CommitReadings, Received
 
 SWEPT_MAX: Final = 2_000  # transactions that one call of `expire` looks at
+REALIGNED_MAX: Final = 64  # senders that are looked at after every block, whatever is in it
 
 
 class Limits(NamedTuple):
@@ -286,7 +287,11 @@ class Pool:
         return [check in self._checked or next(verdicts) for check in checks]
 
     def executed(self, block: Block) -> None:
-        """Lets go what a block has used, and drops what cannot follow on it any more."""
+        """Lets go what a block has used, and drops what cannot follow on it any more.
+
+        Also where the block has another transaction than its sender gave to this replica, as long as few senders wait:
+        what nobody can propose any more must not be demanded, or who signs two in one place would depose primaries.
+        """
         touched: dict[bytes, None] = {}
         for receipt in block.receipts:
             pending = self._known.get(receipt.transaction)
@@ -294,7 +299,8 @@ class Pool:
                 touched[pending.received.body.sender] = None
                 self._senders[pending.received.body.sender].remove(pending)
                 self._forget(pending)
-        self._realign(touched)
+        few = len(self._senders) <= max(len(block.receipts), REALIGNED_MAX)
+        self._realign(list(self._senders) if few else touched)
 
     def _realign(self, senders: Iterable[bytes]) -> None:
         """Drops a sender's queue where it no longer begins with the sender's next nonce."""

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Committed, Durable, Engine, Judged, Message, Restore
 from wattquorum.foundation.codec import Decoder, Record, encode
@@ -22,7 +23,7 @@ from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
-from wattquorum.ledger.blocks import order
+from wattquorum.ledger.blocks import Round, order
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.readings import encode_rows
 from wattquorum.ledger.rounds import evidence_of
@@ -40,6 +41,7 @@ class Kind(IntEnum):
 
     ENGINE = 0
     TRANSACTIONS = 1
+    STATE = 2  # about a state that one takes over from another (`replica.states`)
 
 
 class Frame(Record, frozen=True):
@@ -65,7 +67,7 @@ class StateCopy(Record, frozen=True):
 
 _frames: Final = Decoder[Frame](Frame, "frame")
 _forwarded: Final = Decoder[tuple[Forwarded, ...]](tuple[Forwarded, ...], "forwarded transactions")
-_copies: Final = Decoder[StateCopy](StateCopy, "copy of a state")
+read_copy: Final = Decoder[StateCopy](StateCopy, "copy of a state").decode
 
 
 class Work(NamedTuple):
@@ -77,6 +79,7 @@ class Work(NamedTuple):
     dropped: tuple[Dropped, ...]  # they will be in no block, but for those whose outcome was not seen
     reads: tuple[int, ...]  # they may be answered from the ledger now
     deadline: int | None  # call `turn` then, if nothing happens before [ms]
+    lies: tuple[Equivocation, ...] = ()  # what members of a committee proved of themselves
 
 
 class Proven(NamedTuple):
@@ -182,10 +185,16 @@ class Replica:
             return
         if kind is Kind.ENGINE:
             self._engine.receive(sender, data, now)
+        elif kind is Kind.STATE:
+            self._on_state(sender, data, now)
         for each in transactions:
             self.accept(each.data, each.attachment, now)
         if transactions:
             self._demand(now)
+
+    def _on_state(self, _sender: bytes, _data: bytes, _now: Millis) -> None:
+        """About a state. Where the engine carries states itself, no correct replica says anything of them."""
+        self.unreadable += 1
 
     def cut(self, now: Millis, time_ms: Millis | None = None) -> bytes:
         """Proposes an entry with what waits, signed; an empty one when nothing does, so that time goes on (L-26).
@@ -238,9 +247,13 @@ class Replica:
             self.ledger.applied,
             tuple(pending.received.data for pending in taken),
             attachments,
-            self.ledger.round_of(self._engine.configuration, self._engine.term),
+            self._round(),
             evidence,
         )
+
+    def _round(self) -> Round:
+        """Under which votes a block is ordered now."""
+        return self.ledger.round_of(self._engine.configuration, self._engine.term)
 
     def _time(self, now: Millis) -> Millis:
         """What time it is by this replica's clock, but not before what a quorum's clocks have reached (L-26).
@@ -305,8 +318,12 @@ class Replica:
         self._tell_powers(now)
         self._engine.applied(committed.index, header.state_digest, now)
         if header.state_root:
-            self._engine.snapshot(committed.index, copy_of(self.ledger), now)
+            self._keep_state(committed.index, copy_of(self.ledger), now)
         return executed
+
+    def _keep_state(self, index: int, state: bytes, now: Millis) -> None:
+        """The state after an epoch's last block, from which a restart may begin."""
+        self._engine.snapshot(index, state, now)
 
     def _entry_of(self, payload: bytes) -> bytes:
         """The ordered entry in what the engine decided."""
@@ -323,7 +340,9 @@ class Replica:
 
     def _ledger_in(self, restore: Restore) -> Ledger:
         """The ledger in another replica's state. Refused when it does not prove itself."""
-        copy = _copies.decode(restore.state)
+        return self._ledger_of(read_copy(restore.state))
+
+    def _ledger_of(self, copy: StateCopy) -> Ledger:
         ledger = snapshots.restore(self.ledger.genesis_bytes, copy.snapshot)
         roots = snapshots.rows_needed(ledger)
         if len(copy.rows) != len(roots):
@@ -355,7 +374,7 @@ class Replica:
         while True:
             output = self._engine.drain()
             records += output.records
-            messages += [Message(each.to, _framed(Kind.ENGINE, each.data), each.after) for each in output.messages]
+            messages += [Message(each.to, framed(Kind.ENGINE, each.data), each.after) for each in output.messages]
             if output.restore is not None:
                 self._backlog.clear()  # all of it lies before that state
                 self._restore(output.restore, now)
@@ -441,10 +460,11 @@ def founding_configuration(ledger: Ledger) -> Configuration:
 
 def transactions_frame(batch: Sequence[Pending]) -> bytes:
     """Transactions on their way to another replica."""
-    return _framed(Kind.TRANSACTIONS, encode([Forwarded(each.received.data, each.attachment) for each in batch]))
+    return framed(Kind.TRANSACTIONS, encode([Forwarded(each.received.data, each.attachment) for each in batch]))
 
 
-def _framed(kind: Kind, data: bytes) -> bytes:
+def framed(kind: Kind, data: bytes) -> bytes:
+    """What replicas send each other."""
     return encode(Frame(kind, data))
 
 
@@ -456,4 +476,4 @@ def read_frame(frame: bytes) -> tuple[Kind, bytes]:
 
 def engine_frame(data: bytes) -> bytes:
     """An engine's message on its way to another replica."""
-    return _framed(Kind.ENGINE, data)
+    return framed(Kind.ENGINE, data)

@@ -11,7 +11,9 @@ from wattquorum.consensus.engine import Durable
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis
 from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.light import Steps
 from wattquorum.ledger.readings import decode_rows, root_of_rows
+from wattquorum.ledger.restart import Act
 from wattquorum.replica.agreeing import AgreeingReplica, archived
 from wattquorum.simulation.host import Plan
 
@@ -22,10 +24,12 @@ class Kept:
     def __init__(self) -> None:
         self.blocks: dict[int, bytes] = {}
         self.rows: dict[bytes, bytes] = {}
+        self.steps = Steps()
 
     def keep(self, executed: Executed) -> None:
         """Stores a block that was executed."""
         self.blocks[executed.block.header.height] = executed.data
+        self.steps.note(executed.block.header)
         self.rows.update((root_of_rows(decode_rows(data)), data) for data in executed.rows)
 
 
@@ -35,6 +39,7 @@ class BftPlan(Plan[Bft]):
     def __init__(self, genesis: bytes, verify: Verifier, settings: Settings, tick_ms: int = 0) -> None:
         self.genesis = genesis
         self.folders: dict[bytes, Kept] = {}
+        self.restarts: list[Act] = []  # as operators have put them into folders
         self._verify, self._settings, self._tick_ms = verify, settings, tick_ms
 
     def start(self, key: SigningKey, records: Sequence[Durable], seed: int, now: Millis) -> tuple[Bft, AgreeingReplica]:
@@ -47,6 +52,16 @@ class BftPlan(Plan[Bft]):
             return archived(genesis, height, folder.blocks.get, folder.rows.get)
 
         replica = AgreeingReplica(
-            ledger, key, self._verify, records, seed, now, self._settings, archive=archive, tick_ms=self._tick_ms
+            ledger,
+            key,
+            self._verify,
+            records,
+            seed,
+            now,
+            self._settings,
+            archive=archive,
+            steps=folder.steps,
+            restarts=self.restarts,
+            tick_ms=self._tick_ms,
         )
         return replica.agreement, replica

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wattquorum.consensus.bft.blocks import proposal_of
+from wattquorum.consensus.bft.blocks import Block, proposal_of
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.messages import PrePrepare, from_frame
 from wattquorum.consensus.bft.settings import Settings
@@ -20,6 +20,8 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import decode_agreed
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.transactions import Body, sign
+from wattquorum.replica.agreeing import Outliner
+from wattquorum.replica.pool import Limits
 from wattquorum.replica.recovery import recovered
 from wattquorum.replica.replica import Kind, Work, engine_frame, read_frame
 from wattquorum.simulation.ambush import Ambush
@@ -28,7 +30,7 @@ from wattquorum.simulation.bft_plan import BftPlan
 from wattquorum.simulation.cunning import drawn_cunning
 from wattquorum.simulation.founding import Founding
 from wattquorum.simulation.host import Host
-from wattquorum.simulation.liars import TOGETHER, Conspiracy, Liar, Lie, drawn, lied
+from wattquorum.simulation.liars import TOGETHER, Conspiracy, Liar, Lie, another, drawn, lied
 from wattquorum.simulation.verified import Verified
 from wattquorum.simulation.world import Nature, World, name
 from wattquorum.traders.ballots import ballot, booth_of
@@ -70,7 +72,7 @@ class BftWorld(World[Bft]):
         for host in self.hosts:
             self._by_address.setdefault(host.address, []).append(host.number)
         lying = self.chance.stream("liars")
-        self._them = Conspiracy(self.checkers.chain, lying, self._verified)
+        self._them = Conspiracy(self.checkers.chain, lying, self._verified, Outliner(Limits()), self._another)
         self._them.liars = [host for host in self.hosts if host.number in self._bad]
         self._them.later = self._say_later
         twins = self._bad[: nature.twins]
@@ -176,6 +178,13 @@ class BftWorld(World[Bft]):
     def _says(self, frame: bytes) -> object:
         return from_frame(frame)
 
+    def _another(self, liar: bytes, block: Block, kind: int) -> Block:
+        """As the one of this name would make it that is furthest, of twins."""
+        running = [self.hosts[number] for number in self._by_address[liar]]
+        host = max(running, key=lambda each: each.replica.ledger.height if each.replica is not None else -1)
+        assert host.replica is not None
+        return another(host.key, host.replica.ledger, self._verified, block, kind)
+
     # What is said ---------------------------------------------------------------------------------------------------
 
     def _send(self, host: Host[Bft], to: bytes, frame: bytes) -> None:
@@ -206,7 +215,7 @@ class BftWorld(World[Bft]):
         self.checkers.testimony.said(host.address, message, digest)
 
     def _say_later(self, liar: Liar, to: bytes, data: bytes, wait_ms: int) -> None:
-        sender = self.by_address[liar.address].number
+        sender = next(host.number for host in self.hosts if host is liar)
         for number in self._by_address[to]:
             self.put(self.now + wait_ms, "frame", number, (sender, number, engine_frame(data)))
 
@@ -253,8 +262,14 @@ class BftWorld(World[Bft]):
     def _progress(self) -> None:
         super()._progress()
         ledgers = self._members_ledgers()
-        honest = next(host for host in self.hosts if host.replica is not None and host.replica.ledger is ledgers[0])
-        folder = self.plan.folders[honest.address]
+        whole = [
+            folder
+            for host in self.hosts
+            if self._is_judged(host) and (folder := self.plan.folders[host.address]).steps.height >= ledgers[0].height
+        ]
+        if not whole:  # everybody has taken a state over since, and nobody fetches what lies before it here
+            return
+        folder = whole[0]
         blocks = [folder.blocks[height] for height in range(1, ledgers[0].height + 1)]
         again = recovered(self.plan.genesis, None, blocks, folder.rows.get, self._verified)
         self.checkers.alike([ledger for ledger in ledgers if ledger.height == again.height], again)

@@ -20,6 +20,7 @@ from wattquorum.simulation.bft_world import BftNature, BftWorld
 from wattquorum.simulation.literal import LiteralRaft
 from wattquorum.simulation.network import Weather
 from wattquorum.simulation.raft_world import RaftNature, RaftWorld
+from wattquorum.simulation.twins import TwinsWorld
 from wattquorum.simulation.world import Outcome, World
 
 TROUBLES: Final = (
@@ -63,6 +64,7 @@ class Rules(NamedTuple):
     hosts: int = 0
     literal: bool = False
     protocol: Protocol = Protocol.WEIGHTED_RAFT
+    twins: bool = False  # instead of a world that the seed draws, the case of that number (`simulation.twins`)
 
 
 def nature_of(seed: int, rules: Rules) -> RaftNature:
@@ -244,6 +246,8 @@ def _membership(chance: Chance, voters: int) -> tuple[int, int]:
 
 def world_of(seed: int, rules: Rules) -> World[Any]:
     """One seed's world."""
+    if rules.twins:
+        return TwinsWorld(seed)
     if not rules.protocol.by_committee:
         return RaftWorld(seed, nature_of(seed, rules))
     nature = bft_nature_of(seed, rules.hosts)

@@ -34,7 +34,7 @@ def censors(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame:
     opened = host.engine.new_view
     if opened is not None and opened.digest and opened.height + 1 == message.block.height:
         return [(to, frame)]
-    return [(to, to_frame(them.pre_prepare(host, message.view, them.other(host, message.block, 0))))]
+    return [(to, to_frame(them.pre_prepare(host, message.view, them.other(host.address, message.block, 0))))]
 
 
 def starves(them: Conspiracy, host: Liar, to: bytes, _message: BftMessage, frame: bytes) -> Said:
@@ -72,7 +72,7 @@ def leaves_badly(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, f
 def changes_its_mind(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """Whoever asks twice may be proposed another block."""
     if isinstance(message, PrePrepare) and them.chance.happens(500_000):
-        return [(to, to_frame(them.pre_prepare(host, message.view, them.other(host, message.block, 1))))]
+        return [(to, to_frame(them.pre_prepare(host, message.view, them.other(host.address, message.block, 1))))]
     return [(to, frame)]
 
 

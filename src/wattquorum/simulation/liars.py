@@ -2,9 +2,9 @@
 
 Nothing that a node runs can reach this: it is for simulated worlds, and for tests of live communities.
 
-A liar's machine runs the replica that everybody runs; what it says is changed on its way out, and it may say more. It
+A liar's machine runs the engine that everybody runs; what it says is changed on its way out, and it may say more. It
 can sign whatever it likes as itself and nothing as others. Several ways combine, and liars of one world know each
-other and what they heard.
+other and what they heard. What a payload is, a world says: of whole replicas `another` makes one up.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from wattquorum.consensus.bft.blocks import Block, Proposal, proposal_of
+from wattquorum.consensus.bft.blocks import Block, Outliner, Proposal, proposal_of
 from wattquorum.consensus.bft.certificates import CommitCertificate, PreparedCertificate, Seal
 from wattquorum.consensus.bft.committee import Committee
 from wattquorum.consensus.bft.engine import Bft
@@ -39,19 +39,25 @@ from wattquorum.foundation.identities import SigningKey, Verifier
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import Agreed, decode_agreed
 from wattquorum.ledger.blocks import decode_ordered, header_hash, order
-from wattquorum.replica.agreeing import Outliner
-from wattquorum.replica.pool import Limits
-from wattquorum.replica.replica import Replica
+from wattquorum.ledger.execution import Ledger
 
 HEARD_MAX: Final = 2_000
 Said = list[tuple[bytes, bytes]]  # to whom, and the frame
+Another = Callable[[bytes, Block, int], Block]  # a block in a block's place, as this liar makes it (see `another`)
+
+
+class Signer(Protocol):
+    """Whatever signs as somebody."""
+
+    def sign(self, purpose: str, message: bytes, /) -> bytes:
+        """The signature of a message."""
 
 
 class Liar(Protocol):
-    """Somebody who lies: the key that it signs with, and the replica that it runs, while it runs."""
+    """Somebody who lies: the key that it signs with, and the engine that it runs, while it runs."""
 
     @property
-    def key(self) -> SigningKey:
+    def key(self) -> Signer:
         """What it signs with."""
 
     @property
@@ -62,19 +68,16 @@ class Liar(Protocol):
     def engine(self) -> Bft | None:
         """Its engine."""
 
-    @property
-    def replica(self) -> Replica | None:
-        """What drives it."""
-
 
 class Conspiracy:
     """What the liars of a world know together, and what they need to make things up."""
 
-    def __init__(self, chain_id: bytes, chance: Chance, verify: Verifier) -> None:
+    def __init__(self, chain_id: bytes, chance: Chance, verify: Verifier, outline: Outliner, other: Another) -> None:
         self.chain_id = chain_id
         self.chance = chance
         self.verify = verify
-        self.outline = Outliner(Limits())
+        self.outline = outline
+        self.other = other
         self.liars: list[Liar] = []
         self.heard: list[bytes] = []
         self.proposals: dict[bytes, Proposal] = {}  # all that were seen, by digest
@@ -126,24 +129,6 @@ class Conspiracy:
         signature = self.seals_of(host).make(self.committee(host), block.height, view, Phase.PRE_PREPARE, digest)
         return PrePrepare(view, block, signature)
 
-    def other(self, host: Liar, block: Block, kind: int) -> Block:
-        """Another block in a block's place: 0, 1, 2, ... good ones, that differ in time; from -1 downwards bad ones."""
-        agreed = decode_agreed(block.payload)
-        ordered = decode_ordered(agreed.entry)
-        junk = (b"no transaction",) if kind == -2 else ()
-        time_ms = ordered.time_ms + abs(kind) + (3_600_000 if kind == -4 else 0)
-        evidence = b"other" if kind == -3 else ordered.evidence
-        entry = order(host.key, self.chain_id, time_ms, ordered.applied, junk, (), ordered.round, evidence)
-        header = bytes(32)
-        assert host.replica is not None
-        ledger = host.replica.ledger
-        if kind != -1 and ledger.height + 1 == block.height:
-            try:
-                header = header_hash(ledger.try_out(entry, self.verify).block.header)
-            except Refused:
-                header = bytes(32)
-        return changed(block, payload=encode(Agreed(entry, header)))
-
     def view_change(
         self, host: Liar, view: int, tip: CommitCertificate | None, prepared: PreparedCertificate | None
     ) -> ViewChange:
@@ -158,6 +143,23 @@ class Conspiracy:
         assert host.engine is not None
         chained = host.engine.block(host.engine.height - below) if host.engine.height > below else None
         return None if chained is None else chained.commit_certificate
+
+
+def another(key: SigningKey, ledger: Ledger, verify: Verifier, block: Block, kind: int) -> Block:
+    """Another block in a block's place: 0, 1, 2, ... good ones, that differ in time; from -1 downwards bad ones."""
+    agreed = decode_agreed(block.payload)
+    ordered = decode_ordered(agreed.entry)
+    junk = (b"no transaction",) if kind == -2 else ()
+    time_ms = ordered.time_ms + abs(kind) + (3_600_000 if kind == -4 else 0)
+    evidence = b"other" if kind == -3 else ordered.evidence
+    entry = order(key, ledger.chain_id, time_ms, ordered.applied, junk, (), ordered.round, evidence)
+    header = bytes(32)
+    if kind != -1 and ledger.height + 1 == block.height:
+        try:
+            header = header_hash(ledger.try_out(entry, verify).block.header)
+        except Refused:
+            header = bytes(32)
+    return changed(block, payload=encode(Agreed(entry, header)))
 
 
 Lie = Callable[[Conspiracy, Liar, bytes, BftMessage, bytes], Said]
@@ -194,7 +196,7 @@ def equivocates(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, fr
     """Half of the others get another block, and votes for it."""
     odd = to[0] % 2 == them.now // 5_000 % 2
     if isinstance(message, PrePrepare) and odd:
-        return [(to, to_frame(them.pre_prepare(host, message.view, them.other(host, message.block, 1))))]
+        return [(to, to_frame(them.pre_prepare(host, message.view, them.other(host.address, message.block, 1))))]
     if isinstance(message, Vote) and odd:
         return [(to, each) for each in votes_for_all(them, host, message)]
     return [(to, frame)]
@@ -203,7 +205,7 @@ def equivocates(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, fr
 def proposes_bad(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """Its blocks have a wrong header, what is inadmissible, evidence that is none, or a time that has not come."""
     if isinstance(message, PrePrepare):
-        block = them.other(host, message.block, -them.chance.between(1, 4))
+        block = them.other(host.address, message.block, -them.chance.between(1, 4))
         return [(to, to_frame(them.pre_prepare(host, message.view, block)))]
     return [(to, frame)]
 
@@ -261,7 +263,7 @@ def opens_wrongly(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, 
     if isinstance(message, NewView):
         return [(to, to_frame(_wrong_new_view(them, host, message)))]
     if isinstance(message, PrePrepare) and message.view:
-        block = them.other(host, message.block, 2 + to[0] % 2)
+        block = them.other(host.address, message.block, 2 + to[0] % 2)
         return [(to, to_frame(them.pre_prepare(host, message.view, block))), (to, frame)]
     return [(to, frame)]
 
@@ -292,7 +294,7 @@ def forges(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: 
     if not them.chance.happens(150_000) or host.engine is None or not them.proposals:
         return said
     last = them.chance.pick(list(them.proposals.values())[-3:])
-    block = them.other(host, last.block, them.chance.pick([-1, 4]))
+    block = them.other(host.address, last.block, them.chance.pick([-1, 4]))
     proposal = them.note(block)
     if proposal is None:
         return said

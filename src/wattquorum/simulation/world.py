@@ -278,7 +278,7 @@ class World(Course[E]):
             message = self._says(data) if kind is Kind.ENGINE else None
         except Refused:
             return f"{len(frame)} bytes"
-        return f"transactions, {len(data)} bytes" if message is None else said(message)
+        return f"{kind.name.lower()}, {len(data)} bytes" if message is None else said(message)
 
     # What happens at hosts ------------------------------------------------------------------------------------------
 

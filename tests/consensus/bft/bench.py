@@ -8,9 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from tests.consensus.bft.liars import pre_prepare_of, seals_of, vote_of
-from tests.consensus.bft.world import CHAIN, Payload, address, committee, everybody, key_of, outline, sign_as, verify
-from wattquorum.consensus.bft.blocks import Block, Chained, genesis_digest, proposal_of
+from tests.consensus.bft.world import (
+    CHAIN,
+    Payload,
+    address,
+    committee,
+    everybody,
+    key_of,
+    outline,
+    seals_of,
+    sign_as,
+    verify,
+)
+from wattquorum.consensus.bft.blocks import Block, genesis_digest, proposal_of
 from wattquorum.consensus.bft.certificates import CommitCertificate, PreparedCertificate, Seal
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.messages import (
@@ -164,6 +174,3 @@ def digest_of(block: Block) -> bytes:
     proposal = proposal_of(CHAIN, block, outline)
     assert proposal is not None
     return proposal.digest
-
-
-__all__ = ["Bench", "Chained", "digest_of", "pre_prepare_of", "vote_of"]

@@ -4,26 +4,74 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.consensus.bft.liars import (
-    BLOCK_LIES,
-    CUNNING,
-    VIEW_LIES,
-    drawn,
-    equivocates,
-    hides_prepared,
-    opens_wrongly,
-    together,
-    votes_twice,
-)
 from tests.consensus.bft.world import QUICK, Host, World, address
 from wattquorum.consensus.bft.committee import tolerated
+from wattquorum.consensus.bft.messages import BftMessage, PrePrepare, to_frame
 from wattquorum.foundation.chance import Chance
 from wattquorum.simulation.checkers import Broken
+from wattquorum.simulation.cunning import (
+    CUNNING,
+    censors,
+    certifies_alone,
+    changes_its_mind,
+    embeds_badly,
+    leaves_badly,
+    opens_falsely,
+)
+from wattquorum.simulation.liars import (
+    TOGETHER,
+    Conspiracy,
+    Liar,
+    Lie,
+    Said,
+    drawn,
+    equivocates,
+    forges,
+    hides_prepared,
+    opens_wrongly,
+    proposes_bad,
+    votes_twice,
+)
 
 STORM_MS = 8_000
 SOON_MS = 5_000
 CALM_MS = 60_000  # within which everything is executed everywhere, once only liars fail
 TRANSACTIONS = 12
+
+
+def dates_back(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
+    """Its blocks have a time before the last block's."""
+    if not isinstance(message, PrePrepare):
+        return [(to, frame)]
+    return [(to, to_frame(them.pre_prepare(host, message.view, them.other(host.address, message.block, -3))))]
+
+
+def dates_ahead(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
+    """Its blocks have a time that has not come."""
+    if not isinstance(message, PrePrepare):
+        return [(to, frame)]
+    return [(to, to_frame(them.pre_prepare(host, message.view, them.other(host.address, message.block, -4))))]
+
+
+WAYS: tuple[tuple[Lie, ...], ...] = (
+    *((lie,) for lie in (*CUNNING, dates_back, dates_ahead, forges, proposes_bad, hides_prepared)),
+    (equivocates, votes_twice, opens_wrongly),
+)
+BLOCK_WAYS: tuple[Lie, ...] = (
+    embeds_badly,
+    dates_back,
+    dates_ahead,
+    proposes_bad,
+    censors,
+    changes_its_mind,
+    certifies_alone,
+)
+VIEW_WAYS: tuple[Lie, ...] = (opens_falsely, leaves_badly, hides_prepared)
+
+
+def told(chance: Chance, ways: tuple[tuple[Lie, ...], ...], count: int) -> tuple[Lie, ...]:
+    """So many ways of lying at once."""
+    return tuple(lie for _ in range(count) for lie in chance.pick(ways))
 
 
 def course(seed: int) -> World:
@@ -34,8 +82,8 @@ def course(seed: int) -> World:
     names = list(range(members))
     chance.shuffle(names)
     twins = [name for name in names[:count] if chance.happens(250_000)]
-    liars = {name: drawn(chance) for name in names[:count] if name not in twins}
-    world = World(seed, members, liars, twins=twins)
+    lies = {name: drawn(chance) for name in names[:count] if name not in twins}
+    world = World(seed, members, lies, twins=twins)
     storm(world, chance)
     world.run(world.now + STORM_MS)
     calm(world)
@@ -48,8 +96,7 @@ def hostile(seed: int) -> World:
     members = chance.pick([4, 4, 5, 7])
     names = list(range(members))
     chance.shuffle(names)
-    liar = together([equivocates, votes_twice, hides_prepared, opens_wrongly])
-    world = World(seed, members, dict.fromkeys(names[: tolerated(members)], liar))
+    world = World(seed, members, dict.fromkeys(names[: tolerated(members)], TOGETHER))
     world.loss_ppm = chance.pick([100_000, 250_000, 400_000])
     world.delay_ms = chance.pick([100, 200])
     for _ in range(chance.between(2, 8)):
@@ -76,8 +123,8 @@ def handed_over(seed: int) -> World:
         chosen = others if len(others) >= 4 and chance.happens(500_000) else names
         epochs.append((height, chosen[: chance.between(4, 7)]))
         height += chance.between(1, 3)
-    liars = {chance.below(10): drawn(chance)} if chance.happens(500_000) else {}
-    world = World(seed, 10, liars, epochs=epochs)
+    lies = {chance.below(10): drawn(chance)} if chance.happens(500_000) else {}
+    world = World(seed, 10, lies, epochs=epochs)
     storm(world, chance)
     world.run(world.now + STORM_MS)
     calm(world)
@@ -91,8 +138,8 @@ def ambushed(seed: int) -> World:
     names = list(range(members))
     chance.shuffle(names)
     bad = names[: chance.between(0, tolerated(members))]
-    liars = {name: together([chance.pick(CUNNING) for _ in range(chance.between(1, 2))]) for name in bad}
-    world = World(seed, members, liars)
+    lies = {name: told(chance, WAYS, chance.between(1, 2)) for name in bad}
+    world = World(seed, members, lies)
     world.loss_ppm = chance.pick([0, 20_000, 200_000])
     world.slow_disk_ms = chance.pick([5, 40, 150])
     ambush = Ambush(world, chance, chance.pick([50_000, 150_000, 400_000]))
@@ -114,10 +161,9 @@ def deceived(seed: int) -> World:
     chance = Chance(seed).stream("deceived")
     members = chance.pick([4, 4, 5, 7])
     turn, views = divmod(seed // len(COURSES), 2)
-    ways = VIEW_LIES if views else BLOCK_LIES
-    first = 1 if views else 0
-    liars = dict.fromkeys(range(first, first + tolerated(members)), ways[turn % len(ways)])
-    world = World(seed, members, liars)
+    ways, first = (VIEW_WAYS, 1) if views else (BLOCK_WAYS, 0)
+    names = range(first, first + tolerated(members))
+    world = World(seed, members, dict.fromkeys(names, (ways[turn % len(ways)],)))
     world.loss_ppm, world.slow_disk_ms = chance.pick([0, 50_000]), chance.pick([1, 5])
     world.delay_ms = chance.pick([5, 20, 80])
     for transaction in range(TRANSACTIONS):

@@ -8,8 +8,17 @@ from dataclasses import replace
 import pytest
 
 from tests.consensus.bft.bench import NOW, SETTINGS, Bench, digest_of
-from tests.consensus.bft.liars import seals_of
-from tests.consensus.bft.world import CHAIN, address, configured, everybody, key_of, outline, sign_as, verify
+from tests.consensus.bft.world import (
+    CHAIN,
+    address,
+    configured,
+    everybody,
+    key_of,
+    outline,
+    seals_of,
+    sign_as,
+    verify,
+)
 from wattquorum.consensus.bft.blocks import Block
 from wattquorum.consensus.bft.certificates import CommitCertificate, Seal
 from wattquorum.consensus.bft.committee import committee_of, installed, quorum_of, tolerated
@@ -121,6 +130,30 @@ def test_two_votes_are_evidence_and_a_forged_second_one_is_none() -> None:
     assert bench.engine.accusations() == ()
     bench.vote(2, Phase.COMMIT, 1, 0, b"\x03" * 32)
     assert len(bench.engine.accusations()) == 1
+
+
+def test_a_replica_can_show_what_it_committed_and_nothing_that_it_did_not_also_after_a_restart() -> None:
+    bench = Bench()
+    first = bench.decide()
+    second = bench.block()
+    bench.hear(0, Blocks((second,), bench.certificate(2, 0, digest_of(second), (0, 2, 3))))
+    assert bench.engine.height == 2
+    for engine in (bench.engine, Bench(records=bench.records).engine):
+        found = engine.own_commit(1)
+        assert found is not None
+        mine = seals_of(1).make(bench.committee, 1, 0, Phase.COMMIT, digest_of(first))
+        assert found == (0, mine)
+        assert engine.own_commit(2) is None
+        assert engine.own_commit(3) is None
+    other, third = bench.block(1, NOW + 1), bench.block(2, NOW + 1)
+    bench.propose_as(0, 0, other)
+    for name in (2, 3):
+        bench.vote(name, Phase.PREPARE, 3, 0, digest_of(other))
+    assert bench.votes(3)[-1] == (3, 0, digest_of(other))
+    bench.hear(2, Blocks((third,), bench.certificate(3, 1, digest_of(third), (0, 2, 3))))
+    assert bench.engine.height == 3
+    for engine in (bench.engine, Bench(records=bench.records).engine):
+        assert engine.own_commit(3) is None, "what it committed was not certified"
 
 
 def test_a_bad_block_is_not_prepared() -> None:
@@ -441,8 +474,6 @@ def test_a_new_view_is_recomputed() -> None:
     changes[3] = bench.change(3, 2, None, bench.prepared(1, 0, digest, (0, 2, 3)))
     good = bench.new_view(2, changes)
     assert good.digest == digest
-    from tests.consensus.bft.liars import seals_of
-    from wattquorum.consensus.bft.messages import new_view_digest
 
     def signed(height: int, choice: bytes, told: tuple[Change, ...]) -> NewView:
         made = seals_of(2).make(bench.committee, height, 2, Phase.NEW_VIEW, new_view_digest(choice, told))

@@ -7,8 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.consensus.bft.liars import seals_of
-from tests.consensus.bft.world import CHAIN, committee, sign_as, verify
+from tests.consensus.bft.world import CHAIN, committee, seals_of, sign_as, verify
 from wattquorum.consensus.bft.statements import Phase, Seals, phase_of
 from wattquorum.consensus.bft.votes import VIEWS_KEPT, Slot, Votes
 

@@ -7,10 +7,11 @@ Payloads are lists of transaction ids, signatures keyed hashes (`simulation.keye
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from wattquorum.consensus.bft.blocks import Chained, Outline, Proposal, proposal_of
+from wattquorum.consensus.bft.blocks import Block, Chained, Outline, proposal_of
 from wattquorum.consensus.bft.committee import Committee, Committees, committee_of, installed
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.messages import PrePrepare, from_frame
@@ -20,13 +21,14 @@ from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.configuration import Configuration, Voter
 from wattquorum.consensus.engine import Durable, Message, Output
 from wattquorum.foundation.chance import Chance
-from wattquorum.foundation.codec import Decoder, Record, encode
+from wattquorum.foundation.codec import Decoder, Record, changed, encode
 from wattquorum.foundation.identities import tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.simulation import keyed_hash
 from wattquorum.simulation.checkers import Broken
 from wattquorum.simulation.clock import Clock
+from wattquorum.simulation.liars import Conspiracy, Liar, Lie, lied
 from wattquorum.simulation.testimony import Testimony, quorum
 
 CHAIN = b"chain of a world"
@@ -84,6 +86,17 @@ def sign_as(name: int) -> Callable[[str, bytes], bytes]:
     return _SEALS.signer(secret_of(name))
 
 
+class Signing(NamedTuple):
+    """Whoever a world knows by this number, as it signs."""
+
+    sign: Callable[[str, bytes], bytes]
+
+
+def seals_of(name: int) -> Seals:
+    """What somebody says, whom a test plays."""
+    return Seals(CHAIN, sign_as(name), lambda checks: [True for _ in checks])
+
+
 def everybody(count: int, version: int = 0, basis: int = 0) -> Configuration:
     return Configuration(
         version,
@@ -131,6 +144,10 @@ class Host:
     @property
     def address(self) -> bytes:
         return address(self.name)
+
+    @property
+    def key(self) -> Signing:
+        return Signing(sign_as(self.name))
 
     @property
     def now(self) -> Millis:
@@ -308,8 +325,15 @@ class Host:
         self.after_input()
 
 
+def another(_liar: bytes, block: Block, kind: int) -> Block:
+    """Another block in its place, as liars make them: good ones; bad ones, with the time of long ago, or in an hour."""
+    last = outline(block.payload)
+    assert last is not None
+    time_ms = {-3: 1, -4: last.time_ms + 3_600_000}.get(kind, last.time_ms)
+    return changed(block, payload=encode(Payload(time_ms, kind not in (-1, -2), True, (), 100 + kind)))
+
+
 _chains = Decoder[tuple[bytes, ...]](tuple[bytes, ...], "chain")
-Liar = Callable[["World", Host, bytes, bytes], Sequence[tuple[bytes, bytes]]]
 
 
 class World:
@@ -319,14 +343,14 @@ class World:
         self,
         seed: int,
         members: int,
-        liars: dict[int, Liar] | None = None,
+        lies: Mapping[int, Sequence[Lie]] | None = None,
         *,
         twins: Sequence[int] = (),
         settings: Settings = QUICK,
         faults: bool = True,
         epochs: Sequence[tuple[int, Sequence[int]]] = (),
     ) -> None:
-        """`liars` by name, with how each changes what it sends; of `twins` two processes run with one key.
+        """`lies` by name of who tells them; of `twins` two processes run with one key.
 
         `epochs` are committees by name, each with the height whose block names it; 0 for the first, if not everybody.
         """
@@ -339,9 +363,9 @@ class World:
         self.named = {each.basis_index: each for each in made[1:]}
         self.committees = Committees([installed(each, key_of) for each in made or [self.founding]])
         self.committee = self.committees.at(0)
-        self.liars = liars or {}
+        self.lies = dict(lies or {})
         self.twins = tuple(twins)
-        self.bad = sorted({*self.liars, *self.twins})
+        self.bad = sorted({*self.lies, *self.twins})
         self.faults = faults
         self.snapshots = faults and self.chance.happens(500_000)
         self.loss_ppm = self.chance.pick([0, 20_000, 100_000, 250_000]) if faults else 0
@@ -356,8 +380,7 @@ class World:
         self.digests: dict[int, bytes] = {}  # by height, certified at somebody honest
         self.height = 0
         self.watch: Callable[[Host], None] | None = None  # looks at every host after every input
-        self.proposals: dict[bytes, Proposal] = {}
-        self.heard: list[tuple[bytes, bytes]] = []  # what liars heard and said, for replays: (sender, frame)
+        self.them = Conspiracy(CHAIN, Chance(seed).stream("liars"), verify, outline, another)
         self.done: dict[int, set[int]] = {}  # transaction: honest names that executed it
         self.seals = Seals(CHAIN, sign_as(0), verify)
         self.testimony = Testimony(self.seals, verify, map(address, self.bad), self.committees)
@@ -368,6 +391,8 @@ class World:
                 clock = Clock(self.chance.between(-100, 100) if faults else 0, 0)
                 host = Host(self, name, seed * 1_000 + name * 10 + twin * 5, twin, clock, name not in self.bad)
                 self.hosts.append(host)
+        self.them.liars = [host for host in self.hosts if not host.honest]
+        self.them.later = self.say_later
         for host in self.hosts:
             host.start(0)
 
@@ -400,13 +425,18 @@ class World:
 
     def say(self, host: Host, to: bytes, frame: bytes) -> None:
         if not host.honest:
-            liar = self.liars.get(host.name)
-            frames = [(to, frame)] if liar is None else liar(self, host, to, frame)
-            for each, data in frames:
+            self.them.now = self.now
+            for each, data in lied(self.lies.get(host.name, ()), self.them, host, to, frame):
                 self.carry(host, each, data)
             return
         self.check_said(host, frame)
         self.carry(host, to, frame)
+
+    def say_later(self, liar: Liar, to: bytes, frame: bytes, wait_ms: int) -> None:
+        self.after(wait_ms, self.carry, self.hosts_of(liar.address)[0], to, frame)
+
+    def hosts_of(self, replica: bytes) -> list[Host]:
+        return [each for each in self.hosts if each.address == replica]
 
     def carry(self, host: Host, to: bytes, frame: bytes) -> None:
         self.messages += 1
@@ -416,12 +446,12 @@ class World:
         for _ in range(times):
             if self.chance.happens(self.loss_ppm) or self.parted(host.address, to):
                 continue
-            for target in [each for each in self.hosts if each.address == to]:
+            for target in self.hosts_of(to):
                 self.after(self.chance.between(1, self.delay_ms), self.deliver, target, host.address, frame)
 
     def deliver(self, target: Host, sender: bytes, frame: bytes) -> None:
-        if not target.honest and len(self.heard) < 4_000:
-            self.heard.append((sender, frame))
+        if not target.honest:
+            self.them.hear(frame)
         target.receive(sender, frame)
 
     def parted(self, sender: bytes, to: bytes) -> bool:
@@ -449,14 +479,10 @@ class World:
         message = from_frame(frame)
         digest = b""
         if isinstance(message, PrePrepare):
-            proposal = proposal_of(CHAIN, message.block, outline)
+            proposal = self.them.note(message.block)
             assert proposal is not None
-            self.note(proposal)
             digest = proposal.digest
         self.testimony.said(host.address, message, digest)
-
-    def note(self, proposal: Proposal) -> None:
-        self.proposals[proposal.digest] = proposal
 
     def committed(self, host: Host, height: int, chained: Chained) -> None:
         if not host.honest:

@@ -36,6 +36,11 @@ class CatchingUp:
         """A peer did not have what it claimed."""
         self._claims.pop(peer, None)
 
+    @property
+    def claims(self) -> dict[bytes, int]:
+        """Who says that it has blocks, and up to which height."""
+        return dict(self._claims)
+
     def behind(self, tip: int) -> bool:
         """Whether anybody claims a later height."""
         self._claims = {peer: height for peer, height in self._claims.items() if height > tip}

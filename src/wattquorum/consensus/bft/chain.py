@@ -6,12 +6,12 @@ blocks before it are kept in memory; older ones the driver serves. `extend` and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from wattquorum.consensus.bft.blocks import Block, Chained, Outliner, Proposal, genesis_digest, proposal_of
 from wattquorum.consensus.bft.certificates import CommitCertificate, checks_of
-from wattquorum.consensus.bft.committee import Committee, Installed, Keys
+from wattquorum.consensus.bft.committee import Committee, Committees, Installed, Keys
 from wattquorum.consensus.bft.records import Base, BftRecord, Certified, Held, Kept, Viewed
 from wattquorum.consensus.bft.round import Round
 from wattquorum.consensus.bft.statements import Seals, Sign
@@ -19,6 +19,8 @@ from wattquorum.consensus.engine import Committed, Restore
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
+
+COMMITS_KEPT: Final = 128  # of this replica on what was certified, the newest
 
 
 def _no_archive(_height: int) -> Chained | None:
@@ -49,6 +51,7 @@ class Chain:
         "_seals",
         "applied",
         "certificate",
+        "commits",
         "committees",
         "id",
         "me",
@@ -66,6 +69,7 @@ class Chain:
         self.tip = found.tip
         self.certificate = found.chained[found.height][1] if found.tip is not None else None
         self._chained = {height: Chained(each.block, proof) for height, (each, proof) in found.chained.items()}
+        self.commits = dict(list(found.commits.items())[-COMMITS_KEPT:])  # its own: view and digest, by height
         self._decided: list[Committed] = []
         self._restore: Restore | None = None
         self._base_index = found.base.index if found.base is not None else 0
@@ -136,6 +140,10 @@ class Chain:
 
     def extend(self, proposal: Proposal, certificate: CommitCertificate) -> None:
         """The block becomes the tip. Its certificate was found valid."""
+        prepared = self.round.prepared
+        if prepared is not None and prepared.digest == certificate.digest:
+            self.commits[certificate.height] = prepared.view, prepared.digest
+        self.commits.pop(certificate.height - COMMITS_KEPT, None)
         self.tip, self.certificate = proposal, certificate
         self._chained[certificate.height] = Chained(proposal.block, certificate)
         self._chained.pop(certificate.height - self._blocks_kept, None)
@@ -146,6 +154,22 @@ class Chain:
         """A new committee agrees from the next height on."""
         self.committees.add(found)
         self.round = self._next_round()
+
+    def take_over(self, chained: Chained, committees: Sequence[Installed], state: bytes, view: int) -> Base:
+        """Goes on from a later block that others have proven, and the driver's state after it; what has to be kept.
+
+        `committees` are those of the block and of the next one. Refused("input_unexpected") for a block that is not
+        above the tip, or that cannot be read.
+        """
+        height, proposal = chained.block.height, self.proposal(chained.block)
+        if height <= self.height or proposal is None:
+            raise Refused("input_unexpected", "index", height, f"The tip is {self.height}.")
+        self.committees = Committees(committees)
+        self.tip, self.certificate = proposal, chained.commit_certificate
+        self._chained, self._decided, self.commits = {height: chained}, [], {}
+        self._restore, self._base_index, self.applied = Restore(height, state), height, -1
+        self.round = self._next_round()
+        return Base(tuple(committees), Viewed(self.committee.epoch, view), chained, state, height, ())
 
     def base(self, index: int, state: bytes, view: int) -> Base:
         """All that has to be known once records before this one are forgotten; `state` is the driver's after `index`.

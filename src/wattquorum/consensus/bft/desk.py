@@ -20,12 +20,13 @@ FAULTS_MAX: Final = 1_024  # peers whose faults are counted
 class Desk:
     """The time is the engine's to tell [ms]."""
 
-    __slots__ = ("_answered", "chain", "faults", "now", "outbox", "seals", "settings")
+    __slots__ = ("_answered", "chain", "faults", "lacking", "now", "outbox", "seals", "settings")
 
     def __init__(self, chain: Chain, seals: Seals, settings: Settings, outbox: Outbox, now: int) -> None:
         self.chain, self.seals, self.settings, self.outbox, self.now = chain, seals, settings, outbox, now
         self.faults: dict[bytes, int] = {}
         self._answered: dict[bytes, None] = {}  # since the last drain
+        self.lacking: dict[bytes, int] = {}  # who asked for blocks above a height that exist and are not here
 
     def blame(self, sender: bytes) -> None:
         """It sent what no correct replica sends."""
@@ -41,6 +42,11 @@ class Desk:
     def end_turn(self) -> None:
         """Everybody may be answered again."""
         self._answered = {}
+
+    def lacks(self, sender: bytes, height: int) -> None:
+        """It asked for the block above a height, which is certified and of which this replica has not everything."""
+        if sender in self.lacking or len(self.lacking) < FAULTS_MAX:
+            self.lacking[sender] = height
 
     def tell_tip(self, sender: bytes, above: int) -> None:
         """Answers somebody who is at this height, if this replica is further."""

@@ -47,7 +47,7 @@ from wattquorum.consensus.bft.reading import Reading
 from wattquorum.consensus.bft.records import kept
 from wattquorum.consensus.bft.round import Round
 from wattquorum.consensus.bft.settings import Settings
-from wattquorum.consensus.bft.statements import Seals
+from wattquorum.consensus.bft.statements import Phase, Seals
 from wattquorum.consensus.bft.view_changes import ViewChanges
 from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.configuration import Configuration
@@ -185,6 +185,20 @@ class Bft:
         """A certified block with its certificate, as it is served to others."""
         return self._chain.block(height)
 
+    @property
+    def claims(self) -> dict[bytes, int]:
+        """Who says that it has later blocks, and up to which height. To say so costs nothing."""
+        return self._catching_up.claims
+
+    def unserved(self) -> dict[bytes, int]:
+        """Hands out, once, who asked for blocks above a height that are certified and not here any more."""
+        found, self._desk.lacking = self._desk.lacking, {}
+        return found
+
+    def blame(self, peer: bytes) -> None:
+        """Counts what the driver found out: a peer sent what no correct one sends."""
+        self._desk.blame(peer)
+
     def proposed(self, digest: bytes) -> Block | None:
         """A block that was handed out to be judged, with its embedded certificate."""
         return self._agreement.proposed(digest)
@@ -192,6 +206,17 @@ class Bft:
     def accusations(self) -> tuple[Equivocation, ...]:
         """Hands out, once, what members proved of themselves: evidence for B-6."""
         return self._agreement.accusations()
+
+    def own_commit(self, height: int) -> tuple[int, bytes] | None:
+        """View and signature of this replica's COMMIT on the block that was certified at a height.
+
+        None where it sent none, or so long ago that it is not kept.
+        """
+        found = self._chain.commits.get(height)
+        if found is None:
+            return None
+        view, digest = found
+        return view, self._desk.seals.make(self._chain.committees.at(height), height, view, Phase.COMMIT, digest)
 
     # Inputs ---------------------------------------------------------------------------------------------------------
 
@@ -310,6 +335,26 @@ class Bft:
         """
         self._desk.now = int(now)
         self._outbox.keep(self._chain.base(index, state, self._views.view))
+
+    def take_over(self, chained: Chained, committees: Sequence[Installed], state: bytes, now: Millis, /) -> None:
+        """Goes on from a later block, which the driver has proven, and from the state after it: hands it out as any
+        state to go on from, once its record is one that a restart begins with.
+
+        Nothing that this replica promised is lost: all of it lies at heights that are decided by then. `committees`
+        are those of the block and of the next one. Refused as `Chain.take_over`.
+        """
+        self._desk.now = int(now)
+        same = committees[-1].configuration.version == self._chain.committee.epoch
+        base = self._chain.take_over(chained, committees, state, self._views.view if same else 0)
+        self._next_committee = None
+        if not same:
+            self._views.install()
+            self._agreement.install()
+        self._fetching.forget()
+        self._outbox.keep(base)
+        self._views.certified(chained.commit_certificate, None)
+        self._handover.resume()
+        self._settle()
 
     def tick(self, now: Millis, /) -> None:
         """Changes the view, says again, asks: whatever is due."""

@@ -71,6 +71,8 @@ class Fetching:
             last = chained.commit_certificate
         if last is not None:
             self._outbox.say([sender], Blocks(tuple(blocks), last))
+        elif height < self._chain.height:
+            self._desk.lacks(sender, height)
 
     def serve_one(self, sender: bytes, height: int, digest: bytes) -> None:
         """One block by its digest, certified or not."""
@@ -108,6 +110,10 @@ class Fetching:
     def _disappointed(self, sender: bytes) -> None:
         self._catching_up.disappointed(sender)
         self._desk.blame(sender)
+
+    def forget(self) -> None:
+        """The tip is another one now: what came and waits is asked for again, if it is still needed."""
+        self._incoming = []
 
     def go_on(self) -> None:
         """The driver is at the tip: what came already is taken."""

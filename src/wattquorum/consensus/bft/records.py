@@ -81,6 +81,7 @@ class Kept:
         self.accepted: dict[int, Accepted] = {}  # at the tip's next height, by view
         self.prepared: PreparedCertificate | None = None
         self.chained: dict[int, tuple[Proposal, CommitCertificate]] = {}  # since the base
+        self.commits: dict[int, tuple[int, bytes]] = {}  # its own on what was certified since: view and digest
         self.base: Base | None = None
         self.position = 0
 
@@ -94,6 +95,7 @@ class Kept:
         match record:
             case Installed():
                 self.committees.add(record)
+                self.blocks, self.accepted, self.prepared = {}, {}, None  # what another committee began is nobody's
                 self.viewed = Viewed(record.configuration.version, 0)
             case Viewed():
                 self.viewed = record
@@ -126,6 +128,8 @@ class Kept:
             raise Refused("input_unexpected", "certificate", certificate.height, "Its block is not in the records.")
         self.tip = self.blocks[certificate.digest]
         self.chained[certificate.height] = (self.tip, certificate)
+        if self.prepared is not None and self.prepared.digest == certificate.digest:
+            self.commits[certificate.height] = self.prepared.view, certificate.digest
         self.blocks, self.accepted, self.prepared = {}, {}, None
 
     def _restart_from(self, base: Base) -> None:
@@ -133,7 +137,7 @@ class Kept:
         self.committees = Committees(base.installed)
         self.tip = self._proposal(base.tip.block)
         self.chained = {self.height: (self.tip, base.tip.commit_certificate)}
-        self.blocks, self.accepted, self.prepared = {}, {}, None
+        self.blocks, self.accepted, self.prepared, self.commits = {}, {}, None, {}
         self.viewed = base.viewed
         for each in base.above:
             self.read(decode_record(each))

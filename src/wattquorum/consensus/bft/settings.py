@@ -7,8 +7,20 @@ slow or lying peer can make a replica hold.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from wattquorum.foundation.refusals import Refused
+
+AT_LEAST_ONE: Final = (
+    "timeout_ms",
+    "resend_ms",
+    "fetch_ms",
+    "poll_ms",
+    "censor_ms",
+    "blocks_kept",
+    "behind_max",
+    "snapshot_bytes_max",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +37,13 @@ class Settings:
     block_bytes_max: int = 1 << 24  # of a block with its certificate
     chunk_bytes: int = 1 << 20  # of blocks in one answer; a single larger one goes alone
     blocks_kept: int = 64  # of the chain, in memory
+    behind_max: int = 1_024  # blocks that are fetched one by one; who is further behind asks for a state
+    snapshot_bytes_max: int = 1 << 30  # of a state that is taken over
     reads_max: int = 10_000  # reads that may wait at once
 
     def __post_init__(self) -> None:
         """Refused("out_of_range") for times under which views could not end or nothing would be said."""
-        for name in ("timeout_ms", "resend_ms", "fetch_ms", "poll_ms", "censor_ms", "blocks_kept"):
+        for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise Refused("out_of_range", name, getattr(self, name), "Choose 1 or more.")
         if self.timeout_max_ms < self.timeout_ms:

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 from wattquorum.consensus.bft.certificates import Seal, Signature
 from wattquorum.consensus.bft.committee import Committee
 from wattquorum.consensus.bft.statements import Phase, Seals, phase_of
-from wattquorum.foundation.codec import Address, Digest, Meta, Record, Unsigned
+from wattquorum.foundation.codec import Address, Decoder, Digest, Meta, Record, Unsigned
 from wattquorum.foundation.identities import Signed
 
 VIEWS_KEPT: Final = 4  # of each member, the newest it voted in
@@ -31,6 +31,8 @@ class Equivocation(Record, frozen=True):
     signatures: tuple[Signature, Signature]
 
 
+_equivocations: Final = Decoder[Equivocation](Equivocation, "evidence")
+decode_equivocation: Final = _equivocations.decode
 Slot = tuple[int, Literal[Phase.PREPARE, Phase.COMMIT]]  # view and phase
 
 

@@ -18,11 +18,12 @@ from joblib import Parallel, delayed
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.cgpbft import costs as measuring
-from wattquorum.lab.cgpbft.pages import as_html, as_markdown, picture_file
+from wattquorum.lab.cgpbft.pages import as_html, as_markdown
 from wattquorum.lab.cgpbft.told import parts_of
 from wattquorum.lab.cgpbft.told.targets import Target, targets_of
 from wattquorum.lab.cgpbft.trials import Found, done, found_of, tasks
 from wattquorum.lab.drawing import Picture
+from wattquorum.lab.parts import picture_file
 from wattquorum.lab.report.shell import write_page
 from wattquorum.simulation.assembly import Costs
 

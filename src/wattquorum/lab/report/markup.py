@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 Cell = str | int
@@ -38,10 +39,18 @@ def chooser(name: str, label: str, options: Iterable[tuple[Cell, str]]) -> str:
     return f'<label class="chooser">{escape(label)} <select id="{name}">{choices}</select></label>'
 
 
-def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]], *, sides: str = "") -> str:
+def table(
+    caption: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    sides: str = "",
+    tones: Sequence[str] = (),
+) -> str:
     """A table; `sides` names how each column is set: l left, r right, t as text that may wrap; left by default.
 
-    On a narrow screen a table with text becomes a stack of cards, whose cells say their headings themselves.
+    `tones` says of each row's last cell whether it is good, bad or plain news. On a narrow screen a table with text
+    becomes a stack of cards, whose cells say their headings themselves.
     """
     sides = sides.ljust(len(headings), "l")
     stacked = "t" in sides
@@ -53,11 +62,11 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]],
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td class="{side}"{label}>{escape(str(cell))}</td>'
-            for side, label, cell in zip(sides, labels, row, strict=True)
+            f'<td class="{side}"{label}>{_toned(cell, tone if place == len(headings) - 1 else "")}</td>'
+            for place, (side, label, cell) in enumerate(zip(sides, labels, row, strict=True))
         )
         + "</tr>"
-        for row in rows
+        for row, tone in zip_longest(rows, tones, fillvalue="")
     )
     if not body:
         body = f'<tr><td class="none" colspan="{len(headings)}">none</td></tr>'
@@ -65,6 +74,11 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]],
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table{kind}>'
         f"<caption><span>{escape(caption)}</span></caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _toned(cell: Cell, tone: str) -> str:
+    text = escape(str(cell))
+    return f'<span class="tone {tone}">{text}</span>' if tone else text
 
 
 def behind(summary: str, content: str) -> str:

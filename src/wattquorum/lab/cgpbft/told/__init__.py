@@ -7,9 +7,9 @@ from wattquorum.lab.cgpbft.told.division import division_part
 from wattquorum.lab.cgpbft.told.messages import messages_part
 from wattquorum.lab.cgpbft.told.outages import outages_part
 from wattquorum.lab.cgpbft.told.pace import pace_part
-from wattquorum.lab.cgpbft.told.pieces import Part
 from wattquorum.lab.cgpbft.told.targets import targets_part
 from wattquorum.lab.cgpbft.trials import Found
+from wattquorum.lab.parts import Part
 
 PARTS = (targets_part, messages_part, pace_part, conduct_part, outages_part, division_part)
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.lab.cgpbft import conduct
-from wattquorum.lab.cgpbft.told.pieces import Part, Sheet
 from wattquorum.lab.cgpbft.trials import DRAWN_FAILS, FAILS, Found
 from wattquorum.lab.drawing import Panel, Picture, even_scale
+from wattquorum.lab.parts import Part, Sheet
 
 LAST: Final = 10  # epochs whose mean is the end of a course
 RECONSTRUCTED: Final = {"asymmetric": (0.22, 0.01), "symmetric": (0.24, 0.03)}

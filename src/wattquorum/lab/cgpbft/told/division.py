@@ -7,9 +7,10 @@ from statistics import median
 from typing import Final
 
 from wattquorum.lab.cgpbft import division
-from wattquorum.lab.cgpbft.told.pieces import NS_PER_MS, Part, Sheet
+from wattquorum.lab.cgpbft.told.pieces import NS_PER_MS
 from wattquorum.lab.cgpbft.trials import Found
 from wattquorum.lab.drawing import Panel, Picture, log_scale, values_scale
+from wattquorum.lab.parts import Part, Sheet
 
 WAY_COLOURS: Final = {"B-3": "c1", "snake": "c2", "random": "c3"}
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from wattquorum.lab.cgpbft import messages
-from wattquorum.lab.cgpbft.told.pieces import AMONG, COLOURS, PBFT, Part, Sheet
+from wattquorum.lab.cgpbft.told.pieces import AMONG, COLOURS, PBFT
 from wattquorum.lab.cgpbft.trials import Found
 from wattquorum.lab.drawing import Panel, Picture, log_scale, values_scale
+from wattquorum.lab.parts import Part, Sheet
 from wattquorum.simulation.assembly import POLLS, TRANSACTION_BYTES
 
 MESSAGES: Final = "Messages of a block"

@@ -8,9 +8,10 @@ from statistics import median
 
 from wattquorum.consensus.bft.committee import quorum_of, tolerated
 from wattquorum.lab.cgpbft import outages
-from wattquorum.lab.cgpbft.told.pieces import AMONG, COLOURS, PBFT, Part, Sheet
+from wattquorum.lab.cgpbft.told.pieces import AMONG, COLOURS, PBFT
 from wattquorum.lab.cgpbft.trials import RECOVERING, Found
 from wattquorum.lab.drawing import Panel, Picture, even_scale, named_scale
+from wattquorum.lab.parts import Part, Sheet
 
 
 def outages_part(found: Found) -> Part:

@@ -6,9 +6,10 @@ from typing import Final
 
 from wattquorum.lab.cgpbft import messages, pace
 from wattquorum.lab.cgpbft.costs import told
-from wattquorum.lab.cgpbft.told.pieces import AMONG, COLOURS, NS_PER_MS, PBFT, Part, Sheet
+from wattquorum.lab.cgpbft.told.pieces import AMONG, COLOURS, NS_PER_MS, PBFT
 from wattquorum.lab.cgpbft.trials import Found
 from wattquorum.lab.drawing import Panel, Picture, log_scale, values_scale
+from wattquorum.lab.parts import Part, Sheet
 
 
 def _pair(found: Found, members: int, world: pace.World, transactions: int) -> tuple[pace.Pace, pace.Pace] | None:

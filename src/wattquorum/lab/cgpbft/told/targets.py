@@ -8,8 +8,8 @@ from wattquorum.foundation.quantities import MILLION
 from wattquorum.lab.cgpbft import messages, outages, pace
 from wattquorum.lab.cgpbft.told.messages import counts_of
 from wattquorum.lab.cgpbft.told.pace import step_ratio
-from wattquorum.lab.cgpbft.told.pieces import Part, Sheet
 from wattquorum.lab.cgpbft.trials import Found
+from wattquorum.lab.parts import Part, Sheet
 from wattquorum.standing.groups import TAU
 
 

@@ -1,0 +1,160 @@
+"""The run: plays everything over processes and writes what came out.
+
+In the output folder: report.html, tables/ and figures/ with a CSV file of every table and figure, figures also as SVG,
+and lab.md, the documentation's page. Files other than those of `scale` are the same to the byte for the same seeds.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from joblib import Parallel, delayed
+
+from wattquorum.foundation.refusals import Refused
+from wattquorum.lab.drawing import Picture
+from wattquorum.lab.paper.agreement import Case
+from wattquorum.lab.paper.figures import figures_of, rows_of
+from wattquorum.lab.paper.scale import SIZES, Took, took
+from wattquorum.lab.paper.study import Found, done, found_of, tasks
+from wattquorum.lab.paper.tables import File, claim_file, files_of
+from wattquorum.lab.paper.told import TITLE, page_of, parts_of
+from wattquorum.lab.paper.verdicts import Verdict, verdicts_of
+from wattquorum.lab.parts import as_html, as_markdown, picture_file
+from wattquorum.lab.report.shell import write_page
+
+REPORT: Final = "report.html"
+PAGE: Final = "lab.md"
+TABLES: Final = "tables"
+FIGURES: Final = "figures"
+SCALE: Final = "scale.csv"
+PREFIX: Final = "lab-"  # of the pictures' files beside the documentation's page
+COMMAND: Final = "wattquorum lab reproduce --docs docs"
+FOOTER: Final = (
+    "Made by WattQuorum (wattquorum lab reproduce). Every table and figure stands beside this file as CSV, figures "
+    "also as SVG."
+)
+Progress = Callable[[str, int, int], None]  # (what is done, how much of it, of how much)
+
+
+class Options(NamedTuple):
+    """What a run was asked for."""
+
+    out: Path
+    seeds: int
+    jobs: int = -1  # processes; -1: one for each processor
+    largest: int = SIZES[-1]  # nodes of the largest course that is timed
+    docs: Path | None = None  # a folder that gets the page and its pictures, too
+
+
+class Written(NamedTuple):
+    """What a run wrote, and what it found."""
+
+    report: Path
+    tables: Path
+    figures: Path
+    verdicts: tuple[Verdict, ...]
+
+
+def run(options: Options, progress: Progress) -> Written:
+    """Plays everything and writes it. Refused("folder_exists") for an output folder with anything else in it."""
+    _check(options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    found = _played(options, progress)
+    sizes = [nodes for nodes in SIZES if nodes < options.largest] + [options.largest]
+    times = []
+    for place, nodes in enumerate(sizes):
+        progress("timing", place, len(sizes))
+        times.append(took(nodes))
+    return _written(options, found, times)
+
+
+def _played(options: Options, progress: Progress) -> Found:
+    asked = tasks(options.seeds)
+    order = sorted(range(len(asked)), key=lambda place: -asked[place].weight)  # the longest first
+    total = sum(task.weight for task in asked)
+    outcomes: list[list[Any]] = [[] for _ in asked]
+    workers = min(options.jobs if options.jobs > 0 else os.cpu_count() or 1, len(asked))
+    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+    so_far = 0
+    progress("playing", so_far, total)
+    for place, outcome in parallel(delayed(done)(place, asked[place]) for place in order):
+        outcomes[place] = outcome
+        so_far += asked[place].weight
+        progress("playing", so_far, total)
+    return found_of(options.seeds, asked, outcomes)
+
+
+# Files --------------------------------------------------------------------------------------------------------------
+
+
+def _check(options: Options) -> None:
+    """Refuses a folder in which anything but results lies, and one for the documentation that is not there."""
+    if options.docs is not None and not options.docs.is_dir():
+        remedy = "Name the folder of the pages."
+        raise Refused("file_unreadable", "docs", f"{options.docs}: not a folder", remedy)
+    out = options.out
+    if not out.exists():
+        return
+    if not out.is_dir():
+        remedy = "Name a folder, or one that does not exist yet."
+        raise Refused("file_unreadable", "out", f"{out}: not a folder", remedy)
+    strange = [entry for entry in sorted(out.iterdir()) if entry.name not in (REPORT, PAGE, TABLES, FIGURES)]
+    for folder in (out / TABLES, out / FIGURES):
+        inside = sorted(folder.iterdir()) if folder.is_dir() else []
+        strange += [entry for entry in inside if entry.suffix not in (".csv", ".svg")]
+    if strange:
+        raise Refused("folder_exists", "out", strange[0], "Choose an empty folder or that of an earlier run.")
+
+
+def _written(options: Options, found: Found, times: Sequence[Took]) -> Written:
+    out = options.out
+    verdicts, figures = verdicts_of(found.chosen, found.drawn), figures_of(found.chosen)
+    parts = parts_of(found, verdicts, figures, times)
+    tables, drawings = out / TABLES, out / FIGURES
+    for folder in (tables, drawings):
+        folder.mkdir(exist_ok=True)
+    for file in files(found, verdicts, times):
+        write_page(tables / file.name, csv_of(file.headings, file.rows))
+    for figure in figures:
+        write_page(drawings / f"{figure.name}.csv", csv_of(*rows_of(figure)))
+    pictures = [item for part in parts for item in part.items if isinstance(item, Picture)]
+    for picture in pictures:
+        write_page(drawings / picture_file(picture, ""), picture.svg)
+    remark = f"Written by `{COMMAND}`; change lab/paper/told."
+    brief = page_of(parts)
+    shown = [item for part in brief for item in part.items if isinstance(item, Picture)]
+    if options.docs is not None:
+        write_page(options.docs / PAGE, as_markdown(TITLE, remark, brief, PREFIX))
+        for picture in shown:
+            write_page(options.docs / picture_file(picture, PREFIX), picture.svg)
+    write_page(out / PAGE, as_markdown(TITLE, remark, brief, f"{FIGURES}/"))
+    facts = (("Seeds", f"{found.seeds}, from 0"), ("Inputs", "chosen, and drawn for each seed"))
+    write_page(out / REPORT, as_html(TITLE, facts, parts, FOOTER))
+    return Written(out / REPORT, tables, drawings, tuple(verdicts))
+
+
+def files(found: Found, verdicts: Sequence[Verdict], times: Sequence[Took]) -> list[File]:
+    """Every table as a file."""
+    variants = [(each.name, each.seed, *each.led, *map(repr, each.saved)) for each in found.variants]
+    heads = ("inputs", "seed", "led_1", "led_2", "led_5", "saved_1", "saved_2", "saved_5")
+    return [
+        *files_of(found.chosen, found.drawn),
+        claim_file(verdicts),
+        File("variants.csv", heads, variants),
+        File("engines.csv", Case._fields, found.cases),
+        File(SCALE, Took._fields, times),
+    ]
+
+
+def csv_of(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as text."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(headings)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,264 @@
+"""Tables: the paper's tables 1 to 7, claims and inputs, as rows for files and as sheets for pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from wattquorum.foundation.quantities import MILLION
+from wattquorum.foundation.vectors import Int64s
+from wattquorum.lab.paper.claims import CLAIMS, TABLED, Claim, decimal
+from wattquorum.lab.paper.figures import HIGH, LOW, MIDDLE
+from wattquorum.lab.paper.inputs import LEADERS, PAPER, RANGED
+from wattquorum.lab.paper.study import Run
+from wattquorum.lab.paper.transacting import Account
+from wattquorum.lab.paper.verdicts import Finding, Spread, Verdict, held_of
+from wattquorum.lab.parts import Sheet
+
+TONES: Final = {Finding.HOLDS: "good", Finding.DEPENDS: "plain", Finding.MOSTLY: "plain", Finding.FAILS: "bad"}
+KWH: Final = 1_000
+COLUMNS: Final[tuple[tuple[str, Callable[[Account], int]], ...]] = (
+    ("price", lambda a: a.price),
+    ("promised_wh", lambda a: a.promised),
+    ("delivered_wh", lambda a: a.delivered),
+    ("with_partner", lambda a: a.energy),
+    ("over_grid_fee", lambda a: a.grid_fee),
+    ("with_grid", lambda a: a.grid),
+    ("result", lambda a: a.result),
+    ("compensation_paid", lambda a: a.compensation),
+    ("fine_paid", lambda a: a.fine),
+    ("compensation_got", lambda a: a.compensated),
+    ("share_got", lambda a: a.share),
+    ("credit_before", lambda a: a.credit_before),
+    ("credit", lambda a: a.credit),
+)
+
+
+class File(NamedTuple):
+    """A table as a file."""
+
+    name: str
+    headings: Sequence[str]
+    rows: Iterable[Sequence[object]]
+
+
+# Files --------------------------------------------------------------------------------------------------------------
+
+
+def files_of(chosen: Sequence[Run], drawn: Sequence[Run]) -> list[File]:
+    """Tables 1 to 7 with every seed, and every run's measures."""
+    pairs = PAPER.pairs
+    found = []
+    for number, side in ((1, slice(0, pairs)), (2, slice(pairs, None))):
+        rows = [
+            (run.seed, a.node, a.partner, *(of(a) for _, of in COLUMNS)) for run in chosen for a in run.accounts[side]
+        ]
+        found.append(File(f"table-{number}.csv", ("seed", "node", "partner", *(name for name, _ in COLUMNS)), rows))
+    nodes = tuple(f"node_{node}" for node in range(1, PAPER.nodes + 1))
+    found += [
+        File("table-3.csv", ("seed", *nodes), [(run.seed, *run.led_plain) for run in chosen]),
+        File("table-4.csv", ("seed", *nodes), [(run.seed, *run.led) for run in chosen]),
+    ]
+    for scenario in range(len(LEADERS)):
+        rows = [(run.seed, after, *_totals(run, scenario, after)) for run in chosen for after in TABLED]
+        found.append(File(f"table-{5 + scenario}.csv", ("seed", "rounds", "plain_us", "weighted_us"), rows))
+    measures = [
+        (kind, run.seed, claim.key, place + 1, repr(value))
+        for kind, runs in (("chosen", chosen), ("drawn", drawn))
+        for run in runs
+        for claim, values in zip(CLAIMS, run.values, strict=True)
+        for place, value in enumerate(values)
+    ]
+    return [*found, File("measures.csv", ("inputs", "seed", "claim", "place", "value"), measures)]
+
+
+def claim_file(verdicts: Sequence[Verdict]) -> File:
+    """Every claim with both spreads."""
+    heads = ("claim", "where", "says", "paper", "measure", "test")
+    spreads = tuple(
+        f"{kind}_{name}" for kind in ("chosen", "drawn") for name in ("p5", "p25", "median", "p75", "p95", "held")
+    )
+    rows = [
+        (
+            v.claim.key,
+            v.claim.where,
+            v.claim.says,
+            v.claim.paper,
+            v.claim.shown,
+            v.claim.test,
+            *v.chosen,
+            *v.drawn,
+            v.words,
+        )
+        for v in verdicts
+    ]
+    return File("claims.csv", (*heads, *spreads, "verdict"), rows)
+
+
+def _totals(run: Run, scenario: int, after: int) -> tuple[int, int]:
+    traces = run.traces
+    assert traces is not None
+    return int(traces.plain_us[scenario, :after].sum()), int(traces.weighted_us[scenario, :after].sum())
+
+
+# Sheets -------------------------------------------------------------------------------------------------------------
+
+
+def claims_sheet(verdicts: Sequence[Verdict]) -> Sheet:
+    """Claim, paper, ours, verdict."""
+    heads = ("where", "claim", "paper", "measured", "chosen inputs", "drawn inputs", "verdict")
+    rows = [
+        (
+            v.claim.where,
+            v.claim.says,
+            v.claim.paper or "-",
+            v.claim.shown + (f" ({v.claim.test})" if v.claim.test else ""),
+            _measured(v.claim, v.chosen),
+            _measured(v.claim, v.drawn),
+            v.finding.value,
+        )
+        for v in verdicts
+    ]
+    tones = tuple(TONES[v.finding] for v in verdicts)
+    return Sheet("Median, 5-95 % band, and in how many runs it holds", heads, tuple(rows), "ltltttt", tones)
+
+
+def _measured(claim: Claim, spread: Spread) -> str:
+    """A band, and what it means for the claim."""
+    held = held_of(claim, spread)
+    return f"{_band(claim.text, spread)}; {held if claim.holds is None else f'holds in {held}'}"
+
+
+def _band(text: Callable[[float], str], spread: Spread) -> str:
+    low, median, high = (text(each) for each in (spread.low, spread.median, spread.high))
+    if low == high:
+        return median
+    number, _, unit = low.partition(" ")
+    return f"{median} ({number if unit and high.endswith(f' {unit}') else low} to {high})"
+
+
+def transaction_sheets(runs: Sequence[Run]) -> list[Sheet]:
+    """Tables 1 and 2 of the first seed, and what all seeds have."""
+    pairs, first = PAPER.pairs, runs[0]
+    heads = (
+        *("node", "partner", "price [CNY/kWh]", "negotiated [kWh]", "actual [kWh]"),
+        *("RESULT", "penalty [CNY]", "compensation got [CNY]", "share of fines [CNY]", "credit [points]"),
+    )
+    found = []
+    for number, side, kind, result in (
+        (1, slice(0, pairs), "generation", "income [CNY]"),
+        (2, slice(pairs, None), "consumption", "expenditure [CNY]"),
+    ):
+        own = tuple(result if head == "RESULT" else head for head in heads)
+        caption = f"Table {number}: results of {kind} node transactions, seed {first.seed}; credit was 50 before"
+        found.append(Sheet(caption, own, tuple(_account(a) for a in first.accounts[side]), "r" * len(own)))
+        nodes = zip(*(run.accounts[side] for run in runs), strict=True)
+        caption = f"Table {number} over all {len(runs)} seeds: medians, with the 5-95 % band of result and credit"
+        found.append(Sheet(caption, own, tuple(map(_accounts, nodes)), "r" * len(own), folded=True))
+    return found
+
+
+def _account(a: Account) -> tuple[str, ...]:
+    return (
+        f"{a.node}",
+        f"{a.partner}",
+        f"{a.price / MILLION:.3f}",
+        f"{a.promised / KWH:.3f}",
+        f"{a.delivered / KWH:.3f}",
+        _money(a.result),
+        _money(a.penalty),
+        _money(a.compensated),
+        _money(a.share),
+        f"{a.credit / MILLION:.3f}",
+    )
+
+
+def _accounts(own: Sequence[Account]) -> tuple[str, ...]:
+    def middle(of: Callable[[Account], int]) -> float:
+        return float(np.median([of(a) for a in own]))
+
+    def band(of: Callable[[Account], int]) -> str:
+        low, median, high = (each / MILLION for each in np.percentile([of(a) for a in own], (LOW, MIDDLE, HIGH)))
+        return f"{median:.2f} ({low:.2f} to {high:.2f})"
+
+    return (
+        f"{own[0].node}",
+        f"{own[0].partner}",
+        f"{middle(lambda a: a.price) / MILLION:.3f}",
+        f"{middle(lambda a: a.promised) / KWH:.1f}",
+        f"{middle(lambda a: a.delivered) / KWH:.1f}",
+        band(lambda a: a.result),
+        _money(middle(lambda a: a.penalty)),
+        _money(middle(lambda a: a.compensated)),
+        _money(middle(lambda a: a.share)),
+        band(lambda a: a.credit),
+    )
+
+
+def _money(amount: float) -> str:
+    return f"{amount / MILLION:.4f}" if amount else "-"
+
+
+def election_sheet(runs: Sequence[Run], number: int) -> Sheet:
+    """Table 3 (plain) or 4 (weighted): how often each node leads in 200 elections; who hardly ever does, together."""
+    led = np.array([run.led_plain if number == 3 else run.led for run in runs])
+    often = np.flatnonzero(np.median(led, axis=0))
+    rows = [_led(f"{node + 1}", led[:, node]) for node in often]
+    if often.size < led.shape[1]:
+        rows.append(_led("all others", np.delete(led, often, axis=1).sum(axis=1)))
+    engine = "plain" if number == 3 else "weighted"
+    heads = ("node", f"seed {runs[0].seed}", "median", "5-95 %", "mean", "seeds in which it leads at all")
+    return Sheet(f"Table {number}: leaders of {led[0].sum()} elections, {engine} Raft", heads, tuple(rows), "rrrrrr")
+
+
+def _led(name: str, times: Int64s) -> tuple[str, ...]:
+    low, median, high = np.percentile(times, (LOW, MIDDLE, HIGH))
+    return (
+        name,
+        f"{times[0]}",
+        f"{median:.0f}",
+        f"{low:.0f} to {high:.0f}",
+        f"{times.mean():.2f}",
+        f"{100 * (times > 0).mean():.0f} %",
+    )
+
+
+def saving_sheet(runs: Sequence[Run], scenario: int) -> Sheet:
+    """Tables 5 to 7: total time after 25, 50, ... rounds, and the saving."""
+    rows = []
+    for after in TABLED:
+        totals = np.array([_totals(run, scenario, after) for run in runs], dtype=np.float64)
+        saved = 100 * (1 - totals[:, 1] / totals[:, 0])
+        low, median, high = np.percentile(saved, (LOW, MIDDLE, HIGH))
+        plain, weighted = totals[0] / MILLION
+        rows.append(
+            (
+                f"{after}",
+                f"{plain:.3f}",
+                f"{weighted:.3f}",
+                f"{decimal(saved[0])} %",
+                f"{np.median(totals[:, 0]) / MILLION:.3f}",
+                f"{np.median(totals[:, 1]) / MILLION:.3f}",
+                f"{decimal(median)} %",
+                f"{decimal(low)} to {decimal(high)} %",
+            )
+        )
+    seed = f"seed {runs[0].seed}"
+    heads = (
+        *("rounds", f"{seed}: plain [s]", "weighted [s]", "saved"),
+        *("median: plain [s]", "weighted [s]", "saved", "5-95 %"),
+    )
+    caption = f"Table {5 + scenario}: total consensus time, scenario {1 + scenario} (node {LEADERS[scenario]} leads)"
+    return Sheet(caption, heads, tuple(rows), "r" * len(heads))
+
+
+def inputs_sheet() -> Sheet:
+    """Every input that the paper does not state."""
+    return Sheet(
+        "Inputs that the paper does not state",
+        ("input", "chosen", "drawn, for each seed, evenly"),
+        tuple((each.name, each.chosen, each.drawn) for each in RANGED),
+        "ttt",
+    )

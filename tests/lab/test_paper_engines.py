@@ -1,0 +1,71 @@
+"""Document A's rounds on the product's Raft: leaders, times and valid replies are those of the fast path."""
+
+from __future__ import annotations
+
+import pytest
+
+from wattquorum.foundation.refusals import Refused
+from wattquorum.lab.paper import engines
+from wattquorum.lab.paper.agreement import Case, cases
+from wattquorum.lab.paper.engines import Cluster, pace
+
+LINKS = [[0, 20_001, 40_000], [20_001, 0, 30_000], [40_000, 30_000, 0]]
+
+
+@pytest.fixture(scope="module")
+def tried() -> list[Case]:
+    return cases(1, after=(1, 200))
+
+
+def test_where_ranks_wait_for_each_other_the_real_engine_does_what_the_fast_path_says(tried: list[Case]) -> None:
+    own = [case for case in tried if case.situation in ("apart", "equal", "crash")]
+    assert len(own) == 5
+    assert all(case.agrees for case in own)
+
+
+def test_who_lacks_an_entry_is_not_elected_however_heavy(tried: list[Case]) -> None:
+    own = [case for case in tried if case.situation == "behind"]
+    assert len(own) == 2
+    for case in own:
+        assert case.leader != case.ranked
+        assert case.fast_us == case.real_us
+        assert case.same_replies
+
+
+def test_with_the_papers_step_several_nodes_stand(tried: list[Case]) -> None:
+    own = [case for case in tried if case.situation == "paper"]
+    assert all(case.stood > 1 for case in own)
+    assert all(case.fast_us == case.real_us and case.same_replies for case in own)
+
+
+def test_a_heavy_leader_decides_with_the_follower_that_is_needed() -> None:
+    cluster = Cluster([5, 3, 3], LINKS, 1, pace(100, 150))
+    election = cluster.elect()
+    assert (election.leader, election.terms, election.stood) == (1, 1, 1)
+    cluster.settle()
+    assert cluster.commit(1) == (20_001, (2,))
+
+
+def test_a_leader_with_more_than_half_decides_alone() -> None:
+    cluster = Cluster([9, 3, 3], LINKS, 1, pace(100, 150))
+    assert cluster.elect().leader == 1
+    cluster.settle()
+    assert cluster.commit(1) == (0, ())
+
+
+def test_nobody_is_elected_where_no_majority_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "END_US", 5_000_000)
+    cluster = Cluster([3, 3, 3], LINKS, 1, pace(100, 150))
+    cluster.cut = {1, 2}
+    with pytest.raises(Refused, match="Nobody was elected"):
+        cluster.elect()
+
+
+def test_of_followers_that_answer_together_the_smaller_number_counts_first() -> None:
+    links = [[0, 20_001, 20_001], [20_001, 0, 20_001], [20_001, 20_001, 0]]
+    for weights, expected in (([3, 2, 2], (2,)), ([2, 3, 2], (1,)), ([2, 2, 3], (1,))):
+        cluster = Cluster(weights, links, 1, pace(100, 150))
+        leader = cluster.elect().leader
+        assert leader == weights.index(3) + 1
+        cluster.settle()
+        assert cluster.commit(leader) == (20_001, expected)
