@@ -73,10 +73,11 @@ HEAD = """# Mutants of Byzantine agreement
 Every rule of [Byzantine agreement](bft.md), broken on purpose, one at a time, and what noticed. Written by `python -m
 tests.consensus.bft.mutate --write` from [the mutants](../tests/mutants/bft.toml).
 
-Engines: worlds of engines alone (`tests/consensus/bft/courses.py`), from seed 0 on: how many it took until an
-invariant broke, and which, or of how many none did. Replicas: the same with the worlds of `wattquorum chaos --engine
-pbft` and `cgpbft` by turns, tried where engines alone notice nothing. What only makes work or takes longer breaks no
-invariant, so that worlds do not notice it: tests of rules do.
+Test: the first that fails, or, where worlds notice by themselves and no test was tried this time, the file that does.
+Engines: worlds of engines alone (`tests/consensus/bft/courses.py`), from seed 0 on: how many it took until an invariant
+broke, and which, or of how many none did. Replicas: the same with the worlds of `wattquorum chaos --engine pbft` and
+`cgpbft` by turns, tried where engines alone notice nothing; not tried where the column is empty. What only makes work
+or takes longer breaks no invariant, so that worlds do not notice it: tests of rules do.
 """
 
 
@@ -154,7 +155,7 @@ def page(all_: Sequence[mutants.Mutant], results: dict[str, Found]) -> str:
         for each in all_:
             if each.section == section and each.id in results:
                 found = results[each.id]
-                test = f"`{found.test}`" if found.test else "none"
+                test = f"`{found.test or Path(each.caught_by).name}`" if not each.why else ""
                 columns = (test, _told(found.engines, found.engines_break), _told(found.replicas, found.replicas_break))
                 lines.append(f"| {each.rule} | `{each.id}` | {' | '.join(columns)} |")
     explained = [f"- `{each.id}`: {each.why}" for each in all_ if each.why]
