@@ -53,6 +53,8 @@ ELSEWHERE = {
     "input_unexpected": "not a transaction's but a proposer's that names its round: test_rounds",
     "evidence_wrong": "not a transaction's but an entry's: test_committees",
     "signers_wrong": "not a transaction's but an entry's: test_committees",
+    "approvals_missing": "not a transaction's but a restart's: test_restart",
+    "chain_restarted": "not a transaction's but a light client's: test_restart",
     "checkpoint_old": "not a transaction's but a light client's: test_light",
     "checkpoint_wrong": "not a transaction's but a light client's: test_light",
     "header_gap": "not a transaction's but a light client's: test_light",
