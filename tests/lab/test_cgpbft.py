@@ -210,6 +210,7 @@ def test_the_report_is_one_file_that_asks_no_network(out: Path) -> None:
     assert report.count("<svg") == len(PICTURES)
 
 
+@pytest.mark.unmeasured
 def test_with_the_costs_of_an_earlier_run_all_comes_out_the_same_but_the_time_that_grouping_took(
     out: Path, tmp_path: Path
 ) -> None:

@@ -2,9 +2,10 @@
 
 The law: where both versions of a reading are measured, so that the same intervals are tested, a corrected world ends
 like a twin in which the right reading came first: every account has, owes and is owed the same in sum, and everybody's
-credit, trust and energy are equal. Where the first version was estimated, everything but the shares of fines ends
-alike: the corrected member was no part of its side when the others' credit was earned, and past judgements of others
-stand.
+trust and energy are equal. So is the credit of those beside whom nobody else was judged otherwise in between: a share
+of credit is measured against what others on the side kept, as it was known when one was judged. Where the first version
+was estimated, everything but the shares of fines ends alike: the corrected member was no part of its side when the
+others' credit was earned, and past judgements of others stand.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from wattquorum.ledger.blocks import Outcome
 from wattquorum.ledger.entities import MemberSide, Settled
 from wattquorum.ledger.facts import MemberJudged, Moved
 from wattquorum.ledger.readings import Quality
-from wattquorum.ledger.state import Table
+from wattquorum.ledger.state import Table, side_key
 from wattquorum.ledger.transactions import CloseDay, ClosePage, SealDay, SettleDebt, WithdrawMoney
 from wattquorum.market.terms import Policy
 
@@ -53,6 +54,36 @@ def reading(world: WatchedWorld, meters: dict[str, Sequence[int]], version: int 
 def standing(world: WatchedWorld) -> dict[bytes, MemberSide]:
     """What every side earned; volume is left out, which tells of the day's first judgement alone."""
     return {key: changed(side, volume=0) for key, side in world.ledger.state.items(Table.SIDE)}
+
+
+def judged(world: WatchedWorld) -> dict[bytes, set[tuple[Side, int, bool]]]:
+    """What each side of each member was ever judged to have delivered, and whether it defaulted."""
+    found: dict[bytes, set[tuple[Side, int, bool]]] = {}
+    for fact in world.facts(MemberJudged):
+        assert isinstance(fact, MemberJudged)
+        found.setdefault(side_key(fact.member, fact.side), set()).add((fact.side, fact.delivered, fact.defaulted))
+    return found
+
+
+def others_alike(world: WatchedWorld, twin: WatchedWorld) -> set[bytes]:
+    """Sides beside which nobody else was ever judged by other deliveries than in the twin."""
+    here, there = judged(world), judged(twin)
+    moved = {key: {each[0] for each in here[key]} for key in here if len(here[key] | there.get(key, set())) > 1}
+    return {
+        key
+        for key in standing(world)
+        if not any({each[0] for each in here.get(key, ())} & moved[other] for other in moved if other != key)
+    }
+
+
+def assert_alike(world: WatchedWorld, twin: WatchedWorld) -> None:
+    """The law: the one was corrected, the other was not."""
+    assert claims(world.ledger) == claims(twin.ledger)
+    alone = others_alike(world, twin)
+    assert standing(world).keys() == standing(twin).keys()
+    for key, side in standing(twin).items():
+        mine = standing(world)[key]
+        assert mine == (side if key in alone else changed(side, credit=mine.credit))
 
 
 def gain(world: WatchedWorld, name: str) -> int:
@@ -462,8 +493,23 @@ def test_a_corrected_world_ends_like_one_in_which_the_right_reading_came_first(
     fix = {meter: right[meter] for meter in wrong}
     one = lived(contracts, {**right, **wrong}, [fix], parameters=parameters, money=money, before_close=before_close)
     twin = lived(contracts, right, [], parameters=parameters, money=money)
-    assert claims(one.ledger) == claims(twin.ledger)
-    assert standing(one) == standing(twin)
+    assert_alike(one, twin)
+
+
+def test_credit_that_was_earned_beside_who_turns_out_a_defaulter_stands() -> None:
+    """b1's own reading is corrected first, while b2 still seems to have kept its promise."""
+    contracts = [("s1", "b1", [0, 2, 0], 0), ("s1", "b2", [1, 0, 0], 0)]
+    right = {"s1-sell": [1, 2, 0], "b1-buy": [0, 2, 0], "b2-buy": [0, 0, 2]}
+    right |= {meter: [0, 0, 0] for meter in ("s2-sell", "p-sell", "p-buy")}
+    wrong = {"s1-sell": [2, 1, 1], "b1-buy": [1, 2, 2], "b2-buy": [2, 2, 0]}
+    terms = {"policy": int(Policy.TRUE_LOSS)}
+    fix = {meter: right[meter] for meter in wrong}
+    one = lived(contracts, {**right, **wrong}, [fix], parameters=terms, money=0)
+    twin = lived(contracts, right, [], parameters=terms, money=0)
+    assert_alike(one, twin)
+    assert one.side("b2", Side.BUY).credit == twin.side("b2", Side.BUY).credit == 0
+    assert one.side("s1", Side.SELL).credit == twin.side("s1", Side.SELL).credit
+    assert (one.side("b1", Side.BUY).credit, twin.side("b1", Side.BUY).credit) == (54 * POINT, 53_333_333)
 
 
 @settings(max_examples=25)
@@ -477,8 +523,7 @@ def test_a_correction_and_its_opposite_leave_no_trace_in_money_or_standing(
     back = {meter: right[meter] for meter in wrong}
     one = lived(contracts, right, [wrong, back], parameters=parameters, money=money)
     twin = lived(contracts, right, [], parameters=parameters, money=money)
-    assert claims(one.ledger) == claims(twin.ledger)
-    assert standing(one) == standing(twin)
+    assert_alike(one, twin)
 
 
 @settings(max_examples=25)
