@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,20 +110,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """Runs hypothesis tests and unmeasured ones without tracing."""
+@contextmanager
+def _traced_where_measured(item: pytest.Item) -> Iterator[None]:
     examples = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
     if not examples and item.get_closest_marker("unmeasured") is None:
-        return (yield)
+        yield
+        return
     traced, traced_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)
     try:
-        return (yield)
+        yield
     finally:
         threading.settrace(traced_threads)
         sys.settrace(traced)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """What is made for hypothesis tests and unmeasured ones is made without tracing."""
+    with _traced_where_measured(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Runs hypothesis tests and unmeasured ones without tracing."""
+    with _traced_where_measured(item):
+        return (yield)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -190,6 +190,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.unmeasured
 def test_a_run_writes_a_report_a_page_with_its_pictures_and_every_table(out: Path) -> None:
     assert sorted(each.name for each in (out / "tables").iterdir()) == sorted(CSVS)
     for name in CSVS:
