@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,11 @@ import pytest
 from tests.node.live import Village, run, until
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.blocks import Outcome, decode_block
+from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.inclusion import check_inclusion
 from wattquorum.ledger.transactions import Deposit, transaction_hash
 from wattquorum.node import history, node
+from wattquorum.node.chain_folder import ChainFolder
 
 
 def test_what_became_of_a_transaction_is_found_however_long_ago_it_was(
@@ -86,6 +90,33 @@ def test_blocks_are_the_same_at_hand_and_from_the_disk(tmp_path: Path, monkeypat
             assert await past.block(0) is None
             assert await past.block(1_000_000) is None
             assert await past.blocks(1_000_000) == []
+
+    run(story())
+
+
+def test_a_block_that_came_while_another_was_written_does_not_wait_for_a_third(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    append = ChainFolder.append
+
+    def slow(folder: ChainFolder, batch: Sequence[Executed]) -> None:
+        gate.wait(20)
+        append(folder, batch)
+
+    village = Village(tmp_path, 1)
+    village.tick_ms = 0
+
+    async def story() -> None:
+        async with village.running() as nodes:
+            await village.leader()
+            monkeypatch.setattr(ChainFolder, "append", slow)
+            for _ in range(3):
+                await nodes[0].submit(village.deposit())
+            height = nodes[0].ledger.height
+            assert nodes[0].chain.height < height
+            gate.set()
+            await until(lambda: nodes[0].chain.height == height, 5)
 
     run(story())
 

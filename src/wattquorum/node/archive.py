@@ -63,6 +63,7 @@ class Archive:
     __slots__ = (
         "_answers",
         "_durable",
+        "_ended",
         "_filling",
         "_folder",
         "_found",
@@ -76,11 +77,17 @@ class Archive:
     )
 
     def __init__(
-        self, folder: ChainFolder, durable: Callable[[], int] = lambda: 0, filling: Filling | None = None
+        self,
+        folder: ChainFolder,
+        durable: Callable[[], int] = lambda: 0,
+        filling: Filling | None = None,
+        ended: Callable[[Future[None]], None] = lambda _: None,
     ) -> None:
         """`durable` tells, to any thread, up to which position the log is durable; `filling` proves others' blocks,
-        where others may lie."""
+        where others may lie; `ended` is told, in any thread, of every write that has ended: what came meanwhile waits
+        for the next `write`."""
         self._folder = folder
+        self._ended = ended
         self._filling = filling
         self._lacking: tuple[int, dict[bytes, None]] = 0, {}  # who gave the block at this height without its rows
         self._durable = durable
@@ -126,7 +133,11 @@ class Archive:
             return
         batch = self._ready()
         if batch:
-            self._writing = self._pool.submit(self._append, batch)
+            self._begin(self._append, batch)
+
+    def _begin(self, put: Callable[[Sequence[Executed]], None], batch: Sequence[Executed]) -> None:
+        self._writing = self._pool.submit(put, batch)
+        self._writing.add_done_callback(self._ended)
 
     def _append(self, batch: Sequence[Executed]) -> None:
         """Puts blocks in, in the thread. The note comes first: if there is no room for it, nothing was put in."""
@@ -242,7 +253,7 @@ class Archive:
             batch = self._with_rows(batch, peer, connected)
             if not batch:
                 return []
-        self._writing = self._pool.submit(self._folder.append, batch)
+        self._begin(self._folder.append, batch)
         return [each.block for each in batch]
 
     def _with_rows(self, batch: list[Executed], peer: bytes, connected: Sequence[bytes]) -> list[Executed]:

@@ -38,7 +38,7 @@ from wattquorum.node.community import Contexts
 from wattquorum.node.engines import Rules, Times, started
 from wattquorum.node.filling import Filling
 from wattquorum.node.history import History
-from wattquorum.node.runtime import Runtime
+from wattquorum.node.runtime import FULL_AGAIN_S, Runtime
 from wattquorum.node.steady_clock import SteadyClock
 from wattquorum.node.testimony import Lies
 from wattquorum.node.transport import Place, Transport
@@ -111,7 +111,7 @@ class Node:
             raise
         committee = Consensus(first_parameters(chain.genesis).consensus) is not Consensus.RAFT
         filling = Filling(chain.genesis_bytes, chain.steps, verify) if committee else None
-        self.archive = Archive(chain, lambda: self.wal.durable, filling)
+        self.archive = Archive(chain, lambda: self.wal.durable, filling, self._archived)
         self.verify = verify
         self.chain_id = chain.chain_id
         self.chain = chain
@@ -153,6 +153,7 @@ class Node:
         self._stepped = 0  # the term in which the last step was made here, if all that was proposed here is decided
         self._remember_stored()
         self._halted: asyncio.Future[Refused] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
 
     def _remember_stored(self) -> None:
         """Receipts of the last blocks, which clients may ask for again though this node was restarted."""
@@ -197,6 +198,8 @@ class Node:
             host, port = self.config.listen
             raise Refused("address_in_use", "listen", f"{host}:{port}: {fault.strerror or fault}") from None
         self.runtime.start()
+        self._loop = asyncio.get_running_loop()
+        self._write_on()
         return self.config.listen[0], self.transport.port
 
     async def stop(self, *, hand_over: bool = True) -> None:
@@ -205,6 +208,7 @@ class Node:
             with suppress(Refused):
                 await self.hand_over(seconds=1.0)
         await self.runtime.stop()
+        self._loop = None
         await self.transport.close()
         stopped = Refused("node_stopped", "node", self.address)
         for futures in self._submitted.values():
@@ -493,6 +497,24 @@ class Node:
             if connected:
                 self._asked += 1  # each time somebody else: one may lie, or be silent
                 self.transport.send(connected[self._asked % len(connected)], ASK_BLOCKS + self.archive.request())
+
+    def _archived(self, writing: Future[None]) -> None:
+        """A write of the archive has ended, in its thread: what came meanwhile must not wait for another block."""
+        loop, later_s = self._loop, FULL_AGAIN_S if writing.exception() is not None else 0
+        if loop is not None:
+            with suppress(RuntimeError):  # it was closed meanwhile
+                loop.call_soon_threadsafe(loop.call_later, later_s, self._write_on)
+
+    def _write_on(self) -> None:
+        if self._loop is None or self.halted is not None:
+            return
+        try:
+            self._keep_archive()
+        except Refused as refused:
+            self.runtime.halt(refused)
+        except Exception as fault:
+            self.runtime.halt(Refused("node_failed", "node", f"{type(fault).__name__}: {fault}"))
+            raise
 
     def _on_halt(self, refused: Refused) -> None:
         halted = Refused("node_halted", "node", str(refused))
