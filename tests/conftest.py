@@ -36,6 +36,9 @@ settings.register_profile(
 settings.register_profile("search", settings.get_profile("stable"), derandomize=False, max_examples=1_000)
 settings.load_profile("stable")
 
+HERE = Path(__file__).parent
+LONG = ("api", "cli", "lab", "simulation", "torture")  # folders whose files take long
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NO_CHROMIUM = "Chromium is not on PATH"
 CHROMIUM_OPTIONS = [
@@ -102,7 +105,11 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what opens a page as a browser test, and skips those where there is no Chromium."""
+    """Begins with files that take long, so that no worker ends with one of them while the others have nothing left.
+
+    Marks what opens a page as a browser test, and skips those where there is no Chromium.
+    """
+    items.sort(key=lambda item: item.path.relative_to(HERE).parts[0] not in LONG)
     for item in items:
         if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.browser)

@@ -13,6 +13,8 @@ import pytest
 from tests.api.served import Served, served
 from wattquorum.foundation.identities import address_of
 
+pytestmark = pytest.mark.unmeasured
+
 HERE = Path(__file__).parent
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 

@@ -78,6 +78,7 @@ def ends(stakes: str, fails: int, seeds: int = SEEDS) -> list[float]:
     return [sum(epoch.faulty_agents for epoch in each[-10:]) / 100 for each in courses]
 
 
+@pytest.mark.unmeasured
 def test_with_dearer_misconduct_fewer_faulty_members_are_agents_in_the_end() -> None:
     """Where they fail seldom enough to be trusted; over seeds, the mean difference is above two standard errors."""
     pairs = zip(ends("symmetric", 100_000), ends("asymmetric", 100_000), strict=True)

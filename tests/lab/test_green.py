@@ -118,6 +118,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> list[Fact]:
     return [fact for executed in blocks for facts in executed.facts for fact in facts]
 
 
+@pytest.mark.unmeasured
 def test_in_the_shipped_week_allowances_move_from_the_long_to_the_short_and_none_is_lost(week: list[Fact]) -> None:
     last = {fact.member: fact for fact in week if isinstance(fact, CarbonChanged) and fact.period == 1}
     settled = {fact.member: fact.settled for fact in week if isinstance(fact, CarbonSettled)}

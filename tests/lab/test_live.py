@@ -43,7 +43,7 @@ from wattquorum.records import measured_tables as m
 from wattquorum.records.database import opened
 
 COUNT = 5
-DAYS = 2
+DAYS = 1
 # What the agreement leaves its traces in: who answered first, and what follows from it; whose block it was.
 OF_CONSENSUS = {
     "blocks": {"block_hash", "previous", "proposer", "state_digest", "state_root"},
@@ -98,7 +98,7 @@ def silent(_doing: str, _done: int, _total: int) -> None:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Two days on five nodes, of which a follower and then the leader are killed in the middle."""
+    """A day on five nodes, of which a follower and then the leader are killed in the middle."""
     out = tmp_path_factory.mktemp("live") / "week"
     killing = Killing(out / NODES, 12, 20)
     options = RunOptions(out, days=DAYS, replicas=Replicas(COUNT, Protocol.RAFT), connect=connected)

@@ -9,6 +9,7 @@ from wattquorum.lab.beyond.wash import ATTEMPTS, WASH
 from wattquorum.lab.washing import BOUND, Gain, gains, honest_days, honest_players, powers
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("tolerance", [None, 1, 14])
 def test_no_attempt_gains_anything_and_nobody_gains_more_than_the_bound_from_it(tolerance: int | None) -> None:
     found = gains(tolerance)
