@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.committee_world import CGPBFT, CommitteeWorld
+from wattquorum.consensus.bft.certificates import CommitCertificate
 from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Side
-from wattquorum.ledger.blocks import decode_block, header_hash
+from wattquorum.ledger.agreed import Sealed, entry_digest
+from wattquorum.ledger.blocks import decode_block, header_hash, ordered_of
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.readings import encode_rows
 from wattquorum.node.archive import Archive, Stored
@@ -112,6 +114,19 @@ def fewer_receipts(answer: Given) -> Given:
     return altered(answer, place, receipts=())
 
 
+def unproven(answer: Given) -> Given:
+    """A liar's own: money out of nowhere, a commitment without its rows, and a last block that proves nothing."""
+    paid, read = (decode_block(each.data) for each in (chain()[1][HAD], chain()[1][read_at() - 1]))
+    made, previous, evidence = list[Stored](), decode_block(answer[0].block).header.previous, b""
+    for height, block in enumerate((paid, read, paid), HAD + 1):
+        header = changed(block.header, height=height, previous=previous, committee=b"", evidence=evidence)
+        block = changed(block, header=header)
+        sealed = Sealed(CommitCertificate(height, 0, bytes(32), ()), entry_digest(encode(ordered_of(block, ()))))
+        previous, evidence = header_hash(header), encode(sealed) if height == HAD + 1 else b""
+        made.append(Stored(encode(block), ()))
+    return made
+
+
 def rubbish_rows(answer: Given) -> Given:
     return [changed(answer[0], rows=(b"\xc1",)), *answer[1:]]
 
@@ -128,7 +143,9 @@ def test_a_chain_of_a_liars_own_is_refused_also_where_no_committee_changes(tmp_p
 
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize(
-    "lie", [other_chain, other_transactions, other_receipts, fewer_receipts, rubbish_rows], ids=lambda lie: lie.__name__
+    "lie",
+    [other_chain, unproven, other_transactions, other_receipts, fewer_receipts, rubbish_rows],
+    ids=lambda lie: lie.__name__,
 )
 def test_what_no_committee_certified_is_refused_and_nothing_put_in(
     tmp_path: Path, lie: Callable[[Given], Given], whole: bool

@@ -14,7 +14,7 @@ from itertools import pairwise
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import Verifier
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.agreed import entry_digest, sealed_in
+from wattquorum.ledger.agreed import Sealed, entry_digest, restart_in, sealed_in
 from wattquorum.ledger.blocks import Header, receipts_root, transactions_root
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.light import LightClient, Step, Steps
@@ -25,10 +25,11 @@ from wattquorum.replica.recovery import ordered_again
 class Filling:
     """Proves blocks that are to be put in after those whose steps are known."""
 
-    __slots__ = ("_genesis", "_steps", "_verify")
+    __slots__ = ("_genesis", "_steps", "_trusted", "_verify")
 
-    def __init__(self, genesis: bytes, steps: Steps, verify: Verifier) -> None:
-        self._genesis, self._steps, self._verify = genesis, steps, verify
+    def __init__(self, genesis: bytes, steps: Steps, verify: Verifier, trusted: Sequence[bytes] = ()) -> None:
+        """`trusted` are the digests of restarts by which the chain may go on."""
+        self._genesis, self._steps, self._verify, self._trusted = genesis, steps, verify, tuple(trusted)
 
     def proven(self, batch: Sequence[Executed], follower: Header | None) -> list[Executed]:
         """Those of linked blocks, the first of which follows the last step's header, that are the chain's.
@@ -38,17 +39,20 @@ class Filling:
         """
         headers = [each.block.header for each in batch]
         if follower is None:
-            light = LightClient(self._genesis, self._verify)
-            self._steps.lead(light)
-            for header, following in pairwise(headers):
-                if header.committee:
-                    light.step(Step(header, following.evidence))
-            sealed = sealed_in(headers[-1].evidence)
-            if len(headers) > 1 and sealed is not None and light.checkpoint.height < headers[-2].height:
-                light.leap(headers[-2], sealed)
+            self._prove(headers)
         else:
             headers.append(follower)
         return [_with_rows(each, following) for each, following in zip(batch, headers[1:], strict=False)]
+
+    def _prove(self, headers: Sequence[Header]) -> None:
+        """Refused unless a committee has certified the last but one of linked headers: then so are those before it."""
+        light = LightClient(self._genesis, self._verify, self._trusted)
+        self._steps.lead(light)
+        for header, following in pairwise(headers):
+            if header.committee or restart_in(following.evidence):
+                light.step(Step(header, following.evidence))
+            elif following is headers[-1]:
+                light.leap(header, _sealed(following))
 
 
 def _with_rows(executed: Executed, following: Header) -> Executed:
@@ -62,17 +66,25 @@ def _with_rows(executed: Executed, following: Header) -> Executed:
         raise _altered(block.header)
     if len(block.transactions) != len(block.receipts):
         raise _altered(block.header)
+    sealed = _sealed(following)
     given = {root_of_rows(decode_rows(rows)): rows for rows in executed.rows}
-    sealed = sealed_in(following.evidence)
     try:
         entry = ordered_again(block, given.get)
     except Refused as refused:
         if refused.code != "rows_missing":
             raise
         return executed._replace(rows=())
-    if sealed is None or entry_digest(encode(entry)) != sealed.entry:
+    if entry_digest(encode(entry)) != sealed.entry:
         raise _altered(block.header)
     return executed._replace(rows=entry.attachments)
+
+
+def _sealed(following: Header) -> Sealed:
+    """What a header that is not the first tells of the one before it."""
+    sealed = sealed_in(following.evidence)
+    if sealed is None:
+        raise _altered(following)
+    return sealed
 
 
 def _altered(header: Header) -> Refused:

@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 from wattquorum.foundation.identities import SigningKey, Verifier, address_of
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
+from wattquorum.ledger.agreed import restart_digest
 from wattquorum.ledger.blocks import Block, Receipt, decode_block
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.genesis import first_parameters
@@ -110,7 +111,8 @@ class Node:
             chain.close()
             raise
         committee = Consensus(first_parameters(chain.genesis).consensus) is not Consensus.RAFT
-        filling = Filling(chain.genesis_bytes, chain.steps, verify) if committee else None
+        trusted = [restart_digest(each.restart) for each in config.restarts]
+        filling = Filling(chain.genesis_bytes, chain.steps, verify, trusted) if committee else None
         self.archive = Archive(chain, lambda: self.wal.durable, filling, self._archived)
         self.verify = verify
         self.chain_id = chain.chain_id
@@ -148,6 +150,8 @@ class Node:
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._asked_s = 0.0
         self._asked = 0  # how often blocks were asked for
+        self._again: asyncio.TimerHandle | None = None
+        self._asked_of: dict[bytes, None] = {}  # peers that may answer with blocks
         self._watchers: list[Callable[[Executed], None]] = []
         self._stepping = asyncio.Lock()
         self._stepped = 0  # the term in which the last step was made here, if all that was proposed here is decided
@@ -209,6 +213,8 @@ class Node:
                 await self.hand_over(seconds=1.0)
         await self.runtime.stop()
         self._loop = None
+        if self._again is not None:
+            self._again.cancel()
         await self.transport.close()
         stopped = Refused("node_stopped", "node", self.address)
         for futures in self._submitted.values():
@@ -456,6 +462,9 @@ class Node:
                 loop = asyncio.get_running_loop()
                 answer.add_done_callback(lambda done: loop.call_soon_threadsafe(self._send_blocks, sender, done))
         elif frame[:1] == BLOCKS:
+            if sender not in self._asked_of:
+                raise Refused("input_unexpected", "blocks", sender, "Only who was asked for blocks gives some.")
+            del self._asked_of[sender]
             for block in self.archive.fill(frame[1:], sender, self._connected()):
                 self._remember(block)
             self._asked_s = 0.0
@@ -496,7 +505,16 @@ class Node:
             connected = self._connected()
             if connected:
                 self._asked += 1  # each time somebody else: one may lie, or be silent
-                self.transport.send(connected[self._asked % len(connected)], ASK_BLOCKS + self.archive.request())
+                peer = connected[self._asked % len(connected)]
+                self._asked_of = {each: None for each in self._asked_of if each in connected} | {peer: None}
+                self.transport.send(peer, ASK_BLOCKS + self.archive.request())
+        if missing is not None and self._again is None and self._loop is not None:
+            self._again = self._loop.call_later(2 * ASK_AGAIN_S, self._ask_again)
+
+    def _ask_again(self) -> None:
+        """Whoever was asked may be silent or lie, and there may be no further block for long."""
+        self._again = None
+        self._write_on()
 
     def _archived(self, writing: Future[None]) -> None:
         """A write of the archive has ended, in its thread: what came meanwhile must not wait for another block."""
