@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from tests.api.served import Served, served
 from tests.loops import apart
 from wattquorum import AsyncClient, Client
+from wattquorum.api import handing_in
 from wattquorum.cli.app import app
 from wattquorum.foundation.identities import address_of
 from wattquorum.foundation.refusals import Refused
@@ -166,10 +168,15 @@ def test_a_node_that_stops_is_left_for_another(tmp_path: Path) -> None:
             assert client.receipt(bytes.fromhex(first.transaction)) == first
 
 
-def test_without_a_quorum_nothing_is_told_but_what_is_at_hand(tmp_path: Path) -> None:
+def test_without_a_quorum_nothing_is_told_but_what_is_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handing_in, "SUBMIT_S", 0.4)
     with served(tmp_path) as community:
         leader = community.do(community.village.leader())
         community.do(community.stop(*[number for number in range(3) if number != leader]))
+        handed = {"transaction": b64encode(deposit(community)).decode()}
+        answer = httpx.post(f"{community.apis[leader]}/v1/transactions", json=handed)
+        assert (answer.status_code, answer.json()["code"]) == (503, "undecided")
+        assert answer.json()["value"] == "stalled: after 0.4 s without a block"
         until = time.monotonic() + 20
         while community.call(lambda: community.village.nodes[leader].engine.leader) and time.monotonic() < until:
             time.sleep(0.05)

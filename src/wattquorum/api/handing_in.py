@@ -39,15 +39,20 @@ _batches: Final = Decoder[tuple[BatchItem, ...]](tuple[BatchItem, ...], "batch")
 
 
 async def _decided(node: Node, data: bytes, rows: bytes | None) -> Decided:
+    height = node.ledger.height
     try:
         async with asyncio.timeout(SUBMIT_S):
             return await node.submit(data, rows)
     except TimeoutError:
-        raise _undecided() from None
+        raise _undecided(stalled=node.ledger.height == height) from None
 
 
-def _undecided() -> Refused:
-    return Refused("undecided", "transaction", f"after {SUBMIT_S:.0f} s")
+def _undecided(*, stalled: bool = False) -> Refused:
+    """What is neither decided nor refused after all that time; `stalled` where no block was decided meanwhile."""
+    if not stalled:
+        return Refused("undecided", "transaction", f"after {SUBMIT_S:g} s")
+    remedy = "No block is decided: see the nodes' status. Hand the same transaction in again until it expires."
+    return Refused("undecided", "transaction", f"stalled: after {SUBMIT_S:g} s without a block", remedy)
 
 
 @post(
