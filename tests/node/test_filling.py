@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from tests.ledger.committee_world import CGPBFT, CommitteeWorld
 from wattquorum.consensus.bft.certificates import CommitCertificate
@@ -14,8 +19,8 @@ from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Side
-from wattquorum.ledger.agreed import Sealed, entry_digest
-from wattquorum.ledger.blocks import decode_block, header_hash, ordered_of
+from wattquorum.ledger.agreed import Sealed, entry_digest, sealed_in
+from wattquorum.ledger.blocks import Block, decode_block, header_hash, ordered_of, receipts_root, transactions_root
 from wattquorum.ledger.execution import Executed
 from wattquorum.ledger.readings import encode_rows
 from wattquorum.node.archive import Archive, Stored
@@ -183,3 +188,72 @@ def test_superfluous_rows_are_left_out(tmp_path: Path) -> None:
     assert filled(kept, answer) == len(chain()[1])
     assert len(kept._folder.roots()) == 1
     kept.close(None)
+
+
+def linked(answer: Given, at: int) -> Given:
+    """The same blocks, of which those from a place on follow each other again, and tell each other's entry."""
+    made, before = answer[:at], list[Block]()
+    for each in answer[at:]:
+        block = decode_block(each.block)
+        roots = {
+            "transactions_root": transactions_root(block.transactions),
+            "receipts_root": receipts_root(block.receipts),
+        }
+        header = changed(block.header, **roots)
+        if before:
+            sealed, entry = sealed_in(header.evidence), entry_digest(encode(ordered_of(before[-1], ())))
+            evidence = b"" if sealed is None else encode(Sealed(sealed.certificate, entry))
+            header = changed(header, previous=header_hash(before[-1].header), evidence=evidence)
+        before.append(changed(block, header=header))
+        made.append(changed(each, block=encode(before[-1])))
+    return made
+
+
+def of_a_liar(answer: Given, data: st.DataObject) -> Given:
+    """What somebody makes of a good answer who signs nothing: parts of it elsewhere, left out or empty."""
+    if data.draw(st.booleans()):
+        answer = [changed(each, rows=()) for each in answer]
+    if data.draw(st.booleans()):
+        answer = [
+            altered([each], 0, header=changed(decode_block(each.block).header, committee=b""))[0] for each in answer
+        ]
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(answer) - 1))
+        block, other = decode_block(answer[at].block), decode_block(data.draw(st.sampled_from(chain()[1])).data)
+        header = block.header
+        lie = data.draw(st.sampled_from(("no evidence", "evidence", "committee", "body", "state", "left out")))
+        if lie == "body":
+            block = changed(block, transactions=other.transactions, receipts=other.receipts)
+        elif lie in ("evidence", "committee"):
+            header = changed(header, **{lie: getattr(other.header, lie)})
+        elif lie == "state":
+            header = changed(header, state_digest=other.header.state_digest)
+        elif lie == "no evidence":
+            header = changed(header, evidence=b"")
+        made = (
+            []
+            if lie == "left out" and len(answer) > 1
+            else [changed(answer[at], block=encode(changed(block, header=header)))]
+        )
+        answer = [*answer[:at], *made, *answer[at + 1 :]]
+    return linked(answer, 0) if data.draw(st.booleans()) else answer
+
+
+@hypothesis.given(st.data())
+@hypothesis.settings(max_examples=300)
+def test_whatever_is_given_nothing_but_the_chain_is_put_in(data: st.DataObject) -> None:
+    good, kept = chain()[1], archive(Path(mkdtemp(prefix="filling-")))
+    try:
+        for _ in range(2):
+            first = kept.height + 1
+            last = data.draw(st.integers(min(first + 1, len(good) - 1), len(good) - 1))
+            with suppress(Refused):
+                kept.fill(encode(of_a_liar(given(first, last), data)), data.draw(st.sampled_from(ALL)), ALL[:1])
+            kept.flush()
+            if kept.height == len(good):
+                break
+        put_in = [block for _, block in kept._folder.read(1)]
+        assert put_in == [each.data for each in good[: len(put_in)]]
+    finally:
+        kept.close(None)
+        shutil.rmtree(kept._folder.path.parent)
