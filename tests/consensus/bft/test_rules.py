@@ -78,6 +78,33 @@ def test_what_is_said_waits_for_what_makes_it_true() -> None:
     assert kinds[max(kinds)] is Certified
 
 
+def test_its_own_commit_counts_once_its_record_is_durable() -> None:
+    """Two others and it are a quorum of four; of one lie and one forgotten promise the third could not keep the block."""
+    bench = Bench()
+    bench.syncs = False
+    block = bench.block()
+    bench.propose_as(0, 0, block)
+    for name in (2, 3):
+        bench.vote(name, Phase.PREPARE, 1, 0, digest_of(block))
+        bench.vote(name, Phase.COMMIT, 1, 0, digest_of(block))
+    assert bench.votes(3), "it is prepared"
+    assert not bench.committed
+    forgetful = Bench(records=[each for each in bench.records if type(decode_record(each.data)) is not Prepared])
+    assert not forgetful.committed
+    bench.sync()
+    assert bench.committed == [block.payload]
+
+
+def test_a_quorum_of_others_needs_no_promise_of_its_own() -> None:
+    bench = Bench()
+    bench.syncs = False
+    block = bench.block()
+    bench.propose_as(0, 0, block)
+    for name in (0, 2, 3):
+        bench.vote(name, Phase.COMMIT, 1, 0, digest_of(block))
+    assert bench.committed == [block.payload]
+
+
 def test_what_only_asks_waits_for_no_disk() -> None:
     bench = Bench()
     bench.decide()

@@ -42,6 +42,7 @@ class Agreement:
         "_found",
         "_judge",
         "_outbox",
+        "_promised",
         "_seals",
         "_settings",
         "_views",
@@ -58,6 +59,7 @@ class Agreement:
         self._early: dict[bytes, PrePrepare] = {}  # of a view that this replica is not in yet, one of each member
         self._ahead: dict[bytes, list[PrePrepare | Vote]] = {}  # of the height after the present one
         self._found: Proposal | None = None  # fetched, and not held
+        self._promised: list[tuple[int, Vote]] = []  # own COMMITs, each with the record without which it must not count
         self._accusations: list[Equivocation] = []
         self._wanted: Wanted | None = None
         self._wanted_for = (0, 0)
@@ -70,7 +72,7 @@ class Agreement:
         for view, accepted in sorted(found.accepted.items()):
             self._support(round_, view, accepted)
         if round_.prepared is not None:
-            self._commit_to(round_, round_.prepared)
+            self._count(self._own_vote(round_, Phase.COMMIT, round_.prepared.view, round_.prepared.digest))
 
     @property
     def takes(self) -> bool:
@@ -289,16 +291,30 @@ class Agreement:
             return
         round_.prepared = PreparedCertificate(round_.height, view, accepted.digest, seals)
         self._outbox.keep(Prepared(round_.prepared))
-        self._outbox.say(self._chain.others, self._commit_to(round_, round_.prepared))
+        vote = self._own_vote(round_, Phase.COMMIT, view, accepted.digest)
+        self._outbox.say(self._chain.others, vote)
+        self._promised.append((self._outbox.position, vote))
         self._try_certify(view, accepted.digest)
 
-    def _commit_to(self, round_: Round, prepared: PreparedCertificate) -> Vote:
-        """This replica's COMMIT, counted."""
-        vote = self._own_vote(round_, Phase.COMMIT, prepared.view, prepared.digest)
+    def kept(self, position: int) -> None:
+        """Records up to this position are durable.
+
+        From then on this replica's own COMMIT counts. Before, a crash could make it forget what it has prepared, and a
+        certificate that it alone knew, and of which it told its clients, would bind fewer than it has to.
+        """
+        ready = [vote for after, vote in self._promised if after <= position]
+        self._promised = [each for each in self._promised if each[0] > position]
+        for vote in ready:
+            if vote.height == self._chain.round.height:
+                self._count(vote)
+                self._try_certify(vote.view, vote.digest)
+
+    def _count(self, vote: Vote) -> None:
+        """This replica's own COMMIT."""
+        round_ = self._chain.round
         place = round_.committee.place(self._chain.me)
         if place is not None:
-            round_.votes.add(place, (prepared.view, Phase.COMMIT), prepared.digest, vote.signature, own=True)
-        return vote
+            round_.votes.add(place, (vote.view, Phase.COMMIT), vote.digest, vote.signature, own=True)
 
     def _try_certify(self, view: int, digest: bytes) -> None:
         if not self._chain.ready:

@@ -244,11 +244,13 @@ class Bft:
             self._settle()
 
     def persisted(self, position: int, now: Millis, /) -> None:
-        """Records up to this position are durable. Every message waits for its records, so nothing follows here."""
+        """Records up to this position are durable: what was promised in them counts from now on."""
         self._desk.now = int(now)
         if position > self._outbox.position:
             remedy = f"The last record is {self._outbox.position}."
             raise Refused("input_unexpected", "position", position, remedy)
+        self._agreement.kept(position)
+        self._settle()
 
     def applied(self, index: int, _digest: bytes, now: Millis, /) -> None:
         """Everything certified up to `index` is applied, and a committee that it names was told before.
