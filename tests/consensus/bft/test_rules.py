@@ -79,7 +79,7 @@ def test_what_is_said_waits_for_what_makes_it_true() -> None:
 
 
 def test_its_own_commit_counts_once_its_record_is_durable() -> None:
-    """Two others and it are a quorum of four; of one lie and one forgotten promise the third could not keep the block."""
+    """With two others it is a quorum of four: if one of these lies and it forgets, one alone keeps the block."""
     bench = Bench()
     bench.syncs = False
     block = bench.block()
