@@ -133,8 +133,8 @@ def test_patience_ends_with_why_nobody_answered() -> None:
         with pytest.raises(Refused, match=code):
             played.hold(played.asking.submitted(SIGNED, None))
         assert {ask.node for ask in played.asked} == set(NODES)
+    played = Played(of(NOT_REACHED))
     with pytest.raises(Refused, match="Look whether the node runs"):
-        played = Played(of(NOT_REACHED))
         played.hold(played.asking.asked("GET", "/v1/status"))
 
 
