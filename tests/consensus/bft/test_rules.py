@@ -20,6 +20,7 @@ from tests.consensus.bft.world import (
     verify,
 )
 from wattquorum.consensus.bft.blocks import Block
+from wattquorum.consensus.bft.catching_up import PEERS_MAX
 from wattquorum.consensus.bft.certificates import CommitCertificate, Seal
 from wattquorum.consensus.bft.committee import committee_of, installed, quorum_of, tolerated
 from wattquorum.consensus.bft.engine import Bft, Means
@@ -27,6 +28,7 @@ from wattquorum.consensus.bft.messages import (
     AskBlock,
     AskBlocks,
     AskRead,
+    BftMessage,
     Blocks,
     Change,
     GiveBlock,
@@ -38,10 +40,12 @@ from wattquorum.consensus.bft.messages import (
     ViewChange,
     Vote,
     new_view_digest,
+    to_frame,
     view_change_digest,
 )
 from wattquorum.consensus.bft.records import Accepted, Certified, Held, Prepared, Viewed, decode_record
 from wattquorum.consensus.bft.statements import Phase
+from wattquorum.consensus.bft.votes import CONFLICTS_MAX
 from wattquorum.consensus.engine import Durable
 from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import Signed
@@ -863,3 +867,83 @@ def test_messages_of_the_next_height_are_kept_a_few_of_each() -> None:
         bench.vote(2, Phase.PREPARE, 2, 0, bytes([salt]) * 32)
     assert len(bench.engine._agreement._ahead[address(2)]) == 6
     assert isinstance(bench.block(), Block)
+
+
+def asked_in_one_turn(bench: Bench, *asked: tuple[int, BftMessage]) -> None:
+    """Several peers' messages before the engine is drained."""
+    for sender, message in asked:
+        bench.engine.receive(address(sender), to_frame(message), Millis(bench.now))
+    bench.drain()
+
+
+def test_a_peer_is_given_one_answer_in_a_turn_however_often_it_asks() -> None:
+    bench = Bench()
+    block = bench.decide()
+    ask = AskBlocks(0), AskBlock(1, digest_of(block)), AskRead(1, 1, 0)
+    bench.said.clear()
+    asked_in_one_turn(bench, *[(name, each) for name in (2, 3) for each in ask for _ in range(100)])
+    for kind in (Blocks, GiveBlock, GiveRead):
+        assert [to for to, message, _ in bench.said if isinstance(message, kind)] == [2, 3]
+    asked_in_one_turn(bench, *[(2, each) for each in ask])
+    for kind in (Blocks, GiveBlock, GiveRead):
+        assert [to for to, message, _ in bench.said if isinstance(message, kind)] == [2, 3, 2]
+
+
+def test_a_block_that_several_ask_for_is_encoded_once() -> None:
+    bench = Bench()
+    block = bench.decide()
+    for name in (2, 3, 9):
+        bench.engine.receive(address(name), to_frame(AskBlock(1, digest_of(block))), Millis(bench.now))
+    frames = [each.data for each in bench.engine.drain().messages]
+    assert len(frames) == 3
+    assert len({id(frame) for frame in frames}) == 1
+
+
+def test_no_more_peers_are_answered_in_a_turn_than_are_remembered() -> None:
+    bench = Bench()
+    block = bench.decide()
+    for number in range(PEERS_MAX + 10):
+        peer = number.to_bytes(20, "big")
+        for message in (AskRead(1, 1, 0), AskBlock(1, digest_of(block))):
+            bench.engine.receive(peer, to_frame(message), Millis(bench.now))
+    assert len(bench.engine.drain().messages) == 2 * PEERS_MAX
+
+
+def test_the_last_question_of_a_turn_is_answered_also_a_followers() -> None:
+    bench = Bench()
+    block = bench.decide()
+    bench.said.clear()
+    asked_in_one_turn(
+        bench,
+        (9, AskRead(1, 1, 0)),
+        (9, AskRead(2, 1, 0)),
+        (9, AskBlock(1, bytes(32))),
+        (9, AskBlock(1, digest_of(block))),
+    )
+    (read,), (given,) = bench.kept(GiveRead), bench.kept(GiveBlock)
+    assert read.round == 2
+    assert given.block == block
+
+
+def test_claims_of_no_more_peers_are_remembered_than_are_worth_it() -> None:
+    bench = Bench()
+    for number in range(PEERS_MAX + 10):
+        bench.engine.receive(number.to_bytes(20, "big"), to_frame(Vote(3, 9, 0, bytes(32), bytes(64))), Millis(NOW))
+    assert len(bench.engine.claims) == PEERS_MAX
+
+
+def test_no_more_conflicts_of_a_member_are_looked_into_than_are_worth_it() -> None:
+    checked: list[int] = []
+
+    def counting(checks: Sequence[Signed]) -> list[bool]:
+        checked.append(len(checks))
+        return verify(checks)
+
+    bench = Bench()
+    means = Means(sign_as(1), counting, key_of, outline)
+    bench.engine = Bft(address(1), CHAIN, everybody(4), means, [], 1, Millis(NOW))
+    bench.vote(2, Phase.COMMIT, 1, 0, bytes(32))
+    for salt in range(1, 51):
+        bench.hear(2, Vote(3, 1, 0, bytes([salt]) * 32, bytes(64)))
+    assert len(checked) == CONFLICTS_MAX
+    assert bench.engine.accusations() == ()

@@ -380,6 +380,8 @@ class Bft:
 
     def drain(self) -> Output:
         """Hands out, once, what there is to do."""
+        self._fetching.give()
+        self._reading.answer()
         records, messages = self._outbox.drain()
         restore, decided = self._chain.drain()
         judge, wanted = self._agreement.drain()

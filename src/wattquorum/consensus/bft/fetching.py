@@ -10,7 +10,7 @@ from typing import Final
 
 from wattquorum.consensus.bft.agreement import Agreement
 from wattquorum.consensus.bft.blocks import Block, Chained
-from wattquorum.consensus.bft.catching_up import CatchingUp
+from wattquorum.consensus.bft.catching_up import PEERS_MAX, CatchingUp
 from wattquorum.consensus.bft.certificates import is_valid
 from wattquorum.consensus.bft.desk import Desk
 from wattquorum.consensus.bft.messages import AskBlock, AskBlocks, Blocks, GiveBlock
@@ -26,6 +26,7 @@ class Fetching:
 
     __slots__ = (
         "_agreement",
+        "_askers",
         "_catching_up",
         "_chain",
         "_desk",
@@ -46,6 +47,7 @@ class Fetching:
         self._catching_up, self._views, self._agreement = catching_up, views, agreement
         self._incoming: list[Chained] = []  # of one peer
         self._incoming_from = b""
+        self._askers: dict[bytes, tuple[int, bytes]] = {}  # for one block, since the last drain: height and digest
         self._missing = NOTHING
         self._missing_due_ms = 0
         self._missing_turn = 0
@@ -75,13 +77,23 @@ class Fetching:
             self._desk.lacks(sender, height)
 
     def serve_one(self, sender: bytes, height: int, digest: bytes) -> None:
-        """One block by its digest, certified or not."""
-        proposal = self._chain.round.blocks.get(digest)
-        chained = self._chain.block(height) if height <= self._chain.height else None
-        if proposal is not None:
-            self._outbox.say([sender], GiveBlock(proposal.block))
-        elif chained is not None and chained.commit_certificate.digest == digest:
-            self._outbox.say([sender], GiveBlock(chained.block))
+        """Somebody asks for one block by its digest. Of several questions of a peer in a turn its last is answered."""
+        if sender in self._askers or len(self._askers) < PEERS_MAX:
+            self._askers[sender] = height, digest
+
+    def give(self) -> None:
+        """Gives who asked for one block that one, certified or not; each block is encoded once for all who get it."""
+        asked: dict[tuple[int, bytes], list[bytes]] = {}
+        for sender, question in self._askers.items():
+            asked.setdefault(question, []).append(sender)
+        self._askers = {}
+        for (height, digest), peers in asked.items():
+            proposal = self._chain.round.blocks.get(digest)
+            chained = self._chain.block(height) if height <= self._chain.height else None
+            if proposal is not None:
+                self._outbox.say(peers, GiveBlock(proposal.block))
+            elif chained is not None and chained.commit_certificate.digest == digest:
+                self._outbox.say(peers, GiveBlock(chained.block))
 
     def blocks(self, sender: bytes, message: Blocks) -> None:
         """Blocks, whoever gives them and however late: they prove themselves. Some at a time."""

@@ -5,7 +5,7 @@ What waits for what is kept by `Reads`; why a quorum's answers are enough, it sa
 
 from __future__ import annotations
 
-from wattquorum.consensus.bft.catching_up import CatchingUp
+from wattquorum.consensus.bft.catching_up import PEERS_MAX, CatchingUp
 from wattquorum.consensus.bft.certificates import is_valid
 from wattquorum.consensus.bft.desk import Desk
 from wattquorum.consensus.bft.messages import AskRead, GiveRead
@@ -16,7 +16,7 @@ from wattquorum.foundation.refusals import Refused
 class Reading:
     """The questions of reads. `life` tells this replica's from those before its last restart."""
 
-    __slots__ = ("_catching_up", "_chain", "_desk", "_life", "_outbox", "_reads", "_seals", "_settings")
+    __slots__ = ("_askers", "_catching_up", "_chain", "_desk", "_life", "_outbox", "_reads", "_seals", "_settings")
 
     def __init__(self, desk: Desk, catching_up: CatchingUp, life: int) -> None:
         self._desk, self._chain, self._outbox = desk, desk.chain, desk.outbox
@@ -24,6 +24,7 @@ class Reading:
         self._catching_up = catching_up
         self._life = life
         self._reads = Reads()
+        self._askers: dict[bytes, AskRead] = {}  # the last question of each, since the last drain
 
     def add(self, read: int) -> None:
         """A read. Refused("input_unexpected") when too many wait already."""
@@ -62,12 +63,24 @@ class Reading:
             self._outbox.ask(asked, AskRead(reads.round, self._life, self._chain.height))
 
     def asked(self, sender: bytes, message: AskRead) -> None:
-        """Somebody asks: a member answers with what it can prove."""
+        """Somebody asks. Of several questions in a turn its last is answered: no replica asks again before its earlier
+        round is over, or has waited for long.
+
+        Whoever reaches this replica may ask: who follows, who is about to be admitted, and who was a member once have
+        reads as well, and which of them a peer is can be known too late here.
+        """
+        if sender in self._askers or len(self._askers) < PEERS_MAX:
+            self._askers[sender] = message
+
+    def answer(self) -> None:
+        """A member answers who asked, each once, with what it can prove by now."""
+        askers, self._askers = self._askers, {}
         if self._chain.place is None:
             return
-        tip = self._chain.certificate if self._chain.height > message.height else None
-        prepared = self._chain.round.prepared if self._chain.round.height > message.height else None
-        self._outbox.say([sender], GiveRead(message.round, message.life, tip, prepared))
+        for sender, message in askers.items():
+            tip = self._chain.certificate if self._chain.height > message.height else None
+            prepared = self._chain.round.prepared if self._chain.round.height > message.height else None
+            self._outbox.say([sender], GiveRead(message.round, message.life, tip, prepared))
 
     def answered(self, sender: bytes, message: GiveRead) -> None:
         """An answer counts as far as it proves itself; one that proves nothing says that there is nothing above."""
