@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -861,12 +862,40 @@ def test_answers_that_were_not_asked_for_are_refused() -> None:
             act()
 
 
-def test_messages_of_the_next_height_are_kept_a_few_of_each() -> None:
+def test_votes_of_the_next_height_are_kept_a_few_of_each() -> None:
     bench = Bench()
     for salt in range(50):
         bench.vote(2, Phase.PREPARE, 2, 0, bytes([salt]) * 32)
     assert len(bench.engine._agreement._ahead[address(2)]) == 6
     assert isinstance(bench.block(), Block)
+
+
+def test_of_proposals_whose_time_has_not_come_one_of_each_height_is_kept_and_the_present_primarys() -> None:
+    bench = Bench(members=7)
+    bench.hear(2, bench.new_view(2, {name: bench.change(name, 2) for name in (0, 2, 3, 4, 5)}))
+    bench = Bench(members=7, records=bench.records)
+    assert (bench.engine.term, bench.engine.established) == (2, False)
+    payload, block = bytes(100_000), bench.block()
+    tracemalloc.start()
+    for name in range(7):
+        for turn in range(10):
+            for height in (1, 2, 3):
+                made = changed(block, height=height, payload=payload + bytes([turn]))
+                bench.hear(name, PrePrepare(name + 7 * turn, made, bytes(64)))  # each leads that view
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 4 * len(payload)  # two, and the last that the test made
+
+
+def test_a_proposal_of_the_next_height_is_taken_up_when_its_time_comes() -> None:
+    source, bench = Bench(), Bench(me=3)
+    first = source.decide(1)
+    source.now += 1
+    second = source.decide(2)
+    bench.propose_as(0, 0, second)
+    assert not bench.judged
+    bench.hear(2, Blocks((first,), bench.certificate(1, 0, digest_of(first), (0, 1, 2))))
+    assert bench.votes(2) == [(2, 0, digest_of(second))]
 
 
 def asked_in_one_turn(bench: Bench, *asked: tuple[int, BftMessage]) -> None:

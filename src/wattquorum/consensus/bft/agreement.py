@@ -23,7 +23,7 @@ from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.engine import Judged, Wanted
 from wattquorum.foundation.refusals import Refused
 
-AHEAD_MAX: Final = 6  # messages of the height after the present one, kept of each member
+AHEAD_MAX: Final = 6  # votes of the height after the present one, kept of each member
 ACCUSATIONS_MAX: Final = 1_024
 
 
@@ -41,6 +41,7 @@ class Agreement:
         "_early",
         "_found",
         "_judge",
+        "_next",
         "_outbox",
         "_seals",
         "_settings",
@@ -55,8 +56,9 @@ class Agreement:
         self._catching_up, self._views, self._audience = catching_up, views, audience
         self._asked: dict[bytes, int] = {}  # handed out to be judged: the height
         self._judge: list[Judged] = []
-        self._early: dict[bytes, PrePrepare] = {}  # of a view that this replica is not in yet, one of each member
-        self._ahead: dict[bytes, list[PrePrepare | Vote]] = {}  # of the height after the present one
+        self._early: PrePrepare | None = None  # of the present view, before that has begun or the tip is applied
+        self._next: PrePrepare | None = None  # the same, of the height after the present one
+        self._ahead: dict[bytes, list[Vote]] = {}  # of the height after the present one
         self._found: Proposal | None = None  # fetched, and not held
         self._accusations: list[Equivocation] = []
         self._wanted: Wanted | None = None
@@ -126,25 +128,32 @@ class Agreement:
                 self._reject(candidate)
 
     def pre_prepare(self, sender: bytes, message: PrePrepare) -> None:
-        """A proposal: of this view and height it is considered, of a later one kept."""
+        """A proposal: of this view and height it is considered; before that can be, one is kept.
+
+        Nothing of a later view is: blocks are large, and everybody leads some view. Its primary says it again.
+        """
         block = message.block
         if len(block.payload) > self._settings.block_bytes_max:
             self._desk.blame(sender)
             return
-        if not self._is_due(sender, block.height, message):
+        leads = message.view == self._views.view and sender == self._chain.committee.primary(message.view)
+        if not self._is_due(sender, block.height, again=message.again):
+            if leads and block.height == self._chain.round.height + 1:
+                self._next = message
             embedded = block.commit_certificate
             if embedded is not None and embedded.height == self._chain.round.height:
                 self.told(sender, embedded)
             return
         if sender != self._chain.committee.primary(message.view):
             self._desk.blame(sender)
-        elif message.view > self._views.view or not (self._views.established and self._chain.ready):
-            if message.view >= self._views.view:
-                self._early[sender] = message
+        elif message.view < self._views.view:
+            if message.again:
+                self._views.tell(sender)
         elif message.view == self._views.view:
-            self._consider(sender, message)
-        elif message.again:
-            self._views.tell(sender)
+            if self._views.established and self._chain.ready:
+                self._consider(sender, message)
+            else:
+                self._early = message
 
     def _consider(self, sender: bytes, message: PrePrepare) -> None:
         """A pre-prepare of the present view and height: checked, then judged by the driver, then accepted."""
@@ -262,11 +271,17 @@ class Agreement:
 
     def vote(self, sender: bytes, message: Vote) -> None:
         """A PREPARE or COMMIT of a member."""
-        due = self._is_due(sender, message.height, message)  # also of a stranger: it may be of a later committee
+        due = self._is_due(
+            sender, message.height, again=message.again
+        )  # a stranger's too: a later committee may be its
         place = self._chain.committee.place(sender)
-        if place is None or not due:
+        if place is None:
             return
         round_, view = self._chain.round, message.view
+        if not due:
+            if message.height == round_.height + 1 and len(waiting := self._ahead.setdefault(sender, [])) < AHEAD_MAX:
+                waiting.append(message)
+            return
         if PHASES[message.phase] is Phase.COMMIT:  # of any view: a certificate is good whatever view one is in
             round_.votes.add(place, (view, Phase.COMMIT), message.digest, message.signature)
             self._try_certify(view, message.digest)
@@ -307,24 +322,17 @@ class Agreement:
         if seals is not None:
             self.certify(CommitCertificate(self._chain.round.height, view, digest, seals))
 
-    def _is_due(self, sender: bytes, height: int, message: PrePrepare | Vote) -> bool:
+    def _is_due(self, sender: bytes, height: int, *, again: bool) -> bool:
         """Whether a message is about the height that is worked on.
 
-        Who is behind and says so again is told the tip; one of the next height is kept, a few of each member; of later
-        heights only that they exist.
+        Who is behind and says so again is told the tip; who speaks of a later height has the blocks below it.
         """
         if height <= self._chain.height:
-            if message.again:
+            if again:
                 self._desk.tell_tip(sender, height - 1)
-            return False
-        if height == self._chain.round.height:
-            return True
-        self._catching_up.claim(sender, height - 1)
-        if height == self._chain.round.height + 1 and self._chain.committee.place(sender) is not None:
-            waiting = self._ahead.setdefault(sender, [])
-            if len(waiting) < AHEAD_MAX:
-                waiting.append(message)
-        return False
+        elif height > self._chain.round.height:
+            self._catching_up.claim(sender, height - 1)
+        return height == self._chain.round.height
 
     def known(self, digest: bytes) -> Proposal | None:
         """A block of the height that is worked on, held or not."""
@@ -370,14 +378,13 @@ class Agreement:
 
     def begin(self) -> None:
         """The driver is at the tip: what came early for the next height is taken up."""
-        self._early = {by: each for by, each in self._early.items() if each.block.height >= self._chain.round.height}
+        following, self._next = self._next, None
+        if following is not None and following.view == self._views.view:
+            self.pre_prepare(self._views.primary, following)
         ahead, self._ahead = self._ahead, {}
         for sender, messages in sorted(ahead.items()):
             for message in messages:
-                if isinstance(message, Vote):
-                    self.vote(sender, message)
-                else:
-                    self.pre_prepare(sender, message)
+                self.vote(sender, message)
         for view, digest in self._chain.round.votes.supported(Phase.COMMIT):
             if self._chain.ready:
                 self._try_certify(view, digest)
@@ -391,13 +398,10 @@ class Agreement:
         """A pre-prepare that came before its view had begun here, or before the tip was applied."""
         if not self._views.established or not self._chain.ready:
             return
-        primary = self._chain.committee.primary(self._views.view)
-        early = self._early.get(primary)
-        if early is not None and early.view <= self._views.view:
-            del self._early[primary]
-            if (early.view, early.block.height) == (self._views.view, self._chain.round.height):
-                self._consider(primary, early)
-                self._try_prepare()
+        early, self._early = self._early, None
+        if early is not None and (early.view, early.block.height) == (self._views.view, self._chain.round.height):
+            self._consider(self._views.primary, early)
+            self._try_prepare()
 
     def _repropose(self) -> None:
         """What a new view binds its primary to is proposed again, to the byte, once it is here and found good."""
@@ -444,7 +448,7 @@ class Agreement:
 
     def install(self) -> None:
         """A new committee begins: what the old one's members said of later heights is theirs no more to say."""
-        self._early, self._ahead = {}, {}
+        self._early, self._next, self._ahead = None, None, {}
 
     def settle(self) -> None:
         """What has become possible in the present view."""
