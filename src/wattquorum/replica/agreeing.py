@@ -92,6 +92,14 @@ class Outliner:
             self._known[payload] = self._read(payload)
         return self._known[payload]
 
+    def digest(self, payload: bytes) -> bytes | None:
+        """A payload's digest, without a look at what it orders; None for bytes that are none."""
+        try:
+            agreed = decode_agreed(payload)
+        except Refused:
+            return None
+        return payload_digest(agreed.header, entry_digest(agreed.entry))
+
     def _read(self, payload: bytes) -> Outline | None:
         try:
             agreed = decode_agreed(payload)
@@ -167,11 +175,12 @@ class AgreeingReplica(Replica):
         self._proven_state: Ledger | None = None  # taken over, and on its way through the engine
         self._behind_max = settings.behind_max
         self._restarts = {each.restart.height: each for each in restarts}
+        outliner = Outliner(limits)
         self._agreement = Bft(
             address_of(ledger.chain_id, key.public),
             ledger.chain_id,
             ledger.configuration,
-            Means(key.sign, verify, self._known, Outliner(limits), archive),
+            Means(key.sign, verify, self._known, outliner, archive, outliner.digest),
             records,
             seed,
             now,

@@ -12,7 +12,7 @@ from wattquorum.consensus.bft.audience import Audience
 from wattquorum.consensus.bft.blocks import Block, Proposal
 from wattquorum.consensus.bft.catching_up import CatchingUp
 from wattquorum.consensus.bft.certificates import CommitCertificate, PreparedCertificate, checks_of, is_valid
-from wattquorum.consensus.bft.desk import Desk
+from wattquorum.consensus.bft.desk import Desk, Fault
 from wattquorum.consensus.bft.messages import PHASES, PrePrepare, Vote
 from wattquorum.consensus.bft.records import Accepted, Certified, Held, Kept, Prepared
 from wattquorum.consensus.bft.round import Candidate, Round
@@ -117,8 +117,8 @@ class Agreement:
         if digest not in self._asked:
             raise Refused("input_unexpected", "digest", digest)
         round_ = self._chain.round
-        if self._asked.pop(digest) != round_.height:
-            return
+        if self._asked.pop(digest) != round_.height or self.known(digest) is None:
+            return  # it was let go of meanwhile; if it comes again, it is judged again
         round_.verdicts[digest] = verdict
         candidate = round_.candidate
         if candidate is not None and candidate.proposal.digest == digest:
@@ -134,7 +134,7 @@ class Agreement:
         """
         block = message.block
         if len(block.payload) > self._settings.block_bytes_max:
-            self._desk.blame(sender)
+            self._desk.blame(sender, Fault.TOO_LARGE)
             return
         leads = message.view == self._views.view and sender == self._chain.committee.primary(message.view)
         if not self._is_due(sender, block.height, again=message.again):
@@ -145,7 +145,8 @@ class Agreement:
                 self.told(sender, embedded)
             return
         if sender != self._chain.committee.primary(message.view):
-            self._desk.blame(sender)
+            if self._chain.knows_committee(block.height):
+                self._desk.blame(sender, Fault.NOT_PRIMARY)
         elif message.view < self._views.view:
             if message.again:
                 self._views.tell(sender)
@@ -158,16 +159,20 @@ class Agreement:
     def _consider(self, sender: bytes, message: PrePrepare) -> None:
         """A pre-prepare of the present view and height: checked, then judged by the driver, then accepted."""
         round_, view = self._chain.round, self._views.view
-        proposal = self._chain.proposal(message.block)
-        if proposal is None:
-            self._desk.blame(sender)
+        digest = self._chain.digest(message.block)
+        if digest is None:
+            self._desk.blame(sender, Fault.FALSE_PROPOSAL)
             return
-        digest = proposal.digest
         place = self._chain.committee.primary_place(view)
         if view in round_.accepted or round_.candidate is not None:
             round_.votes.add(place, (view, Phase.PREPARE), digest, message.signature)  # another one is evidence
             return
-        if not self._may_stand(sender, proposal):
+        choice = self._views.choice
+        if choice is not None and round_.height < choice.height:
+            return  # that height is decided, whatever this replica has of it
+        bound = choice is not None and round_.height == choice.height and choice.digest != FREE
+        if (choice is not None and bound and digest != choice.digest) or not self._chain.follows(message.block):
+            self._desk.blame(sender, Fault.FALSE_PROPOSAL)
             return
         checks = [
             self._seals.check(
@@ -177,27 +182,15 @@ class Agreement:
         embedded = message.block.commit_certificate
         if embedded is not None:
             checks += checks_of(embedded, self._chain.committees.at(embedded.height), self._seals) or []
-        if not self._seals.hold(checks):
-            self._desk.blame(sender)
+        proposal = self._chain.proposal(message.block) if self._seals.hold(checks) else None
+        if proposal is None or not self._chain.is_later(proposal):
+            self._desk.blame(sender, Fault.FALSE_PROPOSAL)
+            return
+        if not bound and abs(proposal.time_ms - self._desk.now) > self._settings.skew_ms:
             return
         round_.votes.add(place, (view, Phase.PREPARE), digest, message.signature)
         round_.candidate = Candidate(view, proposal, message.signature)
         self._have_judged(proposal)
-
-    def _may_stand(self, sender: bytes, proposal: Proposal) -> bool:
-        """Whether a proposal may stand here and now, before anything is executed."""
-        block, choice = proposal.block, self._views.choice
-        if choice is not None and block.height < choice.height:
-            return False  # that height is decided, whatever this replica has of it
-        bound = choice is not None and block.height == choice.height and choice.digest != FREE
-        if choice is not None and bound and proposal.digest != choice.digest:
-            self._desk.blame(sender)
-            return False
-        if not self._chain.follows(block) or not self._chain.is_later(proposal):
-            self._desk.blame(sender)
-            return False
-        first = not bound
-        return not first or abs(proposal.time_ms - self._desk.now) <= self._settings.skew_ms
 
     def _have_judged(self, proposal: Proposal) -> None:
         """Hands a block out to be judged, unless it was at this height."""
@@ -221,7 +214,7 @@ class Agreement:
         quorum's view changes, and takes certificates of every view. So a lying primary loses its view, and no more.
         """
         self._chain.round.candidate = None
-        self._desk.blame(self._chain.committee.primary(candidate.view))
+        self._desk.blame(self._chain.committee.primary(candidate.view), Fault.BAD_BLOCK)
         if self._chain.place is not None:
             self._views.change(candidate.view + 1)
 
@@ -271,9 +264,7 @@ class Agreement:
 
     def vote(self, sender: bytes, message: Vote) -> None:
         """A PREPARE or COMMIT of a member."""
-        due = self._is_due(
-            sender, message.height, again=message.again
-        )  # a stranger's too: a later committee may be its
+        due = self._is_due(sender, message.height, again=message.again)  # a stranger's too: of a later committee
         place = self._chain.committee.place(sender)
         if place is None:
             return
@@ -369,7 +360,7 @@ class Agreement:
             if is_valid(certificate, self._chain.round.committee, self._seals):
                 self.certify(certificate)
             else:
-                self._desk.blame(sender)
+                self._desk.blame(sender, Fault.FALSE_CERTIFICATE)
         elif height == self._chain.height and certificate.digest == self._chain.tip_digest:
             view, established = self._views.view, self._views.established
             later = certificate.view > view or (certificate.view == view and not established)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from wattquorum.consensus.bft.catching_up import PEERS_MAX, CatchingUp
 from wattquorum.consensus.bft.certificates import is_valid
-from wattquorum.consensus.bft.desk import Desk
+from wattquorum.consensus.bft.desk import Desk, Fault
 from wattquorum.consensus.bft.messages import AskRead, GiveRead
 from wattquorum.consensus.bft.reads import Reads
 from wattquorum.foundation.refusals import Refused
@@ -83,7 +83,11 @@ class Reading:
             self._outbox.say([sender], GiveRead(message.round, message.life, tip, prepared))
 
     def answered(self, sender: bytes, message: GiveRead) -> None:
-        """An answer counts as far as it proves itself; one that proves nothing says that there is nothing above."""
+        """An answer counts as far as it proves itself; one that proves nothing says that there is nothing above.
+
+        What a committee may have signed that is not known here yet is no answer, and no lie: its sender is asked for
+        blocks, and then again.
+        """
         reads, committee = self._reads, self._chain.committee
         if not reads.asking or (message.round, message.life) != (reads.round, self._life):
             return
@@ -93,7 +97,10 @@ class Reading:
         for certificate in (message.tip, message.prepared):
             if certificate is not None and certificate.height > self._chain.height:
                 if not is_valid(certificate, self._chain.committees.at(certificate.height), self._seals):
-                    self._desk.blame(sender)
+                    if self._chain.knows_committee(certificate.height):
+                        self._desk.blame(sender, Fault.FALSE_CERTIFICATE)
+                    else:
+                        self._catching_up.claim(sender, certificate.height)
                     return
                 height = max(height, certificate.height)
         if height > self._chain.height:
