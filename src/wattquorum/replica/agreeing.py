@@ -44,7 +44,7 @@ from wattquorum.ledger.agreed import (
 )
 from wattquorum.ledger.agreement import committee_at
 from wattquorum.ledger.blocks import Header, Outcome, Round, decode_block, decode_ordered, header_hash
-from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.execution import BLOCK_TRANSACTIONS_MAX, Executed, Ledger
 from wattquorum.ledger.light import LightClient, Steps
 from wattquorum.ledger.offices import Agents
 from wattquorum.ledger.restart import Act
@@ -372,6 +372,8 @@ class AgreeingReplica(Replica):
         try:
             agreed = decode_agreed(judged.payload)
             ordered = decode_ordered(agreed.entry)
+            if len(ordered.transactions) > BLOCK_TRANSACTIONS_MAX:
+                return False  # before each of them is looked at: so many fit into a block if they are empty
             if not self._tells_of(ordered.evidence, block.commit_certificate):
                 return False
             executed = self.ledger.try_out(agreed.entry, self._pool.verify)

@@ -61,8 +61,8 @@ class Testimony:
         "_seals",
         "_seen",
         "_statements",
-        "_suspects",
         "_supported",
+        "_suspects",
         "_told",
         "_verify",
         "_views",
@@ -88,8 +88,8 @@ class Testimony:
         self._seen: dict[tuple[bytes, int], tuple[int, int, int]] = {}  # by member and life: what it accepted last
 
     def suspect(self, who: bytes) -> None:
-        """From now on somebody may be blamed, though it does not lie in what is looked at here: it gives false states, or
-        goes on by an act of governors that others were not given.
+        """From now on somebody may be blamed, though it does not lie in what is looked at here: it gives false states,
+        or goes on by an act of governors that others were not given.
         """
         self._suspects[who] = None
 
