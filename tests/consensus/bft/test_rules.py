@@ -1118,3 +1118,43 @@ def test_nothing_in_a_payload_is_looked_at_that_nobody_can_have_signed() -> None
     bench.hear(2, GiveBlock(block))
     assert looked == [block.payload]
     assert bench.committed == [block.payload]
+
+
+def test_who_goes_on_from_a_state_still_knows_the_committee_before() -> None:
+    """Who is behind in an epoch leaves its view with the block that named the committee as its tip."""
+    bench = handed_over(1, range(4), range(4))
+    bench.committee = committee_of(installed(configured(range(4), 1, 1), key_of))
+    boundary = bench.engine.block(1)
+    assert boundary is not None
+    bench.applies = True
+    bench.decide(1, time_ms=NOW + 1)
+    bench.engine.snapshot(2, b"state", Millis(bench.now))
+    bench.drain()
+    again = Bench(records=[each for each in bench.records if each.position >= bench.records[-1].position])
+    again.committee = bench.committee
+    assert again.engine.height == 2
+    again.hear(2, bench.change(2, 5, boundary.commit_certificate))
+    again.hear(3, bench.change(3, 5, boundary.commit_certificate))
+    assert again.engine.term == 5
+    assert not again.engine.faults
+
+
+def test_what_a_committee_said_that_is_forgotten_here_is_no_lie() -> None:
+    """A state that is taken over tells of the last committees alone."""
+    bench = handed_over(1, range(4), range(4))
+    bench.committee = committee_of(installed(configured(range(4), 1, 1), key_of))
+    boundary = bench.engine.block(1)
+    bench.applies = True
+    bench.now += 1
+    bench.decide(1)
+    chained = bench.engine.block(2)
+    assert boundary is not None
+    assert chained is not None
+    late = Bench()
+    late.engine.take_over(chained, [installed(configured(range(4), 1, 1), key_of)], b"state", Millis(late.now))
+    late.drain()
+    late.engine.applied(2, b"", Millis(late.now))
+    changes = {name: bench.change(name, 6, boundary.commit_certificate) for name in (0, 2, 3)}
+    late.hear(3, changes[3])
+    late.hear(2, bench.new_view(6, changes))
+    assert not late.engine.faults
