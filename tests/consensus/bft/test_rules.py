@@ -773,6 +773,34 @@ def test_reads_wait_for_what_a_quorum_proves() -> None:
     assert bench.answered == [7]
 
 
+def test_a_read_asks_the_committee_that_begins_meanwhile() -> None:
+    """The one before need not know what its successor certified before the read was asked for."""
+    bench = Bench()
+    bench.applies = False
+    block = bench.block()
+    proof = bench.certificate(1, 0, digest_of(block), (0, 2, 3))
+    bench.engine.read(7, Millis(bench.now))
+    bench.engine.read(8, Millis(bench.now))
+    bench.drain()
+    (asked,) = bench.kept(AskRead)
+    for name in (0, 2, 3):
+        bench.hear(name, GiveRead(asked.round, asked.life, proof, None))
+    bench.engine.read(9, Millis(bench.now))
+    bench.drain()
+    bench.hear(2, Blocks((block,), proof))
+    bench.engine.reconfigure(configured((4, 5, 6, 7), 1, 1), Millis(bench.now))
+    bench.engine.applied(1, b"", Millis(bench.now))
+    bench.said.clear()
+    bench.drain()
+    assert not bench.answered
+    (asked,) = bench.kept(AskRead)
+    assert {to for to, each, _ in bench.said if each == asked} == {4, 5, 6, 7}
+    for name in (4, 0, 5, 6):
+        assert not bench.answered
+        bench.hear(name, GiveRead(asked.round, asked.life, None, None))
+    assert bench.answered == [7, 8, 9]
+
+
 def test_a_read_needs_a_quorum() -> None:
     bench = Bench()
     bench.engine.read(1, Millis(bench.now))
@@ -1156,5 +1184,6 @@ def test_what_a_committee_said_that_is_forgotten_here_is_no_lie() -> None:
     late.engine.applied(2, b"", Millis(late.now))
     changes = {name: bench.change(name, 6, boundary.commit_certificate) for name in (0, 2, 3)}
     late.hear(3, changes[3])
+    changes[0] = bench.change(0, 6, chained.commit_certificate)
     late.hear(2, bench.new_view(6, changes))
     assert not late.engine.faults

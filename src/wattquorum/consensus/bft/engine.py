@@ -358,6 +358,7 @@ class Bft:
         if not same:
             self._views.install()
             self._agreement.install()
+            self._reading.install()
         self._fetching.forget()
         self._outbox.keep(base)
         self._views.certified(chained.commit_certificate, None)
@@ -440,6 +441,7 @@ class Bft:
         self._outbox.keep(found)
         self._views.install()
         self._agreement.install()
+        self._reading.install()
         self._handover.begin(old)
 
     def _settle(self) -> None:

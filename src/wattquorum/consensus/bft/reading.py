@@ -32,6 +32,10 @@ class Reading:
             raise Refused("input_unexpected", "read", read, f"{len(self._reads)} reads wait already; ask again later.")
         self._reads.add(read)
 
+    def install(self) -> None:
+        """A new committee begins: it is asked."""
+        self._reads.begin_anew()
+
     def take(self) -> tuple[int, ...]:
         """Reads that may answer now."""
         return tuple(self._reads.take(self._chain.applied))
