@@ -9,20 +9,7 @@ from itertools import product
 import pytest
 
 from tests.simulation.bft_stage import QUICK, Stage
-from tests.simulation.state_worlds import (
-    Lie,
-    StateWorld,
-    leads_on,
-    made_up_height,
-    nature_of,
-    nothing,
-    short,
-    silent,
-    stops,
-    too_large,
-    turned,
-    zeros,
-)
+from tests.simulation.state_worlds import StateWorld, nature_of
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.settings import Settings
 from wattquorum.foundation.chance import Chance
@@ -50,6 +37,18 @@ from wattquorum.replica.states import (
 )
 from wattquorum.simulation.disk import Disk
 from wattquorum.simulation.host import Host
+from wattquorum.simulation.state_lies import (
+    StateLie,
+    leads_on,
+    made_up_height,
+    nothing,
+    short,
+    silent,
+    stops,
+    too_large,
+    turned,
+    zeros,
+)
 
 NEAR = replace(QUICK, behind_max=4, blocks_kept=4)
 PART = 1_500
@@ -171,7 +170,7 @@ def test_agents_that_change_and_forget_lose_nobody() -> None:
 # Those who lie
 
 
-def lies(stage: Stage, liar: Host[Bft], lie: Lie) -> list[StateMessage]:
+def lies(stage: Stage, liar: Host[Bft], lie: StateLie) -> list[StateMessage]:
     """From now on a host says something else about states, and nothing where the lie is None."""
     said: list[StateMessage] = []
     honest = stage.world._send
@@ -204,7 +203,7 @@ def lies(stage: Stage, liar: Host[Bft], lie: Lie) -> list[StateMessage]:
         (silent, False),
     ],
 )
-def test_who_lies_about_its_state_is_found_out_named_and_another_is_asked(lie: Lie, proven: bool) -> None:
+def test_who_lies_about_its_state_is_found_out_named_and_another_is_asked(lie: StateLie, proven: bool) -> None:
     stage, late = lived()
     forget(stage, max(stage.heights()) - 3)
     liar = min(stage.hosts[:3], key=lambda host: host.address)  # it is asked first
