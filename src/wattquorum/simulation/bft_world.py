@@ -79,7 +79,7 @@ class BftWorld(World[Bft]):
         self._bystanders: list[int] = []
         self._lies: dict[int, tuple[Lie, ...]] = {}
         self._talks: dict[int, tuple[Talk, ...]] = {}
-        self.lies = 0  # that bystanders told
+        self.lies_told = 0  # that bystanders told
         self._verified = Verified()
         super().__init__(seed, nature)
         self._views: dict[int, tuple[int, bool]] = {}  # by host, as told last
@@ -95,8 +95,9 @@ class BftWorld(World[Bft]):
             ways = drawn_cunning if nature.cunning else drawn
             self._lies[number] = TOGETHER if nature.hostile and not nature.cunning else ways(lying)
         chatter = self.chance.stream("bystanders")
+        alike = (drawn_answers(chatter), drawn_talks(chatter)) if chatter.happens(500_000) else None
         for number in self._bystanders:
-            self._lies[number], self._talks[number] = drawn_answers(chatter), drawn_talks(chatter)
+            self._lies[number], self._talks[number] = alike or (drawn_answers(chatter), drawn_talks(chatter))
         self._chatter = chatter
         self.twins = twins
         harder = self.chance.stream("harder")
@@ -122,7 +123,7 @@ class BftWorld(World[Bft]):
     def run(self) -> Outcome:
         """As every world, and tells how many members lied without agreeing, and how often."""
         outcome = super().run()
-        return outcome._replace(counts=outcome.counts._replace(liars=len(self._bystanders), lies=self.lies))
+        return outcome._replace(counts=outcome.counts._replace(liars=len(self._bystanders), lies=self.lies_told))
 
     def _on_talk(self, host: Host[Bft], _: None) -> None:
         """A lying member says something unasked: to everybody, or to a few."""
@@ -134,7 +135,7 @@ class BftWorld(World[Bft]):
                 self._chatter.shuffle(others)
                 others = others[:2]
             for other in others:
-                self.lies += len(frames)
+                self.lies_told += len(frames)
                 for frame in frames:
                     self._carry(host.number, other, frame)
         self.put(self.now + self._chatter.between(*TALKS_MS), "talk", host.number)
@@ -261,7 +262,7 @@ class BftWorld(World[Bft]):
             elif self._them.chance.happens(500_000):
                 said = []  # what others entrusted to it
         if host.number in self._bystanders:
-            self.lies += said != [(to, frame)]
+            self.lies_told += said != [(to, frame)]
         for target, each in said:
             for number in self._by_address[target]:
                 if number != host.number:

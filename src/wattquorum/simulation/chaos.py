@@ -45,6 +45,7 @@ BFT_TROUBLES: Final = (
 )  # clocks are within skew
 HALF: Final = MILLION // 2
 QUARTER: Final = MILLION // 4
+EIGHTH: Final = MILLION // 8
 WIDE_MS: Final = 2_000  # how far clocks may be apart where disks are slow
 LEASED: Final = MILLION // 4
 EQUALS: Final = MILLION // 16
@@ -212,7 +213,7 @@ def among_liars(seed: int, nature: BftNature, *, more: bool = True) -> BftNature
     `more`: there may be more hosts than before, so that there is somebody who does not agree.
     """
     chance = Chance(seed).stream("bystanders")
-    if chance.happens(QUARTER):
+    if chance.happens(EIGHTH):
         return nature
     hosts = nature.agents + chance.between(2, 6) if more else nature.hosts
     following = hosts - nature.agents
