@@ -165,7 +165,8 @@ def _tips(them: Conspiracy, host: Liar, tip: CommitCertificate) -> list[bytes]:
         return [to_frame(Tip(changed(tip, height=FAR)))]
     if kind == 1:
         height = tip.height + them.chance.between(1, 3)
-        return [to_frame(Tip(forged(them, host, height, them.chance.pick((tip.digest, bytes(32))))))]
+        proposed = [digest for digest, each in them.proposals.items() if each.block.height == height]
+        return [to_frame(Tip(forged(them, host, height, them.chance.pick(proposed or [tip.digest, bytes(32)]))))]
     if kind == 2:
         return [to_frame(Tip(changed(tip, digest=bytes(32))))]
     return [to_frame(Tip(changed(tip, seals=tip.seals[:-1])))]

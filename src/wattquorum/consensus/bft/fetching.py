@@ -138,6 +138,7 @@ class Fetching:
                 return False
             self._agreement.found(proposal)
             self._agreement.certify(certificate)
+            self._catching_up.helped(self._incoming_from)
         return True
 
     def ask(self) -> None:
