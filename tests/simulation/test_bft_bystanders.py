@@ -127,7 +127,7 @@ def test_one_who_takes_blocks_without_their_certificates_is_deceived(monkeypatch
             return real(self)
 
     monkeypatch.setattr(Fetching, "_take", believing)
-    with pytest.raises(Refused, match="role_missing|out_of_range"):  # what nobody's turn it was to propose is executed
+    with pytest.raises(Refused, match=r"role_missing|out_of_range"):  # what nobody's turn it was to propose is executed
         stage.run(5_000)
 
 
@@ -162,5 +162,3 @@ def test_in_most_worlds_most_of_those_who_follow_lie_and_never_agree() -> None:
     assert sum(honest == 1 for honest in followed) > 30
     assert sum(nature.liars > 0 for nature in lying) > 20, "one who agrees lies too"
     assert all(nature.liars <= (nature.agents - 1) // 3 for nature in lying)
-
-

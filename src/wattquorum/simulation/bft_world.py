@@ -4,9 +4,9 @@ Beside everything that fails in any world, some members are liars, in ways that 
 key (Twins). They go on lying when faults freeze: those who are honest must agree, and go on, all the same. In harder
 worlds trouble comes when it hurts most, clocks wander, some disks are slow for good, and liars are more cunning.
 
-Where agents are elected any number of the other members may lie too (`bystanders`), to those who follow and to those who
-agree. What a committee promises is about its own members, and whoever stands may be elected into it. So these liars never
-stand; they vote, for one who lies where they can.
+Where agents are elected any number of the other members may lie too (`bystanders`), to those who follow and to those
+who agree. What a committee promises is about its own members, and whoever stands may be elected into it. So these liars
+never stand; they vote, for one who lies where they can.
 """
 
 from __future__ import annotations

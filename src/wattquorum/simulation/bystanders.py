@@ -1,9 +1,9 @@
 """Bystanders: lies of members who follow and do not agree. Of those who lie like this there may be any number.
 
-Nobody counts what they sign. So they lie by what they give when they are asked, and by what they say unasked: blocks of
-their own making that would stand if nobody checked their certificates, certificates of other blocks, old ones, heights
-that there are not, states that they do not have, votes as if they agreed, answers to no question, and more questions than
-anybody has. Whoever believes one of them is deceived; whoever waits for one of them waits for ever.
+Nobody counts what they sign. So they lie by what they give when they are asked, and by what they say unasked: blocks
+of their own making, certificates that nobody signed, old ones, heights that there are not, states that they have not,
+votes as if they agreed, answers to no question, and more questions than anybody has. Whoever believes one of them is
+deceived; whoever waits for one of them waits for ever.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def forged(them: Conspiracy, host: Liar, height: int, digest: bytes) -> CommitCe
 
 
 def successor(them: Conspiracy, host: Liar) -> Block | None:
-    """A block that would follow the liar's tip: all is right with it but that nobody agreed on it."""
+    """A block on the liar's tip that it made, and whose turn it was not; all else is right with it."""
     assert host.engine is not None
     tip = host.engine.block(host.engine.height) if host.engine.height else None
     if tip is None:
@@ -113,7 +113,7 @@ def gives_unproven_blocks(them: Conspiracy, host: Liar, to: bytes, message: BftM
     return [(to, to_frame(Blocks(blocks, certificate)))]
 
 
-def gives_old(them: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
+def gives_old(_: Conspiracy, host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
     """What everybody has had for long, whatever it is asked for."""
     assert host.engine is not None
     first = host.engine.block(1)
@@ -251,7 +251,7 @@ def offers_states(them: Conspiracy, host: Liar) -> list[bytes]:
     return [framed(Kind.STATE, encode(them.chance.pick(kinds)))]
 
 
-def babbles(them: Conspiracy, host: Liar) -> list[bytes]:
+def babbles(them: Conspiracy, _host: Liar) -> list[bytes]:
     """Bytes that say nothing."""
     junk = bytes(them.chance.below(256) for _ in range(them.chance.between(0, 40)))
     heard = them.chance.pick(them.heard) if them.heard else junk

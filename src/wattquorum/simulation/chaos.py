@@ -220,9 +220,7 @@ def among_liars(seed: int, nature: BftNature, *, more: bool = True) -> BftNature
     honest = chance.pick((0, 1, 1, 1, 2))
     bystanders = min(following, max(1, following - honest))
     behind_max = chance.pick((nature.settings.behind_max, nature.settings.behind_max, 4))
-    return replace(
-        nature, hosts=hosts, bystanders=bystanders, settings=replace(nature.settings, behind_max=behind_max)
-    )
+    return replace(nature, hosts=hosts, bystanders=bystanders, settings=replace(nature.settings, behind_max=behind_max))
 
 
 def harder(seed: int, nature: BftNature) -> BftNature:
