@@ -39,7 +39,10 @@ class EngineName(StrEnum):
 
 def chaos(
     engine: Annotated[
-        EngineName, typer.Option(help="Whose protocol is tried; in worlds of pbft up to a third of the replicas lie.")
+        EngineName,
+        typer.Option(
+            help="Whose protocol is tried; in worlds of pbft up to a third lie, of cgpbft of the agents, and any others."
+        ),
     ] = EngineName.RAFT,
     seeds: Annotated[
         str | None, typer.Option(help=f"From the first to before the last; {ALL_SEEDS} if not given.")
