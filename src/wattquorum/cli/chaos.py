@@ -41,7 +41,7 @@ def chaos(
     engine: Annotated[
         EngineName,
         typer.Option(
-            help="Whose protocol is tried; in worlds of pbft up to a third lie, of cgpbft of the agents, and any others."
+            help="Whose protocol is tried; in worlds of pbft up to a third lie, of cgpbft of agents, and any others."
         ),
     ] = EngineName.RAFT,
     seeds: Annotated[

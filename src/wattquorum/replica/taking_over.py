@@ -7,8 +7,8 @@ what no correct replica says is named, counted and left alone for long; who does
 were proven stay proven, whoever told them.
 
 So a peer that lies costs at most a state's bytes, once; one that is slow at most `TRIES` times the wait for each part.
-Whoever was left alone longest comes first, also when that time is over, and nobody comes before others because it offers
-again and again: so of any number who give nothing none keeps this replica from asking somebody else.
+Whoever was left alone longest comes first, also when that time is over, and nobody comes before others because it
+offers again and again: however many give nothing, whoever gives has its turn.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class TakingOver:
         self._ask(AskState(self.light.checkpoint.height), now)
 
     def tick(self, height: int, now: Millis) -> None:
-        """Time has passed, and this replica is at a height: what was offered when it was lower is of no use any more."""
+        """Time has passed, and this replica is at a height: what was offered when it was lower is of no use."""
         self._look_after(now)
         if self._offering and self._peer == NOBODY:
             self._offering = {peer: above for peer, above in self._offering.items() if above >= height}
