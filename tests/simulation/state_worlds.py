@@ -1,6 +1,8 @@
 """Worlds in which states are taken over all the time, while everything fails and liars say false things of states.
 
-python -m tests.simulation.state_worlds 0:100 [--agents]
+python -m tests.simulation.state_worlds 0:100 [--agents] [--bystanders]
+
+With `--bystanders` agents are elected too, and most of those who do not agree lie, as in worlds of chaos.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from wattquorum.ledger.execution import Ledger
 from wattquorum.replica.replica import Kind, Work, framed, read_frame
 from wattquorum.replica.states import decode_state_message
 from wattquorum.simulation.bft_world import BftNature, BftWorld
-from wattquorum.simulation.chaos import bft_nature_of, elected
+from wattquorum.simulation.chaos import among_liars, bft_nature_of, elected
 from wattquorum.simulation.host import Host
 from wattquorum.simulation.state_lies import STATE_LIES
 from wattquorum.simulation.world import World
@@ -74,7 +76,7 @@ class StateWorld(BftWorld):
         self._known.pop(host.number, None)  # the first drain tells where its disk let it begin
 
 
-def nature_of(seed: int, *, agents: bool = False) -> BftNature:
+def nature_of(seed: int, *, agents: bool = False, bystanders: bool = False) -> BftNature:
     """The world that a seed draws."""
     nature = bft_nature_of(seed, 0)
     chance = Chance(seed).stream("states")
@@ -84,6 +86,8 @@ def nature_of(seed: int, *, agents: bool = False) -> BftNature:
         parameters={**nature.parameters, "epoch_ms": 1_000},
         tick_ms=200,
     )
+    if bystanders:
+        return among_liars(seed, elected(seed, nature))
     return elected(seed, nature) if agents else nature
 
 
@@ -91,7 +95,7 @@ def main() -> int:
     first, _, last = sys.argv[1].partition(":")
     broken = taken = lied = 0
     for seed in range(int(first), int(last)):
-        world = StateWorld(seed, nature_of(seed, agents="--agents" in sys.argv))
+        world = StateWorld(seed, nature_of(seed, agents="--agents" in sys.argv, bystanders="--bystanders" in sys.argv))
         outcome = world.run()
         taken, lied = taken + world.taken, lied + world.lied
         if outcome.breach is not None:
