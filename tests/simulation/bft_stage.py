@@ -28,6 +28,7 @@ from wattquorum.ledger.state import Table, side_key
 from wattquorum.ledger.transactions import Body, Deposit, Payload, Stand, Vote, sign, transaction_hash
 from wattquorum.replica.replica import Kind, Work, read_frame
 from wattquorum.simulation.bft_world import BftNature, BftWorld
+from wattquorum.simulation.bystanders import Talk
 from wattquorum.simulation.checkers import must
 from wattquorum.simulation.host import Host
 from wattquorum.simulation.liars import Conspiracy, Lie
@@ -63,13 +64,14 @@ class StagedWorld(BftWorld):
 
     def _carry(self, sender: int, receiver: int, frame: bytes) -> None:
         by, to = self.hosts[sender], self.hosts[receiver]
-        kind, data = read_frame(frame)
         message = None
-        if kind is Kind.ENGINE:
-            try:
-                message = from_frame(data)
-            except Refused:
-                return  # of a liar, and nothing to anybody
+        try:
+            kind, data = read_frame(frame)
+            message = from_frame(data) if kind is Kind.ENGINE else None
+        except Refused:
+            super()._carry(sender, receiver, frame)  # of a liar, and nothing to anybody
+            return
+        if message is not None:
             self.said.append(Said(by, to, message))
         if not any(loses(by, to, message) for loses in self.losses):
             super()._carry(sender, receiver, frame)
@@ -84,6 +86,13 @@ class StagedWorld(BftWorld):
         self._bad.append(host.number)
         self._them.liars.append(host)
         self.checkers.testimony._bad[host.address] = None
+
+    def misleads(self, host: Actor, answers: Sequence[Lie], talks: Sequence[Talk]) -> None:
+        """From now on somebody who follows answers like this, and says such things unasked; it stands no more."""
+        self.corrupt(host, *answers)
+        self._bystanders.append(host.number)
+        self._talks[host.number] = tuple(talks)
+        self.put(self.now + 1, "talk", host.number)
 
     @property
     def liars(self) -> Conspiracy:

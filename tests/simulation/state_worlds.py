@@ -1,104 +1,26 @@
 """Worlds in which states are taken over all the time, while everything fails and liars say false things of states.
 
-python -m tests.simulation.state_worlds 0:100 [--agents]
+python -m tests.simulation.state_worlds 0:100 [--agents] [--bystanders]
+
+With `--bystanders` agents are elected too, and most of those who do not agree lie, as in worlds of chaos.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.foundation.chance import Chance
-from wattquorum.foundation.codec import changed, encode
+from wattquorum.foundation.codec import encode
 from wattquorum.ledger.execution import Ledger
 from wattquorum.replica.replica import Kind, Work, framed, read_frame
-from wattquorum.replica.states import Gone, Offer, Part, StateMessage, decode_state_message
+from wattquorum.replica.states import decode_state_message
 from wattquorum.simulation.bft_world import BftNature, BftWorld
-from wattquorum.simulation.chaos import bft_nature_of, elected
+from wattquorum.simulation.chaos import among_liars, bft_nature_of, elected
 from wattquorum.simulation.host import Host
+from wattquorum.simulation.state_lies import STATE_LIES
 from wattquorum.simulation.world import World
-
-Lie = Callable[[StateMessage], StateMessage | None]
-
-
-def turned(message: StateMessage) -> StateMessage:
-    """A bit of a part, in its middle."""
-    if not isinstance(message, Part):
-        return message
-    at = len(message.data) // 2
-    return changed(message, data=message.data[:at] + bytes([message.data[at] ^ 1]) + message.data[at + 1 :])
-
-
-def short(message: StateMessage) -> StateMessage:
-    """Parts of another size than parts have."""
-    return changed(message, data=message.data[:10]) if isinstance(message, Part) else message
-
-
-def nothing(message: StateMessage) -> StateMessage:
-    """Parts without anything in them."""
-    return changed(message, data=b"") if isinstance(message, Part) else message
-
-
-def stops(message: StateMessage) -> StateMessage | None:
-    """It begins and does not end."""
-    return None if isinstance(message, Part) and message.offset else message
-
-
-def zeros(message: StateMessage) -> StateMessage:
-    """As many bytes as a state has, and nothing in them."""
-    return changed(message, data=bytes(len(message.data))) if isinstance(message, Part) else message
-
-
-def too_large(message: StateMessage) -> StateMessage:
-    """A state that nobody may take."""
-    return changed(message, size=1 << 40) if isinstance(message, Offer) and message.height else message
-
-
-def leads_on(message: StateMessage) -> StateMessage:
-    """There are always more steps to come."""
-    return changed(message, more=True) if isinstance(message, Offer) else message
-
-
-def made_up_height(message: StateMessage) -> StateMessage:
-    """A state of a height that has none."""
-    return changed(message, height=message.height + 1_000) if isinstance(message, Offer) else message
-
-
-def false_steps(message: StateMessage) -> StateMessage:
-    """Steps to a committee that nobody named."""
-    if not isinstance(message, Offer):
-        return message
-    steps = tuple(changed(step, header=changed(step.header, state_digest=bytes(32))) for step in message.steps)
-    return changed(message, steps=steps)
-
-
-def without_steps(message: StateMessage) -> StateMessage:
-    """A state without what proves it."""
-    return changed(message, steps=()) if isinstance(message, Offer) else message
-
-
-def silent(message: StateMessage) -> StateMessage | None:
-    """It takes and gives nothing."""
-    return None if isinstance(message, Offer | Part | Gone) else message
-
-
-LIES: Final[tuple[Lie, ...]] = (
-    turned,
-    short,
-    nothing,
-    stops,
-    zeros,
-    too_large,
-    leads_on,
-    made_up_height,
-    false_steps,
-    without_steps,
-    silent,
-)
-
 
 KEPT = 6  # blocks that a forgetful host can give
 
@@ -123,7 +45,7 @@ class StateWorld(BftWorld):
         if kind is not Kind.STATE or host.number not in self._lies:
             super()._send(host, to, frame)
             return
-        message = self._lying.pick(LIES)(decode_state_message(data))
+        message = self._lying.pick(STATE_LIES)(decode_state_message(data))
         self.lied += message is None or encode(message) != data
         if message is not None:
             for number in self._by_address[to]:
@@ -154,7 +76,7 @@ class StateWorld(BftWorld):
         self._known.pop(host.number, None)  # the first drain tells where its disk let it begin
 
 
-def nature_of(seed: int, *, agents: bool = False) -> BftNature:
+def nature_of(seed: int, *, agents: bool = False, bystanders: bool = False) -> BftNature:
     """The world that a seed draws."""
     nature = bft_nature_of(seed, 0)
     chance = Chance(seed).stream("states")
@@ -164,6 +86,8 @@ def nature_of(seed: int, *, agents: bool = False) -> BftNature:
         parameters={**nature.parameters, "epoch_ms": 1_000},
         tick_ms=200,
     )
+    if bystanders:
+        return among_liars(seed, elected(seed, nature))
     return elected(seed, nature) if agents else nature
 
 
@@ -171,7 +95,7 @@ def main() -> int:
     first, _, last = sys.argv[1].partition(":")
     broken = taken = lied = 0
     for seed in range(int(first), int(last)):
-        world = StateWorld(seed, nature_of(seed, agents="--agents" in sys.argv))
+        world = StateWorld(seed, nature_of(seed, agents="--agents" in sys.argv, bystanders="--bystanders" in sys.argv))
         outcome = world.run()
         taken, lied = taken + world.taken, lied + world.lied
         if outcome.breach is not None:

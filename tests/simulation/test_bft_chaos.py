@@ -86,6 +86,10 @@ def test_nothing_breaks_in_forty_worlds_that_elect_agents() -> None:
     changes = re.search(r"(\d+) changes of who decides", summary)
     assert changes is not None
     assert int(changes[1]) > 55, "committees have to follow each other"
+    lied = re.search(r"(\d+) members who do not agree lied (\d+) times", summary)
+    assert lied is not None
+    assert int(lied[1]) > 80, "most of those who follow have to lie"
+    assert int(lied[2]) > 40_000
 
 
 @pytest.mark.parametrize(

@@ -5,24 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from tests.simulation.bft_stage import QUICK, Stage
-from tests.simulation.state_worlds import (
-    Lie,
-    StateWorld,
-    leads_on,
-    made_up_height,
-    nature_of,
-    nothing,
-    short,
-    silent,
-    stops,
-    too_large,
-    turned,
-    zeros,
-)
+from tests.simulation.state_worlds import StateWorld, nature_of
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.settings import Settings
 from wattquorum.foundation.chance import Chance
@@ -32,6 +21,7 @@ from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger import snapshots
 from wattquorum.ledger.agreed import Agreed, decode_agreed
 from wattquorum.ledger.blocks import header_hash
+from wattquorum.ledger.light import LightClient
 from wattquorum.ledger.proofs import root_of
 from wattquorum.ledger.state import Entry, Table
 from wattquorum.replica import states, taking_over
@@ -48,8 +38,21 @@ from wattquorum.replica.states import (
     decode_handed,
     decode_state_message,
 )
+from wattquorum.replica.taking_over import TakingOver
 from wattquorum.simulation.disk import Disk
 from wattquorum.simulation.host import Host
+from wattquorum.simulation.state_lies import (
+    StateLie,
+    leads_on,
+    made_up_height,
+    nothing,
+    short,
+    silent,
+    stops,
+    too_large,
+    turned,
+    zeros,
+)
 
 NEAR = replace(QUICK, behind_max=4, blocks_kept=4)
 PART = 1_500
@@ -171,7 +174,7 @@ def test_agents_that_change_and_forget_lose_nobody() -> None:
 # Those who lie
 
 
-def lies(stage: Stage, liar: Host[Bft], lie: Lie) -> list[StateMessage]:
+def lies(stage: Stage, liar: Host[Bft], lie: StateLie) -> list[StateMessage]:
     """From now on a host says something else about states, and nothing where the lie is None."""
     said: list[StateMessage] = []
     honest = stage.world._send
@@ -205,7 +208,7 @@ def lies(stage: Stage, liar: Host[Bft], lie: Lie) -> list[StateMessage]:
         (silent, False),
     ],
 )
-def test_who_lies_about_its_state_is_found_out_named_and_another_is_asked(lie: Lie, proven: bool) -> None:
+def test_who_lies_about_its_state_is_found_out_named_and_another_is_asked(lie: StateLie, proven: bool) -> None:
     stage, late = lived()
     forget(stage, max(stage.heights()) - 3)
     liar = min(stage.hosts[:3], key=lambda host: host.address)  # it is asked first
@@ -301,6 +304,38 @@ def test_a_state_that_no_committee_certified_is_never_gone_on_from(altered: Call
     assert took_over(late)
     assert replica_of(late).taking_over.lies == 1
     assert engine_of(late).faults[liar.address] == 1
+
+
+NOTHING_PROVEN = SimpleNamespace(checkpoint=SimpleNamespace(height=0))
+SILENT, HONEST = [bytes([number]) for number in range(8)], b"\xff"  # in the order in which they are asked
+
+
+def test_however_many_give_nothing_somebody_else_is_asked() -> None:
+    """Those who were asked in vain do not come first again as soon as they have been left alone for long enough."""
+    seeking = TakingOver(Settings(), lambda _: cast(LightClient, NOTHING_PROVEN), lambda _: None)
+    asked = dict[bytes, None]()
+    for now in range(0, 120_000, 50):
+        seeking.tick(0, Millis(now))
+        seeking.seek([*SILENT, HONEST], 10, Millis(now))
+        asked.update((to, None) for to, _ in seeking.said)
+        seeking.said = []
+    assert list(asked) == [*SILENT, HONEST]
+
+
+def test_however_often_others_offer_what_they_have_not_whoever_offers_too_is_asked() -> None:
+    """Each offers a state, says that it is gone when it is asked for, and others have offered before that is heard."""
+    seeking = TakingOver(Settings(), lambda _: cast(LightClient, NOTHING_PROVEN), lambda _: None)
+    asked = list[bytes]()
+    for now in range(0, 60_000, 500):
+        if asked:
+            seeking.offered(asked[-1], Offer(0, (), False, 20, 5), Millis(now))
+            seeking.gone(asked[-1], 20, Millis(now))
+        for peer in [*SILENT, HONEST]:
+            seeking.hear_of(peer, 10, Millis(now))
+        seeking.tick(10, Millis(now))
+        asked += [to for to, message in seeking.said if isinstance(message, AskState)]
+        seeking.said = []
+    assert HONEST in asked
 
 
 def test_a_claim_that_is_a_lie_costs_messages_and_moves_nobody() -> None:

@@ -39,7 +39,10 @@ class EngineName(StrEnum):
 
 def chaos(
     engine: Annotated[
-        EngineName, typer.Option(help="Whose protocol is tried; in worlds of pbft up to a third of the replicas lie.")
+        EngineName,
+        typer.Option(
+            help="Whose protocol is tried; in worlds of pbft up to a third lie, of cgpbft of agents, and any others."
+        ),
     ] = EngineName.RAFT,
     seeds: Annotated[
         str | None, typer.Option(help=f"From the first to before the last; {ALL_SEEDS} if not given.")
@@ -100,14 +103,15 @@ def chaos(
     if seed is not None:
         console.print(f"trace {outcomes[0].trace}")
     total = [sum(values) for values in zip(*(outcome.counts for outcome in outcomes), strict=True)]
-    events, blocks, elections, versions, crashes, world_ms = total or [0] * 6
+    events, blocks, elections, versions, crashes, world_ms, liars, lies = total or [0] * 8
     leaders = "elections" if engine is EngineName.RAFT else "views that decided"
     seeds_tried = "1 seed" if len(outcomes) == 1 else f"{len(outcomes)} seeds"
     changes = "weights that change at every block" if literal else f"{versions} changes of who decides"
     broken = sum(outcome.breach is not None for outcome in outcomes)
+    lied = f", {liars} members who do not agree lied {lies} times" if engine is EngineName.CGPBFT else ""
     console.print(
         f"{seeds_tried}, {broken} broken: {events} events, {blocks} blocks, {elections} {leaders}, "
-        f"{changes}, {crashes} crashes in {world_ms // 1_000} simulated seconds"
+        f"{changes}, {crashes} crashes{lied} in {world_ms // 1_000} simulated seconds"
     )
     if broken:
         raise typer.Exit(BROKEN)

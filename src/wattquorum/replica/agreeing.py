@@ -230,7 +230,7 @@ class AgreeingReplica(Replica):
         Hands out, once, what members of the committee proved of themselves.
         """
         taking, engine = self.taking_over, self._agreement
-        taking.tick(now)
+        taking.tick(engine.height, now)
         claims = engine.claims
         if max(claims.values(), default=0) > engine.height + self._behind_max:
             taking.seek(self._peers(claims), engine.height + self._behind_max, now)

@@ -7,6 +7,8 @@ what no correct replica says is named, counted and left alone for long; who does
 were proven stay proven, whoever told them.
 
 So a peer that lies costs at most a state's bytes, once; one that is slow at most `TRIES` times the wait for each part.
+Whoever was left alone longest comes first, also when that time is over, and nobody comes before others because it
+offers again and again: however many give nothing, whoever gives has its turn.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ NOBODY: Final = b""
 TRIES: Final = 3  # how often one peer is asked for the same
 DOUBLINGS_MAX: Final = 6  # of the time that an answer is waited for
 FAILURES_MAX: Final = 64  # that wait to be told to an operator
+PEERS_MAX: Final = 1_024  # of whom it is known since when they are left alone, and who offered a state meanwhile
 
 
 class Failure(NamedTuple):
@@ -47,6 +50,7 @@ class TakingOver:
         "_due_ms",
         "_height",
         "_light",
+        "_offering",
         "_peer",
         "_resting",
         "_settings",
@@ -79,7 +83,8 @@ class TakingOver:
         self._due_ms: int | None = None  # when it is asked again, or another one
         self._above = 0  # only a state above this height is of use
         self._tries = self._doublings = 0
-        self._resting: dict[bytes, int] = {}  # until when a peer is left alone
+        self._resting: dict[bytes, int] = {}  # until when a peer is, or was, left alone
+        self._offering: dict[bytes, int] = {}  # who offered a state while another was asked, and above which height
         self.said: list[tuple[bytes, StateMessage]] = []
         self.failures: list[Failure] = []  # to be told
         self.lies = 0
@@ -100,19 +105,32 @@ class TakingOver:
         """Asks the one that was left alone longest for a state above a height, unless somebody is asked already."""
         if self._peer == NOBODY:
             peer = min(sorted(peers), key=lambda each: self._resting.get(each, 0), default=NOBODY)
-            if peer != NOBODY:
-                self.hear_of(peer, above, now)
+            if peer != NOBODY and now >= self._resting.get(peer, 0):
+                self._begin_with(peer, above, now)
 
     def hear_of(self, peer: bytes, above: int, now: Millis) -> None:
-        """A peer may have a state above a height: it is asked, unless somebody is or it is left alone."""
-        if self._peer != NOBODY or now < self._resting.get(peer, 0):
+        """A peer may have a state above a height: it is asked, unless it is left alone; others come before it."""
+        if now < self._resting.get(peer, 0):
             return
+        if self._peer == NOBODY and not self._offering:
+            self._begin_with(peer, above, now)
+        elif peer != self._peer and len(self._offering) < PEERS_MAX:
+            self._offering[peer] = above
+
+    def _begin_with(self, peer: bytes, above: int, now: Millis) -> None:
+        self._offering.pop(peer, None)
         self._light = self._begin(self._light)
         self._peer, self._above = peer, above
         self._ask(AskState(self.light.checkpoint.height), now)
 
-    def tick(self, now: Millis) -> None:
-        """Time has passed."""
+    def tick(self, height: int, now: Millis) -> None:
+        """Time has passed, and this replica is at a height: what was offered when it was lower is of no use."""
+        self._look_after(now)
+        if self._offering and self._peer == NOBODY:
+            self._offering = {peer: above for peer, above in self._offering.items() if above >= height}
+            self.seek(list(self._offering), height, now)
+
+    def _look_after(self, now: Millis) -> None:
         if self._due_ms is None or now < self._due_ms:
             return
         if self._tries < TRIES and self._wanted is not None:
@@ -170,7 +188,7 @@ class TakingOver:
     def taken(self) -> None:
         """The whole was proven."""
         self._close()
-        self._doublings, self._light = 0, None
+        self._doublings, self._light, self._offering = 0, None, {}
 
     def give_up(self, reason: str, now: Millis, *, lied: bool = False) -> None:
         """Nothing comes of this peer."""
@@ -182,7 +200,8 @@ class TakingOver:
         self._pass_over(now, DOUBLINGS_MAX if lied else self._doublings)
 
     def _pass_over(self, now: Millis, doublings: int = 0) -> None:
-        self._resting = {peer: until for peer, until in self._resting.items() if until > now}
+        if len(self._resting) >= PEERS_MAX:
+            self._resting = {peer: until for peer, until in self._resting.items() if until > now}
         self._resting[self._peer] = now + (self._settings.poll_ms << doublings)
         self._close()
 

@@ -40,6 +40,11 @@ class BftCheckers(Checkers):
         """In how many views something was certified."""
         return len(self._views)
 
+    @property
+    def committees(self) -> list[tuple[bytes, ...]]:
+        """Who agreed, one committee after another, by what was executed."""
+        return [tuple(voter.replica for voter in each.configuration.new) for each in self._committees.installed]
+
     def committee_at(self, height: int) -> Committee:
         """Who agrees on a height, by what was executed."""
         return self._committees.at(height)

@@ -3,6 +3,10 @@
 Beside everything that fails in any world, some members are liars, in ways that their seed draws, or run twice with one
 key (Twins). They go on lying when faults freeze: those who are honest must agree, and go on, all the same. In harder
 worlds trouble comes when it hurts most, clocks wander, some disks are slow for good, and liars are more cunning.
+
+Where agents are elected any number of the other members may lie too (`bystanders`), to those who follow and to those
+who agree. What a committee promises is about its own members, and whoever stands may be elected into it. So these liars
+never stand; they vote, for one who lies where they can.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.messages import PrePrepare, from_frame
 from wattquorum.consensus.bft.settings import Settings
 from wattquorum.consensus.bft.statements import Seals
+from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import decode_agreed
@@ -23,20 +28,26 @@ from wattquorum.ledger.transactions import Body, sign
 from wattquorum.replica.agreeing import Outliner
 from wattquorum.replica.pool import Limits
 from wattquorum.replica.recovery import recovered
-from wattquorum.replica.replica import Kind, Work, engine_frame, read_frame
+from wattquorum.replica.replica import Kind, Work, engine_frame, framed, read_frame
+from wattquorum.replica.states import decode_state_message
 from wattquorum.simulation.ambush import Ambush
 from wattquorum.simulation.bft_checkers import BftCheckers
 from wattquorum.simulation.bft_plan import BftPlan
+from wattquorum.simulation.bystanders import Talk, drawn_answers, drawn_talks
+from wattquorum.simulation.checkers import must
 from wattquorum.simulation.cunning import drawn_cunning
 from wattquorum.simulation.founding import Founding
 from wattquorum.simulation.host import Host
 from wattquorum.simulation.liars import TOGETHER, Conspiracy, Liar, Lie, another, drawn, lied
+from wattquorum.simulation.state_lies import STATE_LIES
 from wattquorum.simulation.verified import Verified
-from wattquorum.simulation.world import Nature, World, name
+from wattquorum.simulation.world import Nature, Outcome, World, name
 from wattquorum.traders.ballots import ballot, booth_of
+from wattquorum.traders.voting import Paper, most_trusted
 
 WANDER_PPM = 50_000
 BALLOT_BLOCKS, BALLOT_MS = 100, 60_000  # how long a ballot may wait for a block
+TALKS_MS = 50, 600  # from one thing that a lying member says unasked to the next
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +60,7 @@ class BftNature(Nature):
     hostile: bool = False  # liars help each other to make a fork
     tick_ms: int = 0
     agents: int = 0  # who agree for all, whom members elect; 0: everybody agrees
+    bystanders: int = 0  # of the hosts that do not agree at first: they never stand, and lie
     ambush_ppm: int = 0  # how often whoever has just prepared a block, or begins to lead, is struck at once
     wander_ms: int = 0  # how far right clocks wander; 0: they go on as they began
     slow_disks: int = 0  # of the hosts: their disks are slow for good
@@ -64,7 +76,10 @@ class BftWorld(World[Bft]):
 
     def __init__(self, seed: int, nature: BftNature) -> None:
         self._bad: list[int] = []
+        self._bystanders: list[int] = []
         self._lies: dict[int, tuple[Lie, ...]] = {}
+        self._talks: dict[int, tuple[Talk, ...]] = {}
+        self.lies_told = 0  # that bystanders told
         self._verified = Verified()
         super().__init__(seed, nature)
         self._views: dict[int, tuple[int, bool]] = {}  # by host, as told last
@@ -73,12 +88,17 @@ class BftWorld(World[Bft]):
             self._by_address.setdefault(host.address, []).append(host.number)
         lying = self.chance.stream("liars")
         self._them = Conspiracy(self.checkers.chain, lying, self._verified, Outliner(Limits()), self._another)
-        self._them.liars = [host for host in self.hosts if host.number in self._bad]
+        self._them.liars = [host for host in self.hosts if not self._is_judged(host)]
         self._them.later = self._say_later
         twins = self._bad[: nature.twins]
         for number in self._bad[nature.twins : nature.liars]:
             ways = drawn_cunning if nature.cunning else drawn
             self._lies[number] = TOGETHER if nature.hostile and not nature.cunning else ways(lying)
+        chatter = self.chance.stream("bystanders")
+        alike = (drawn_answers(chatter), drawn_talks(chatter)) if chatter.happens(500_000) else None
+        for number in self._bystanders:
+            self._lies[number], self._talks[number] = alike or (drawn_answers(chatter), drawn_talks(chatter))
+        self._chatter = chatter
         self.twins = twins
         harder = self.chance.stream("harder")
         self._ambush = Ambush(self, harder.stream("ambush"), nature.ambush_ppm, nature.settings.timeout_ms)
@@ -97,6 +117,28 @@ class BftWorld(World[Bft]):
         if self.nature.agents:
             for number in range(self.nature.hosts):
                 self.put(self.chance.below(500), "elector", -1, number)
+        for number in self._bystanders:
+            self.put(self._chatter.between(*TALKS_MS), "talk", number)
+
+    def run(self) -> Outcome:
+        """As every world, and tells how many members lied without agreeing, and how often."""
+        outcome = super().run()
+        return outcome._replace(counts=outcome.counts._replace(liars=len(self._bystanders), lies=self.lies_told))
+
+    def _on_talk(self, host: Host[Bft], _: None) -> None:
+        """A lying member says something unasked: to everybody, or to a few."""
+        if host.engine is not None:
+            self._them.now = self.now
+            frames = self._chatter.pick(self._talks[host.number])(self._them, host)
+            others = [other for other in range(len(self.hosts)) if other != host.number]
+            if self._chatter.happens(500_000):
+                self._chatter.shuffle(others)
+                others = others[:2]
+            for other in others:
+                self.lies_told += len(frames)
+                for frame in frames:
+                    self._carry(host.number, other, frame)
+        self.put(self.now + self._chatter.between(*TALKS_MS), "talk", host.number)
 
     def _on_elector(self, _: None, number: int) -> None:
         """A member's program looks at some replica's ledger, and says what it should say by it."""
@@ -107,7 +149,11 @@ class BftWorld(World[Bft]):
             host = self.chance.pick(running)
             assert host.replica is not None
             ledger = host.replica.ledger
-            account, said = ledger.account(me), ballot(booth_of(ledger, me))
+            booth = booth_of(ledger, me)
+            if number in self._bystanders:
+                account, said = ledger.account(me), ballot(booth._replace(may_stand=False), self._accomplice)
+            else:
+                account, said = ledger.account(me), ballot(booth)
             if account is not None and said is not None:
                 now = self.local(host)
                 body = Body(ledger.chain_id, me, account.nonce, ledger.height + BALLOT_BLOCKS, now + BALLOT_MS, said)
@@ -115,6 +161,13 @@ class BftWorld(World[Bft]):
                 host.replica.turn(now)
                 self._step(host)
         self.put(self.now + self.chance.between(50, 250), "elector", -1, number)
+
+    def _accomplice(self, paper: Paper) -> bytes | None:
+        """For whom a lying member votes: for one of its group that stands and lies, if there is one."""
+        keys = [self.founding.member_keys[number] for number in self._bad[: self.nature.liars]]
+        lying = [address_of(self.checkers.chain, key.public) for key in keys]
+        standing = [each.member for each in paper.choices if each.stands and each.member in lying]
+        return standing[0] if standing else most_trusted(paper)
 
     def _on_wander(self, _: None, number: int) -> None:
         """A clock runs otherwise fast or slow, and back towards the right time when it is too far from that."""
@@ -148,13 +201,19 @@ class BftWorld(World[Bft]):
         """Twins come after all others."""
         names = list(range(self.nature.hosts))
         self.chance.stream("who lies").shuffle(names)
+        if self.nature.bystanders:  # who agrees at first may lie as one that agrees, and all others as bystanders
+            ledger = Ledger(founding.genesis)
+            agreeing = [voter.replica for voter in ledger.configuration.new]
+            addresses = [address_of(ledger.chain_id, key.public) for key in founding.host_keys]
+            names.sort(key=lambda number: addresses[number] not in agreeing)
+            self._bystanders = names[len(agreeing) :][: self.nature.bystanders]
         self._bad = names[: self.nature.liars]
         twins = [founding.host_keys[number] for number in self._bad[: self.nature.twins]]
         self._bad += range(self.nature.hosts, self.nature.hosts + len(twins))
         return [*founding.host_keys, *twins]
 
     def _checkers(self, ledger: Ledger) -> BftCheckers:
-        bad = dict.fromkeys(self.hosts[number].address for number in self._bad)
+        bad = dict.fromkeys(self.hosts[number].address for number in [*self._bad, *self._bystanders])
         return BftCheckers(ledger, Seals(ledger.chain_id, _unsigned, self._verified), self._verified, list(bad))
 
     def _lost_at_most(self) -> int:
@@ -170,7 +229,7 @@ class BftWorld(World[Bft]):
         return host.engine is not None and host.engine.leader == host.address
 
     def _is_judged(self, host: Host[Bft]) -> bool:
-        return host.number not in self._bad
+        return host.number not in self._bad and host.number not in self._bystanders
 
     def _late_ms(self) -> int:
         return super()._late_ms() + self.nature.settings.skew_ms
@@ -197,8 +256,13 @@ class BftWorld(World[Bft]):
             self._them.now = self.now
             if kind is Kind.ENGINE:
                 said = [(target, engine_frame(each)) for target, each in lied(lies, self._them, host, to, data)]
+            elif kind is Kind.STATE and host.number in self._bystanders:
+                told = self._chatter.pick(STATE_LIES)(decode_state_message(data))
+                said = [] if told is None else [(to, framed(kind, encode(told)))]
             elif self._them.chance.happens(500_000):
                 said = []  # what others entrusted to it
+        if host.number in self._bystanders:
+            self.lies_told += said != [(to, frame)]
         for target, each in said:
             for number in self._by_address[target]:
                 if number != host.number:
@@ -261,6 +325,9 @@ class BftWorld(World[Bft]):
 
     def _progress(self) -> None:
         super()._progress()
+        agreed = [member for each in self.checkers.committees for member in each]
+        standing = any(self.hosts[number].address in agreed for number in self._bystanders)
+        must(not standing, "f", "a member agrees that never stood and lies: this world promises nothing")
         ledgers = self._members_ledgers()
         whole = [
             folder

@@ -45,6 +45,7 @@ BFT_TROUBLES: Final = (
 )  # clocks are within skew
 HALF: Final = MILLION // 2
 QUARTER: Final = MILLION // 4
+EIGHTH: Final = MILLION // 8
 WIDE_MS: Final = 2_000  # how far clocks may be apart where disks are slow
 LEASED: Final = MILLION // 4
 EQUALS: Final = MILLION // 16
@@ -206,6 +207,22 @@ def elected(seed: int, nature: BftNature) -> BftNature:
     )
 
 
+def among_liars(seed: int, nature: BftNature, *, more: bool = True) -> BftNature:
+    """The same world, where in most seeds most of those who do not agree lie, often all but one, sometimes all.
+
+    `more`: there may be more hosts than before, so that there is somebody who does not agree.
+    """
+    chance = Chance(seed).stream("bystanders")
+    if chance.happens(EIGHTH):
+        return nature
+    hosts = nature.agents + chance.between(2, 6) if more else nature.hosts
+    following = hosts - nature.agents
+    honest = chance.pick((0, 1, 1, 1, 2))
+    bystanders = min(following, max(1, following - honest))
+    behind_max = chance.pick((nature.settings.behind_max, nature.settings.behind_max, 4))
+    return replace(nature, hosts=hosts, bystanders=bystanders, settings=replace(nature.settings, behind_max=behind_max))
+
+
 def harder(seed: int, nature: BftNature) -> BftNature:
     """The same world, in most seeds with trouble that comes when it hurts most, and with what lasts."""
     chance = Chance(seed).stream("harder")
@@ -252,7 +269,7 @@ def world_of(seed: int, rules: Rules) -> World[Any]:
         return RaftWorld(seed, nature_of(seed, rules))
     nature = bft_nature_of(seed, rules.hosts)
     if rules.protocol is Protocol.CGPBFT:
-        nature = elected(seed, nature)
+        nature = among_liars(seed, elected(seed, nature), more=not rules.hosts)
     return BftWorld(seed, harder(seed, nature))
 
 

@@ -81,6 +81,8 @@ class Counts(NamedTuple):
     changes: int  # configurations that were in force after the first
     crashes: int
     world_ms: int
+    liars: int = 0  # members who follow those who agree, and lie
+    lies: int = 0  # that these told
 
 
 class Outcome(NamedTuple):

@@ -148,6 +148,7 @@ class Fetching:
                 return False
             self._agreement.found(proposal)
             self._agreement.certify(chained.commit_certificate)
+            self._catching_up.helped(self._incoming_from)
         return True
 
     def _proven(self, chained: Chained) -> Proposal | None:
