@@ -14,10 +14,10 @@ from wattquorum.lab.paper.figures import HIGH, LOW, MIDDLE
 from wattquorum.lab.paper.inputs import LEADERS, PAPER, RANGED
 from wattquorum.lab.paper.study import Run
 from wattquorum.lab.paper.transacting import Account
-from wattquorum.lab.paper.verdicts import Finding, Spread, Verdict, held_of
+from wattquorum.lab.paper.verdicts import Evidence, Finding, Spread, Verdict, range_of, told
 from wattquorum.lab.parts import Sheet
 
-TONES: Final = {Finding.HOLDS: "good", Finding.DEPENDS: "plain", Finding.MOSTLY: "plain", Finding.FAILS: "bad"}
+TONES: Final = {Finding.HOLDS: "good", Finding.COMPATIBLE: "good", Finding.FAILS: "bad"}  # others are plain
 KWH: Final = 1_000
 COLUMNS: Final[tuple[tuple[str, Callable[[Account], int]], ...]] = (
     ("price", lambda a: a.price),
@@ -75,26 +75,19 @@ def files_of(chosen: Sequence[Run], drawn: Sequence[Run]) -> list[File]:
 
 
 def claim_file(verdicts: Sequence[Verdict]) -> File:
-    """Every claim with both spreads."""
-    heads = ("claim", "where", "says", "paper", "measure", "test")
-    spreads = tuple(
-        f"{kind}_{name}" for kind in ("chosen", "drawn") for name in ("p5", "p25", "median", "p75", "p95", "held")
-    )
-    rows = [
-        (
-            v.claim.key,
-            v.claim.where,
-            v.claim.says,
-            v.claim.paper,
-            v.claim.shown,
-            v.claim.test,
-            *v.chosen,
-            *v.drawn,
-            v.words,
-        )
-        for v in verdicts
-    ]
-    return File("claims.csv", (*heads, *spreads, "verdict"), rows)
+    """Every claim with all spreads, a row for each scenario or node that it speaks of."""
+    heads = ("claim", "where", "says", "paper", "measure", "test", "by_construction", "place")
+    kinds = ("chosen", "drawn")
+    spreads = tuple(f"{kind}_{name}" for kind in kinds for name in ("p5", "median", "p95", "median_from", "median_to"))
+    counts = tuple(f"{kind}_{name}" for kind in kinds for name in ("runs_held", "runs", "places_held", "places"))
+    rows = []
+    for v in verdicts:
+        claim = v.claim
+        said = (claim.key, claim.where, claim.says, claim.paper, claim.shown, claim.test, claim.built_in)
+        tallies = (*v.chosen.runs, *v.chosen.places, *v.drawn.runs, *v.drawn.places)
+        for place, chosen, drawn in zip(claim.places or ("",), v.chosen.spreads, v.drawn.spreads, strict=True):
+            rows.append((*said, place, *chosen, *drawn, *tallies, v.words))
+    return File("claims.csv", (*heads, *spreads, *counts, "verdict"), rows)
 
 
 def _totals(run: Run, scenario: int, after: int) -> tuple[int, int]:
@@ -117,26 +110,30 @@ def claims_sheet(verdicts: Sequence[Verdict]) -> Sheet:
             v.claim.shown + (f" ({v.claim.test})" if v.claim.test else ""),
             _measured(v.claim, v.chosen),
             _measured(v.claim, v.drawn),
-            v.finding.value,
+            v.finding.value + (f": {v.claim.built_in}" if v.finding is Finding.BUILT_IN else ""),
         )
         for v in verdicts
     ]
-    tones = tuple(TONES[v.finding] for v in verdicts)
-    return Sheet("Median, 5-95 % band, and in how many runs it holds", heads, tuple(rows), "ltltttt", tones)
+    tones = tuple(TONES.get(v.finding, "plain") for v in verdicts)
+    return Sheet("Medians, 5-95 % bands, and in how many runs it holds", heads, tuple(rows), "ltltttt", tones)
 
 
-def _measured(claim: Claim, spread: Spread) -> str:
-    """A band, and what it means for the claim."""
-    held = held_of(claim, spread)
-    return f"{_band(claim.text, spread)}; {held if claim.holds is None else f'holds in {held}'}"
+def _measured(claim: Claim, evidence: Evidence) -> str:
+    """A band for each place, and what it means for the claim."""
+    of_number = claim.holds is None
+    bands = [_band(claim.text, spread, of_number=of_number) for spread in evidence.spreads]
+    if len(set(bands)) == 1:
+        return f"{bands[0]}; {told(claim, evidence)}"
+    shown = "; ".join(f"{place}: {band}" for place, band in zip(claim.places, bands, strict=True))
+    return f"{shown}; {told(claim, evidence)}"
 
 
-def _band(text: Callable[[float], str], spread: Spread) -> str:
-    low, median, high = (text(each) for each in (spread.low, spread.median, spread.high))
+def _band(text: Callable[[float], str], spread: Spread, *, of_number: bool) -> str:
+    low, median, high, from_, to = map(text, spread)
     if low == high:
         return median
-    number, _, unit = low.partition(" ")
-    return f"{median} ({number if unit and high.endswith(f' {unit}') else low} to {high})"
+    interval = f", interval of the median {range_of(from_, to)}" if of_number else ""
+    return f"{median} ({range_of(low, high)}{interval})"
 
 
 def transaction_sheets(runs: Sequence[Run]) -> list[Sheet]:
