@@ -195,10 +195,13 @@ def _plain_leaders(run: Course) -> list[float]:
 
 
 def _plain_unevenness(run: Course) -> list[float]:
-    """Pearson's statistic against equal odds."""
-    counts = _times_elected(run.plain_elected, run.inputs.nodes)
-    expected = counts.sum() / run.inputs.nodes
-    return [float(((counts - expected) ** 2).sum() / expected)]
+    return [unevenness(_times_elected(run.plain_elected, run.inputs.nodes))]
+
+
+def unevenness(counts: Int64s) -> float:
+    """Pearson's statistic of counts against equal odds."""
+    expected = counts.sum() / counts.size
+    return float(((counts - expected) ** 2).sum() / expected)
 
 
 def _led_by_the_three(run: Course) -> list[float]:

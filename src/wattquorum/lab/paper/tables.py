@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -9,12 +10,22 @@ import numpy as np
 
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import Int64s
+from wattquorum.lab.paper.agreement import Elected
 from wattquorum.lab.paper.claims import CLAIMS, TABLED, Claim, decimal
 from wattquorum.lab.paper.figures import HIGH, LOW, MIDDLE
 from wattquorum.lab.paper.inputs import LEADERS, PAPER, RANGED
-from wattquorum.lab.paper.study import Run
+from wattquorum.lab.paper.study import Run, middle_of
 from wattquorum.lab.paper.transacting import Account
-from wattquorum.lab.paper.verdicts import Evidence, Finding, Spread, Verdict, range_of, told
+from wattquorum.lab.paper.verdicts import (
+    Evidence,
+    Finding,
+    Spread,
+    Verdict,
+    interval_of_odds,
+    percent,
+    range_of,
+    told,
+)
 from wattquorum.lab.parts import Sheet
 
 TONES: Final = {Finding.HOLDS: "good", Finding.COMPATIBLE: "good", Finding.FAILS: "bad"}  # others are plain
@@ -198,23 +209,51 @@ def _money(amount: float) -> str:
     return f"{amount / MILLION:.4f}" if amount else "-"
 
 
-def election_sheet(runs: Sequence[Run], number: int) -> Sheet:
-    """Table 3 (plain) or 4 (weighted): how often each node leads in 200 elections; who hardly ever does, together."""
-    led = np.array([run.led_plain if number == 3 else run.led for run in runs])
+def plain_sheet(runs: Sequence[Run], elected: Sequence[Elected]) -> Sheet:
+    """Table 3: how often each node leads in 200 elections of the model, and in those of the product's Raft."""
+    led, times, all_ = np.array([run.led_plain for run in runs]), times_elected(elected), len(elected)
+    middle = middle_of(runs)
+    rows = [
+        (*_led(f"{node}", led[:, node - 1], middle), f"{count}", range_of(*map(percent, interval_of_odds(count, all_))))
+        for node, count in enumerate(times, start=1)
+    ]
+    heads = (*_led_heads(runs, middle, "model, "), f"product's Raft: of {all_:,}", "95 % interval of its odds")
+    caption = f"Table 3: leaders of {led[0].sum()} elections, plain Raft; the model, and the product's Raft beside it"
+    return Sheet(caption, heads, tuple(rows), "r" * len(heads))
+
+
+def times_elected(elected: Sequence[Elected]) -> list[int]:
+    """How often the product's Raft elected each node."""
+    counts = Counter(each.leader for each in elected)
+    return [counts[node] for node in range(1, PAPER.nodes + 1)]
+
+
+def weighted_sheet(runs: Sequence[Run]) -> Sheet:
+    """Table 4: how often each node leads in 200 elections of the model; who hardly ever does, together."""
+    led, middle = np.array([run.led for run in runs]), middle_of(runs)
     often = np.flatnonzero(np.median(led, axis=0))
-    rows = [_led(f"{node + 1}", led[:, node]) for node in often]
+    rows = [_led(f"{node + 1}", led[:, node], middle) for node in often]
     if often.size < led.shape[1]:
-        rows.append(_led("all others", np.delete(led, often, axis=1).sum(axis=1)))
-    engine = "plain" if number == 3 else "weighted"
-    heads = ("node", f"seed {runs[0].seed}", "median", "5-95 %", "mean", "seeds in which it leads at all")
-    return Sheet(f"Table {number}: leaders of {led[0].sum()} elections, {engine} Raft", heads, tuple(rows), "rrrrrr")
+        rows.append(_led("all others", np.delete(led, often, axis=1).sum(axis=1), middle))
+    heads = _led_heads(runs, middle, "")
+    return Sheet(f"Table 4: leaders of {led[0].sum()} elections, weighted Raft", heads, tuple(rows), "r" * len(heads))
 
 
-def _led(name: str, times: Int64s) -> tuple[str, ...]:
+def _led_heads(runs: Sequence[Run], middle: int, whose: str) -> tuple[str, ...]:
+    return (
+        "node",
+        f"{whose}seed {runs[0].seed}",
+        f"seed {runs[middle].seed}, the median one",
+        *("median", "5-95 %", "mean", "seeds in which it leads at all"),
+    )
+
+
+def _led(name: str, times: Int64s, middle: int) -> tuple[str, ...]:
     low, median, high = np.percentile(times, (LOW, MIDDLE, HIGH))
     return (
         name,
         f"{times[0]}",
+        f"{times[middle]}",
         f"{median:.0f}",
         f"{low:.0f} to {high:.0f}",
         f"{times.mean():.2f}",
