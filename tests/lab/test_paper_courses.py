@@ -357,6 +357,13 @@ def test_what_is_compared_with_a_number_of_the_paper_is_counted() -> None:
     assert [BY_CLAIM[key].paper_value for key in ("led-1", "led-2", "led-5", "nine")] == [146, 24, 30, 9]
 
 
+def test_a_rise_is_measured_by_what_was_reached_so_far() -> None:
+    """20, 40 and 60 of 80 points are reached after 1, 2 2/3 and 3 1/3 rounds: a fall on the way takes nothing back."""
+    points = np.full(ROUNDS, 80.0)
+    points[:3] = 20, 10, 50
+    assert list(BY_CLAIM["rises"].measure(course(**along("credit", (1, 11, 27), points)))) == pytest.approx([0.4] * 3)
+
+
 def test_a_claim_has_as_many_measures_as_places() -> None:
     for claim in CLAIMS:
         assert len(claim.measure(course())) == len(claim.places or ("",)), claim.key

@@ -25,6 +25,14 @@ def test_where_ranks_wait_for_each_other_the_real_engine_does_what_the_fast_path
     assert all(case.agrees for case in own)
 
 
+def test_who_weighs_nothing_gives_the_paper_a_reply_and_the_ledger_none() -> None:
+    """In seed 75 node 30 weighs nothing in the first round, and answers early."""
+    own = [case for case in cases(75, after=(1,)) if case.situation == "apart"]
+    assert [(case.fast_us == case.real_us, case.same_replies, case.same_weighty) for case in own] == [
+        (True, False, True)
+    ]
+
+
 def test_who_lacks_an_entry_is_not_elected_however_heavy(tried: list[Case]) -> None:
     own = [case for case in tried if case.situation == "behind"]
     assert len(own) == 2

@@ -45,6 +45,7 @@ class Case(NamedTuple):
     fast_us: int  # until an entry of this leader is decided
     real_us: int
     same_replies: bool  # valid ones, in their order
+    same_weighty: bool  # the same without those of nodes that weigh nothing
 
     @property
     def agrees(self) -> bool:
@@ -121,6 +122,7 @@ class _Trial:
             int(decided.weighted_us[0]),
             commit.took_us,
             valid == commit.valid,
+            tuple(node for node in valid if self.weights[node - 1]) == commit.valid,
         )
 
     def apart(self, situation: str) -> Case:

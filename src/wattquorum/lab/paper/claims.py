@@ -288,9 +288,9 @@ def _credit_rises(run: Course) -> list[float]:
     """How many times as long each quarter of credit's rise takes as the one before, at least; 0 where it does not rise.
 
     Of the rise from before the first round to the mean of the last quarter of the rounds, three quarters are looked at:
-    the last one ends in the ripples of the decay. Times are those at which credit is first so high, between two rounds
-    in proportion. A line has 1; a curve that bends upwards or a step has a quarter that takes no longer than the one
-    before it.
+    the last one ends in the ripples of the decay. Times are those at which the most that was reached so far is so high,
+    between two rounds in proportion. A line has 1; a curve that bends upwards or a step has a quarter that takes no
+    longer than the one before it.
     """
     own = _of(run.credit, PERFORMING)
     ends = np.array_split(own, 4)[3].mean(axis=0)

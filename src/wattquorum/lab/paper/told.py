@@ -289,7 +289,9 @@ def _engines(cases: Sequence[Case]) -> Part:
         "ranking would lose it. With equal votes the engine ranks by address at first and draws only when that "
         "elected nobody, where the paper's plain Raft draws at once."
     )
-    why = "; there somebody without any weight answered early, whose reply the paper counts and the ledger does not"
+    weightless = sum(case.same_weighty for case in cases if not case.same_replies)
+    where = "there" if weightless == replies else f"in {weightless} of them"
+    why = f"; {where} somebody without any weight answered early, whose reply the paper counts and the ledger does not"
     differs = (
         f"Where ranks wait, the engine still draws a little on top of each one's time: in {near} of {len(orderly)} "
         f"elections two turns came so near each other that both stood and the second won. Times of entries differ in "
