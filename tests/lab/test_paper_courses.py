@@ -197,10 +197,12 @@ def first_held(*holders: tuple[int, int]) -> Changes:
     return {"held": own}
 
 
-def jump(points: float, at: int, first_certificate: int = 10) -> Changes:
+def jump(points: float, at: int, start: float = 0) -> Changes:
+    """Node 1 has its first certificate in round 10; its certificate weight goes from `start` to so many points."""
     own = nodes(0)
+    own[:, 0] = round(start * MILLION)
     own[at:, 0] = round(points * MILLION)
-    return {"certificates": own, **first_held((1, first_certificate))}
+    return {"certificates": own, **first_held((1, 10))}
 
 
 def sales(moves: dict[int, float], but: tuple[int, int] | None = None, drift: float = 0) -> Changes:
@@ -312,6 +314,7 @@ TRIALS = (
     Trial("jumps", "by half", jump(50, 10), True),
     Trial("jumps", "by a little less", jump(49.9, 10), False),
     Trial("jumps", "not with its first one", jump(100, 12), False),
+    Trial("jumps", "by a little less, to more", jump(59.9, 10, start=10), False),
     Trial("sells", "both fall", sales(FALLS), True),
     Trial("sells", "3 does not, once", sales(FALLS, but=(3, SALES[4])), False),
     Trial("sells", "neither moves", sales({}), False),
