@@ -237,3 +237,31 @@ def test_participation_of_who_always_replies_has_the_closed_forms_peak(rho: int,
         for _ in range(rounds):
             rules.participation_paper(own, valid, rho)
     assert 0 <= expected * MILLION - int(own[0, 0]) < 1 / (1 - Fraction(eta, MILLION)) + 1
+
+
+@pytest.mark.parametrize("eta", [500_000, 900_000, 980_000])
+@pytest.mark.parametrize("rounds", [1, 5, 20])
+def test_peaks_are_those_of_the_products_own_rules(eta: int, rounds: int) -> None:
+    """A-9 and A-12 under A-16 by the ledger's functions, from nothing until nothing changes any more: short of the
+    closed forms by roundings alone, a unit each round of which what is kept is still there at the peak."""
+    kept_each_cycle = Fraction(eta, MILLION)
+    for share in (Fraction(1, 100), Fraction(2, 7), Fraction(1, 3), Fraction(1)):
+        own = Points(0)
+        for cycle in range(900):
+            own = credit.decay(own, Ppm(eta)) if cycle else own
+            for _ in range(rounds):
+                own = credit.credit_after_performance_paper(own, Energy(share.numerator), Energy(share.denominator))
+        q = (1 - share) ** rounds
+        short = 100 * MILLION * (1 - q) / (1 - kept_each_cycle * q) - own
+        assert credit_peak(share, kept_each_cycle, rounds) == 100 * (1 - q) / (1 - kept_each_cycle * q)
+        assert 0 <= short <= (1 / share + 1) / (1 - kept_each_cycle * q) + 1
+    for rho in (1, 300_000, 3 * MILLION):
+        own = Points(0)
+        for cycle in range(900):
+            own = credit.decay(own, Ppm(eta)) if cycle else own
+            for _ in range(rounds):
+                own = participation.participation_paper(own, Points(rho))
+        expected = min(Fraction(100 * MILLION), rho * rounds / (1 - kept_each_cycle))
+        assert participation_peak(Fraction(rho, MILLION), kept_each_cycle, rounds) * MILLION == expected
+        assert peak(Points(rho), eta, rounds) == int(expected)
+        assert 0 <= expected - own <= 1 / (1 - kept_each_cycle) + 1

@@ -112,4 +112,5 @@ def test_every_seed_is_asked_for_once() -> None:
     for kind in ("chosen", "drawn"):
         assert [s for task in asked if task.kind == kind for s in task.arguments[0]] == list(range(seeds))
     assert {task.arguments[0] for task in asked if task.kind == "variants"} == set(study.VARIANTS)
-    assert sum(task.what is agreement.cases for task in asked) == min(seeds, study.CASES_MOST)
+    for what in (agreement.cases, agreement.plain_elected):
+        assert [task.arguments for task in asked if task.what is what] == [(seed,) for seed in range(seeds)]

@@ -8,6 +8,9 @@ what they do stands beside what the fast path says of the same weights:
 - behind: the heaviest of the rest missed that entry, and the leader crashes. A ranking would elect it; Raft must not.
 - equal: the same as the first, with equal votes: plain Raft, whose ranks are those of addresses.
 - paper: ranks wait 5 ms each, as in the paper, less than a frame takes. Several stand, and votes split.
+
+The engine ranks even equal votes, by address, and draws as plain Raft does only after an election that failed. Who is
+elected then is what table 3 is about: `plain_elected` lets all stand in vain until their draws have lost every order.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from wattquorum.lab.paper.replies import Order
 from wattquorum.lab.paper.rounds import play, round_trips
 
 AFTER: Final = (1, 50, 200)  # rounds whose weights are taken
+PLAIN: Final = 5  # elections of the real engine for each seed where it draws
+SILENCE_US: Final = 120 * 1_000 * US_PER_MS  # five times what the longest draws last
 APART_MS: Final = 100  # of a step: above what pre-vote and vote take on links of 50 ms
 SITUATIONS: Final = ("apart", "equal", "crash", "behind", "paper")
 
@@ -40,11 +45,34 @@ class Case(NamedTuple):
     fast_us: int  # until an entry of this leader is decided
     real_us: int
     same_replies: bool  # valid ones, in their order
+    same_weighty: bool  # the same without those of nodes that weigh nothing
 
     @property
     def agrees(self) -> bool:
         """Whether both say the same of leader, time and replies."""
         return self.ranked == self.leader and self.fast_us == self.real_us and self.same_replies
+
+
+class Elected(NamedTuple):
+    """One election of the real engine with equal votes, in which everybody draws when to stand."""
+
+    seed: int
+    number: int
+    leader: int
+    election_us: int
+    terms: int
+
+
+def plain_elected(seed: int, inputs: Inputs = PAPER, elections: int = PLAIN) -> list[Elected]:
+    """Whom plain Raft elects when draws decide, on a seed's links."""
+    links, found = round_trips(inputs, [seed], range(1, inputs.nodes + 1)).tolist(), []
+    for number in range(elections):
+        settings = pace(APART_MS, inputs.timeout_us // US_PER_MS)
+        cluster = Cluster([1] * inputs.nodes, links, seed * elections + number, settings)
+        cluster.stand_in_vain(SILENCE_US)
+        election = cluster.elect()
+        found.append(Elected(seed, number, election.leader, election.took_us, election.terms))
+    return found
 
 
 def cases(seed: int, inputs: Inputs = PAPER, after: tuple[int, ...] = AFTER) -> list[Case]:
@@ -94,6 +122,7 @@ class _Trial:
             int(decided.weighted_us[0]),
             commit.took_us,
             valid == commit.valid,
+            tuple(node for node in valid if self.weights[node - 1]) == commit.valid,
         )
 
     def apart(self, situation: str) -> Case:

@@ -72,6 +72,7 @@ class Cluster:
         chance = Chance(seed)
         self.now_us = 0
         self.cut: set[int] = set()  # nobody hears from these nodes, nor they from anybody
+        self._silent = False  # what is sent is lost
         self._links = round_trips_us
         self._engines = {
             node: Raft(
@@ -101,6 +102,12 @@ class Cluster:
         if leader is None:
             raise Refused("input_unexpected", "leader", "nobody", f"Nobody was elected within {END_US} us.")
         return Election(leader, self.now_us - begun, self._engines[leader].term - before, len(self._stood))
+
+    def stand_in_vain(self, for_us: int) -> None:
+        """Nobody hears anybody for so long: all stand, fail, and draw ever longer waits."""
+        end_us, self._silent = self.now_us + for_us, True
+        self._run(lambda: False, end_us)
+        self.now_us, self._silent = end_us, False
 
     def settle(self) -> None:
         """Waits until everybody who can be reached has everything and knows it."""
@@ -168,6 +175,8 @@ class Cluster:
             if out.records:
                 engine.persisted(out.records[-1].position, self._now)
             for message in out.messages:
+                if self._silent:
+                    continue
                 to = int.from_bytes(message.to, "big")
                 self._put(self.now_us + self._one_way(node, to), to, node, message.data)
             for entry in out.committed:

@@ -16,7 +16,7 @@ from joblib import delayed
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.drawing import Picture
-from wattquorum.lab.paper.agreement import Case
+from wattquorum.lab.paper.agreement import Case, Elected
 from wattquorum.lab.paper.figures import figures_of, rows_of
 from wattquorum.lab.paper.scale import SIZES, Took, took
 from wattquorum.lab.paper.study import Found, done, found_of, tasks
@@ -148,6 +148,7 @@ def files(found: Found, verdicts: Sequence[Verdict], times: Sequence[Took]) -> l
         claim_file(verdicts),
         File("variants.csv", heads, variants),
         File("engines.csv", Case._fields, found.cases),
+        File("plain-elections.csv", Elected._fields, found.plain),
         File(SCALE, Took._fields, times),
     ]
 

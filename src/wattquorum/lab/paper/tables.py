@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -9,15 +10,25 @@ import numpy as np
 
 from wattquorum.foundation.quantities import MILLION
 from wattquorum.foundation.vectors import Int64s
+from wattquorum.lab.paper.agreement import Elected
 from wattquorum.lab.paper.claims import CLAIMS, TABLED, Claim, decimal
 from wattquorum.lab.paper.figures import HIGH, LOW, MIDDLE
 from wattquorum.lab.paper.inputs import LEADERS, PAPER, RANGED
-from wattquorum.lab.paper.study import Run
+from wattquorum.lab.paper.study import Run, middle_of
 from wattquorum.lab.paper.transacting import Account
-from wattquorum.lab.paper.verdicts import Finding, Spread, Verdict, held_of
+from wattquorum.lab.paper.verdicts import (
+    Evidence,
+    Finding,
+    Spread,
+    Verdict,
+    interval_of_odds,
+    percent,
+    range_of,
+    told,
+)
 from wattquorum.lab.parts import Sheet
 
-TONES: Final = {Finding.HOLDS: "good", Finding.DEPENDS: "plain", Finding.MOSTLY: "plain", Finding.FAILS: "bad"}
+TONES: Final = {Finding.HOLDS: "good", Finding.COMPATIBLE: "good", Finding.FAILS: "bad"}  # others are plain
 KWH: Final = 1_000
 COLUMNS: Final[tuple[tuple[str, Callable[[Account], int]], ...]] = (
     ("price", lambda a: a.price),
@@ -75,26 +86,19 @@ def files_of(chosen: Sequence[Run], drawn: Sequence[Run]) -> list[File]:
 
 
 def claim_file(verdicts: Sequence[Verdict]) -> File:
-    """Every claim with both spreads."""
-    heads = ("claim", "where", "says", "paper", "measure", "test")
-    spreads = tuple(
-        f"{kind}_{name}" for kind in ("chosen", "drawn") for name in ("p5", "p25", "median", "p75", "p95", "held")
-    )
-    rows = [
-        (
-            v.claim.key,
-            v.claim.where,
-            v.claim.says,
-            v.claim.paper,
-            v.claim.shown,
-            v.claim.test,
-            *v.chosen,
-            *v.drawn,
-            v.words,
-        )
-        for v in verdicts
-    ]
-    return File("claims.csv", (*heads, *spreads, "verdict"), rows)
+    """Every claim with all spreads, a row for each scenario or node that it speaks of."""
+    heads = ("claim", "where", "says", "paper", "measure", "test", "by_construction", "place")
+    kinds = ("chosen", "drawn")
+    spreads = tuple(f"{kind}_{name}" for kind in kinds for name in ("p5", "median", "p95", "median_from", "median_to"))
+    counts = tuple(f"{kind}_{name}" for kind in kinds for name in ("runs_held", "runs", "places_held", "places"))
+    rows = []
+    for v in verdicts:
+        claim = v.claim
+        said = (claim.key, claim.where, claim.says, claim.paper, claim.shown, claim.test, claim.built_in)
+        tallies = (*v.chosen.runs, *v.chosen.places, *v.drawn.runs, *v.drawn.places)
+        for place, chosen, drawn in zip(claim.places or ("",), v.chosen.spreads, v.drawn.spreads, strict=True):
+            rows.append((*said, place, *chosen, *drawn, *tallies, v.words))
+    return File("claims.csv", (*heads, *spreads, *counts, "verdict"), rows)
 
 
 def _totals(run: Run, scenario: int, after: int) -> tuple[int, int]:
@@ -117,26 +121,30 @@ def claims_sheet(verdicts: Sequence[Verdict]) -> Sheet:
             v.claim.shown + (f" ({v.claim.test})" if v.claim.test else ""),
             _measured(v.claim, v.chosen),
             _measured(v.claim, v.drawn),
-            v.finding.value,
+            v.finding.value + (f": {v.claim.built_in}" if v.finding is Finding.BUILT_IN else ""),
         )
         for v in verdicts
     ]
-    tones = tuple(TONES[v.finding] for v in verdicts)
-    return Sheet("Median, 5-95 % band, and in how many runs it holds", heads, tuple(rows), "ltltttt", tones)
+    tones = tuple(TONES.get(v.finding, "plain") for v in verdicts)
+    return Sheet("Medians, 5-95 % bands, and in how many runs it holds", heads, tuple(rows), "ltltttt", tones)
 
 
-def _measured(claim: Claim, spread: Spread) -> str:
-    """A band, and what it means for the claim."""
-    held = held_of(claim, spread)
-    return f"{_band(claim.text, spread)}; {held if claim.holds is None else f'holds in {held}'}"
+def _measured(claim: Claim, evidence: Evidence) -> str:
+    """A band for each place, and what it means for the claim."""
+    of_number = claim.holds is None
+    bands = [_band(claim.text, spread, of_number=of_number) for spread in evidence.spreads]
+    if len(set(bands)) == 1:
+        return f"{bands[0]}; {told(claim, evidence)}"
+    shown = "; ".join(f"{place}: {band}" for place, band in zip(claim.places, bands, strict=True))
+    return f"{shown}; {told(claim, evidence)}"
 
 
-def _band(text: Callable[[float], str], spread: Spread) -> str:
-    low, median, high = (text(each) for each in (spread.low, spread.median, spread.high))
+def _band(text: Callable[[float], str], spread: Spread, *, of_number: bool) -> str:
+    low, median, high, from_, to = map(text, spread)
     if low == high:
         return median
-    number, _, unit = low.partition(" ")
-    return f"{median} ({number if unit and high.endswith(f' {unit}') else low} to {high})"
+    interval = f", interval of the median {range_of(from_, to)}" if of_number else ""
+    return f"{median} ({range_of(low, high)}{interval})"
 
 
 def transaction_sheets(runs: Sequence[Run]) -> list[Sheet]:
@@ -201,23 +209,51 @@ def _money(amount: float) -> str:
     return f"{amount / MILLION:.4f}" if amount else "-"
 
 
-def election_sheet(runs: Sequence[Run], number: int) -> Sheet:
-    """Table 3 (plain) or 4 (weighted): how often each node leads in 200 elections; who hardly ever does, together."""
-    led = np.array([run.led_plain if number == 3 else run.led for run in runs])
+def plain_sheet(runs: Sequence[Run], elected: Sequence[Elected]) -> Sheet:
+    """Table 3: how often each node leads in 200 elections of the model, and in those of the product's Raft."""
+    led, times, all_ = np.array([run.led_plain for run in runs]), times_elected(elected), len(elected)
+    middle = middle_of(runs)
+    rows = [
+        (*_led(f"{node}", led[:, node - 1], middle), f"{count}", range_of(*map(percent, interval_of_odds(count, all_))))
+        for node, count in enumerate(times, start=1)
+    ]
+    heads = (*_led_heads(runs, middle, "model, "), f"product's Raft: of {all_:,}", "95 % interval of its odds")
+    caption = f"Table 3: leaders of {led[0].sum()} elections, plain Raft; the model, and the product's Raft beside it"
+    return Sheet(caption, heads, tuple(rows), "r" * len(heads))
+
+
+def times_elected(elected: Sequence[Elected]) -> list[int]:
+    """How often the product's Raft elected each node."""
+    counts = Counter(each.leader for each in elected)
+    return [counts[node] for node in range(1, PAPER.nodes + 1)]
+
+
+def weighted_sheet(runs: Sequence[Run]) -> Sheet:
+    """Table 4: how often each node leads in 200 elections of the model; who hardly ever does, together."""
+    led, middle = np.array([run.led for run in runs]), middle_of(runs)
     often = np.flatnonzero(np.median(led, axis=0))
-    rows = [_led(f"{node + 1}", led[:, node]) for node in often]
+    rows = [_led(f"{node + 1}", led[:, node], middle) for node in often]
     if often.size < led.shape[1]:
-        rows.append(_led("all others", np.delete(led, often, axis=1).sum(axis=1)))
-    engine = "plain" if number == 3 else "weighted"
-    heads = ("node", f"seed {runs[0].seed}", "median", "5-95 %", "mean", "seeds in which it leads at all")
-    return Sheet(f"Table {number}: leaders of {led[0].sum()} elections, {engine} Raft", heads, tuple(rows), "rrrrrr")
+        rows.append(_led("all others", np.delete(led, often, axis=1).sum(axis=1), middle))
+    heads = _led_heads(runs, middle, "")
+    return Sheet(f"Table 4: leaders of {led[0].sum()} elections, weighted Raft", heads, tuple(rows), "r" * len(heads))
 
 
-def _led(name: str, times: Int64s) -> tuple[str, ...]:
+def _led_heads(runs: Sequence[Run], middle: int, whose: str) -> tuple[str, ...]:
+    return (
+        "node",
+        f"{whose}seed {runs[0].seed}",
+        f"seed {runs[middle].seed}, the median one",
+        *("median", "5-95 %", "mean", "seeds in which it leads at all"),
+    )
+
+
+def _led(name: str, times: Int64s, middle: int) -> tuple[str, ...]:
     low, median, high = np.percentile(times, (LOW, MIDDLE, HIGH))
     return (
         name,
         f"{times[0]}",
+        f"{times[middle]}",
         f"{median:.0f}",
         f"{low:.0f} to {high:.0f}",
         f"{times.mean():.2f}",
