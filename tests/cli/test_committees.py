@@ -9,7 +9,7 @@ import threading
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -61,27 +61,33 @@ def test_a_chain_is_proven_by_headers_and_gone_on_from_a_checkpoint(community: S
 
 
 class Lying(BaseHTTPRequestHandler):
-    """A node between: it hides what is above block 5, or alters the header of one block."""
+    """A node between: it hides what is above block 5, alters headers, gives none, or tells what nobody can read."""
 
-    node, hides = "", False
+    node, lie = "", ""
 
     def do_GET(self) -> None:
         body = httpx.get(self.node + self.path).content
+        height = json.loads(body)["height"] if self.path in ("/v1/status", "/v1/tip") else 0
         if self.path.startswith("/v1/headers"):
             lines = [json.loads(line) for line in body.splitlines()]
-            if self.hides:
+            if self.lie == "hides":
                 lines = [line for line in lines if line["height"] <= 5]
-            else:
+            elif self.lie == "alters":
                 altered = bytearray(b64decode(lines[0]["header"]))
                 altered[60] ^= 1
                 lines[0]["header"] = b64encode(altered).decode()
-            body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-        elif self.hides and self.path == "/v1/status":
-            body = json.dumps({**json.loads(body), "height": 5}).encode()
-        elif self.hides and self.path == "/v1/tip":
+            elif self.lie == "claims":
+                lines = []
+            body = b"{}" if self.lie == "rubbish" else b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        elif self.lie == "hides" and self.path == "/v1/tip":
             header = json.loads(httpx.get(self.node + "/v1/headers?first=6&count=1").content.splitlines()[0])["header"]
             sealed = b64encode(decode_header(b64decode(header)).evidence).decode()
             body = json.dumps({"height": 5, "sealed": sealed}).encode()
+        elif self.lie == "seals" and self.path == "/v1/tip":
+            body = json.dumps({**json.loads(body), "sealed": "\u00e9"}).encode()
+        elif height:
+            told = {"hides": 5, "claims": 1_000_000}.get(self.lie, height)
+            body = json.dumps({**json.loads(body), "height": told}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -92,8 +98,8 @@ class Lying(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def lying(node: str, *, hides: bool) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Liar", (Lying,), {"node": node, "hides": hides}))
+def lying(node: str, lie: str) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Liar", (Lying,), {"node": node, "lie": lie}))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -110,16 +116,20 @@ def test_every_node_that_is_named_is_asked_and_who_lies_is_named(community: Serv
     while community.village.nodes[0].ledger.height < 8 and time.monotonic() < until:
         community.do(asyncio.wait_for(community.village.nodes[1].submit(community.village.deposit()), 30))
     words = ("light", "verify", "genesis.json")
-    with lying(honest, hides=True) as hides, lying(honest, hides=False) as alters:
-        for nodes in ((hides, alters, honest), (honest, alters, hides)):
+    with ExitStack() as made:
+        lies = ("hides", "alters", "claims", "rubbish", "seals")
+        hides, *liars = (made.enter_context(lying(honest, lie)) for lie in lies)
+        for nodes in ((hides, *liars, honest), (honest, hides)):
             named = [word for node in nodes for word in ("--node", node)]
             told = wattquorum(*words, *named, folder=folder).stdout
             proven = re.search(r"^proven     block (\d+) ", told, re.MULTILINE)
             assert proven is not None
             assert int(proven[1]) >= 8, "what one hides another tells"
             assert f"node       {hides} told of block 5\n" in told
-            assert re.search(rf"^node       {alters} (header_gap|evidence_wrong): ", told, re.MULTILINE), told
-        alone = wattquorum(*words, "--node", alters, folder=folder, check=None)
+            codes = ("header_gap|evidence_wrong", "header_gap", "encoding_unreadable", "encoding_unreadable")
+            for liar, code in zip(liars, codes, strict=True) if liars[0] in nodes else ():
+                assert re.search(rf"^node       {liar} ({code}): ", told, re.MULTILINE), (liar, told)
+        alone = wattquorum(*words, "--node", liars[0], folder=folder, check=None)
         assert (alone.returncode, "header_gap" in alone.stderr or "evidence_wrong" in alone.stderr) == (1, True)
         kept = tmp_path / "checkpoint.json"
         wattquorum(*words, "--node", hides, "--checkpoint", kept, folder=folder)

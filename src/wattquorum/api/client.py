@@ -196,7 +196,11 @@ class Client:
     def headers(self, first: int) -> list[bytes]:
         """Encoded headers from a height on, as many as one answer has; none where the chain ends before."""
         answer = self._asked("GET", "/v1/headers", params={"first": first, "count": COUNT_MAX})
-        return [base64.b64decode(json.loads(line)["header"]) for line in answer.text.splitlines() if line]
+        lines = [line for line in answer.text.splitlines() if line]
+        try:
+            return [base64.b64decode(json.loads(line)["header"], validate=True) for line in lines]
+        except (ValueError, KeyError, TypeError):
+            raise Refused("encoding_unreadable", "headers", answer.text[:80], "Ask another node.") from None
 
     def tip(self) -> TipShape:
         """Who certified the last block of the node that answers, where a committee agrees."""

@@ -120,6 +120,10 @@ def _followed(client: LightClient, where: str, began: int) -> int | Refused:
                     continue
                 client.prove(_sealed(told.sealed))
                 break
+            if client.checkpoint.height < told.height:
+                return Refused(
+                    "header_gap", "height", told.height, f"It proves block {client.checkpoint.height}, no more."
+                )
             return told.height
     except Refused as refused:
         return refused
@@ -130,7 +134,10 @@ def _sealed(text: str) -> Sealed:
 
     from wattquorum.ledger.agreed import sealed_in
 
-    found = sealed_in(base64.b64decode(text))
+    try:
+        found = sealed_in(base64.b64decode(text, validate=True))
+    except ValueError:
+        raise Refused("encoding_unreadable", "tip", text[:80], "Ask another node.") from None
     if found is None:
         raise Refused("evidence_wrong", "tip", "nothing")
     return found
