@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -12,13 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from wattquorum.api.client import AsyncClient
 from wattquorum.cli.app import app
 from wattquorum.consensus.bft.committee import quorum_of, tolerated
 from wattquorum.foundation.quantities import POINTS_MAX, Ppm
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.cgpbft import conduct, division, messages, outages, pace
+from wattquorum.lab.cgpbft.live import BATCH, CASHIERS, PATIENCE_S, Lived, Plan, lived, middle_and_p95, turns
 from wattquorum.lab.cgpbft.outages import Ending, Fault
-from wattquorum.lab.cgpbft.run import CSVS, PICTURES, read_costs
+from wattquorum.lab.cgpbft.run import CSVS, PICTURES, read_costs, read_live
 from wattquorum.simulation.assembly import Costs
 from wattquorum.standing.groups import TAU
 
@@ -172,6 +177,114 @@ def test_groups_by_the_rules_are_within_both_tolerances_where_simple_ways_are_no
         assert random.traded_ppm > snake.traded_ppm
 
 
+# Live
+
+LIVED = [
+    Lived("2 processors", 250_000, 0, "pbft", 16, 16, 10, 60_000, 90_000, 70_000, 95_000, 4_900, 1_000, 2_000_000),
+    Lived("2 processors", 350_000, 0, "cgpbft", 16, 4, 20, 30_000, 40_000, 35_000, 45_000, 800, 1_500, 2_000_000),
+]
+
+
+def test_protocols_take_turns_in_being_the_first() -> None:
+    order = [f"{engine}" for _, _, engine in turns(Plan((4, 7), 2))]
+    assert order == 2 * ["pbft", "cgpbft", "cgpbft", "pbft"]
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=60))
+def test_half_are_within_the_median_and_95_of_100_within_the_other(values: list[int]) -> None:
+    for share, bound in zip((50, 95), middle_and_p95(values), strict=True):
+        assert bound in values
+        assert 100 * sum(value <= bound for value in values) >= share * len(values)
+        assert 100 * sum(value < bound for value in values) < share * len(values)
+
+
+def left_running(folder: Path) -> list[str]:
+    """Processes whose command names something in a folder."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(path.read_text(encoding="utf-8", errors="replace"))
+    return [line for line in lines if str(folder) in line]
+
+
+@pytest.mark.unmeasured
+def test_real_nodes_of_both_protocols_decide_and_are_timed_and_none_goes_on(tmp_path: Path) -> None:
+    home = tmp_path / "live"
+    found = lived(home, Plan((4,), 1, 3, 0.2), partial(AsyncClient, patience_s=PATIENCE_S), lambda *_: None)
+    assert [(each.engine, each.members, each.agents) for each in found] == [("pbft", 4, 4), ("cgpbft", 4, 4)]
+    for each in found:
+        assert 2 <= each.deposits <= 3
+        assert each.messages >= (each.deposits - 1) * messages.formula(4, 4)
+        assert each.decided == CASHIERS * BATCH
+        assert 0 < each.receipt_us <= each.receipt_p95_us
+        assert 0 < each.everywhere_us <= each.everywhere_p95_us
+        assert each.took_us > 0
+        assert 0 <= each.busy_ppm <= 1_000_000
+    assert not home.exists()
+    assert left_running(tmp_path) == []
+
+
+@pytest.mark.unmeasured
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), Refused("undecided", "live", "")], ids=["ended", "failed"])
+def test_nodes_end_with_whoever_started_them(tmp_path: Path, fault: BaseException) -> None:
+    running: list[str] = []
+
+    def connect(_: object) -> AsyncClient:
+        running.extend(left_running(tmp_path))
+        raise fault
+
+    with pytest.raises(type(fault)):
+        lived(tmp_path / "live", Plan((4,), 1), connect, lambda *_: None)
+    assert len(running) == 4
+    assert left_running(tmp_path) == []
+    assert (tmp_path / "live" / "pbft-4").exists() == isinstance(fault, Refused)
+
+
+def test_folders_of_others_are_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "live" / "village").mkdir(parents=True)
+    with pytest.raises(Refused, match="folder_exists"):
+        lived(tmp_path / "live", Plan((4,), 1), AsyncClient, lambda *_: None)
+    assert (tmp_path / "live" / "village").exists()
+
+
+def live_csv(folder: Path, rows: Sequence[Sequence[object]] = LIVED) -> Path:
+    path = folder / "lived.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([Lived._fields, *rows])
+    return path
+
+
+def test_what_came_of_live_nodes_can_be_read_again(tmp_path: Path) -> None:
+    assert read_live(live_csv(tmp_path)) == LIVED
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        LIVED[:1],
+        [*LIVED, LIVED[0]],
+        [LIVED[0], LIVED[1]._replace(took_us=0)],
+        [LIVED[0], LIVED[1]._replace(messages=-1)],
+        [LIVED[0], LIVED[1]._replace(engine="raft")],
+        [LIVED[0], LIVED[1][:-1]],
+        [LIVED[0], (*LIVED[1][:-1], "long")],
+        [[*LIVED[0]], Lived._fields],
+    ],
+)
+def test_other_files_tell_nothing_of_live_nodes(tmp_path: Path, rows: Sequence[Sequence[object]]) -> None:
+    with pytest.raises(Refused, match="file_unreadable"):
+        read_live(live_csv(tmp_path, rows))
+
+
+@pytest.mark.parametrize("data", [b"", b"members\n4\n", b"\xff\n"])
+def test_files_without_its_columns_tell_nothing_of_live_nodes(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "live.csv").write_bytes(data)
+    for path in (tmp_path / "live.csv", tmp_path / "missing.csv", tmp_path):
+        with pytest.raises(Refused, match="file_unreadable"):
+            read_live(path)
+
+
 # The command
 
 
@@ -217,13 +330,29 @@ def test_with_the_costs_of_an_earlier_run_all_comes_out_the_same_but_the_time_th
     out: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "docs").mkdir()
-    docs = ("--docs", str(tmp_path / "docs"))
+    docs = ("--docs", str(tmp_path / "docs"), "--live-results", str(live_csv(tmp_path)))
     command(tmp_path / "again", "--costs", str(out / "tables" / "costs.csv"), *docs)
     written = sorted(each.name for each in (tmp_path / "docs").iterdir())
     assert written == sorted(["cgpbft.md", *(f"cgpbft-{name}.svg" for name in PICTURES)])
     for name in CSVS:
         if name != "groups_took.csv":
             assert (tmp_path / "again" / "tables" / name).read_bytes() == (out / "tables" / name).read_bytes(), name
+    assert read_live(tmp_path / "again" / "tables" / "live.csv") == LIVED
+    page = (tmp_path / "docs" / "cgpbft.md").read_text(encoding="utf-8")
+    assert "| 16 | 2.00 (2.00 to 2.00) | 2.00 (2.00 to 2.00) | 1.50 (1.50 to 1.50) | 12.25 (12.25 to 12.25) |" in page
+    assert "| 16 | 60.0 | 90.0 | 70.0 | 95.0 | 30.0 | 40.0 | 35.0 | 45.0 |" in page
+    assert "| 16 | 500 | 750 | 490.0 | 480 | 40.0 | 36 |" in page
+    assert "30 % busy (25 to 35 %)" in " ".join(page.split())
+
+
+def test_without_live_nodes_the_page_says_how_to_time_them_and_the_documentation_is_left_alone(
+    out: Path, tmp_path: Path
+) -> None:
+    assert "With --live it starts" in " ".join((out / "cgpbft.md").read_text(encoding="utf-8").split())
+    for more in (("--docs", str(tmp_path)), ("--live", "--live-results", str(live_csv(tmp_path)))):
+        with pytest.raises(Refused, match="out_of_range"):
+            command(tmp_path / "out", *more)
+    assert [each.name for each in tmp_path.iterdir()] == ["lived.csv"]
 
 
 def test_what_work_takes_is_measured_and_can_be_read_again(out: Path) -> None:

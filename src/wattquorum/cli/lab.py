@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,13 @@ def cgpbft(
         Path | None, typer.Option(help="A folder that gets cgpbft.md and its pictures, too: the documentation's.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=-1, help="Processes; -1: one for each processor.")] = -1,
+    live: Annotated[
+        bool, typer.Option("--live", help="Also times real nodes, up to 16 processes on this machine; takes minutes.")
+    ] = False,
+    live_results: Annotated[
+        Path | None,
+        typer.Option(help="What came of live nodes in an earlier run (tables/live.csv). Default: what OUT has."),
+    ] = None,
 ) -> None:
     """Evaluate document B: CGPBFT, in which elected agents of groups agree, beside PBFT, in which everybody does.
 
@@ -48,17 +56,34 @@ def cgpbft(
     are. In the output folder: report.html (open it), cgpbft.md with its pictures, tables/ as CSV.
 
     Worlds are simulated and decided by their seeds; with --costs of an earlier run everything comes out the same but
-    the time that forming groups took.
+    the time that forming groups took. With --live communities of 4 to 16 real nodes are founded, too, timed and ended:
+    latency and throughput of both protocols in turns; --docs needs them, or what came of them earlier.
     """
+    from wattquorum.api.client import AsyncClient
     from wattquorum.foundation.refusals import Refused
     from wattquorum.lab.cgpbft.costs import told
+    from wattquorum.lab.cgpbft.live import PATIENCE_S
     from wattquorum.lab.cgpbft.run import Options, run
 
     if jobs == 0:
         raise Refused("out_of_range", "--jobs", jobs, "Name how many processes, or -1.")
+    if live and live_results is not None:
+        raise Refused("out_of_range", "--live-results", f"{live_results} with --live", "Leave out one of them.")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with _progress() as progress, writing(out):
-        written = run(Options(out, seeds, largest, jobs, costs, docs), progress)
+        written = run(
+            Options(
+                out,
+                seeds,
+                largest,
+                jobs,
+                costs,
+                docs,
+                partial(AsyncClient, patience_s=PATIENCE_S) if live else None,
+                live_results,
+            ),
+            progress,
+        )
     for name, value in told(written.costs):
         console.print(f"{name:<46}{value:>10}")
     console.print()

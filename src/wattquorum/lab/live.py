@@ -17,6 +17,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, Self
 
@@ -75,19 +76,29 @@ class Ended(NamedTuple):
 
 def free_places(count: int) -> list[Place]:
     """So many places on this machine where nobody listens now."""
-    found: list[Place] = []
     ports = random.SystemRandom().sample(PORTS, len(PORTS))
-    while len(found) < count:
-        if not ports:
-            raise Refused("address_in_use", "ports", f"{PORTS.start} to {PORTS.stop - 1}")
-        place = (HOST, ports.pop())
-        with socket.socket() as probe:
-            try:
-                probe.bind(place)
-            except OSError:
-                continue
-        found.append(place)
+    found = [(HOST, port) for port in islice(filter(_is_free, ports), count)]
+    if len(found) < count:
+        raise Refused("address_in_use", "ports", f"{PORTS.start} to {PORTS.stop - 1}")
     return found
+
+
+def free_row(count: int) -> int:
+    """The first of so many ports in a row where nobody listens now."""
+    begins = range(PORTS.start, PORTS.stop - count + 1, count)
+    for first in random.SystemRandom().sample(begins, len(begins)):
+        if all(map(_is_free, range(first, first + count))):
+            return first
+    raise Refused("address_in_use", "ports", f"{PORTS.start} to {PORTS.stop - 1}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 class LiveCluster:

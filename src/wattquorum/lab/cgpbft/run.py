@@ -2,7 +2,8 @@
 
 In the output folder: report.html, cgpbft.md with its pictures, and tables/ with a CSV file of every kind of outcome.
 `costs.csv` among them can be given to another run, which then finds the same: only what forming groups took, which has
-a file of its own, differs.
+a file of its own, differs. Live nodes are timed when that is asked for, before anything else is tried; `live.csv` keeps
+what came of it for later runs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from joblib import Parallel, delayed
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.cgpbft import costs as measuring
+from wattquorum.lab.cgpbft.live import PLAN, Connect, Lived, Plan, check_pairs, lived
 from wattquorum.lab.cgpbft.pages import as_html, as_markdown
 from wattquorum.lab.cgpbft.told import parts_of
 from wattquorum.lab.cgpbft.told.targets import Target, targets_of
@@ -31,8 +33,10 @@ REPORT: Final = "report.html"
 PAGE: Final = "cgpbft.md"
 TABLES: Final = "tables"
 COSTS: Final = "costs.csv"
+LIVE: Final = "live.csv"
+NODES: Final = "live"  # where nodes' folders are while they run
 PREFIX: Final = "cgpbft-"  # of the pictures' files
-COMMAND: Final = "wattquorum lab cgpbft --docs docs"
+COMMAND: Final = "wattquorum lab cgpbft --live --docs docs"
 PICTURES: Final = ("messages", "pace", "conduct", "outages", "division")
 CSVS: Final = (
     COSTS,
@@ -57,6 +61,9 @@ class Options(NamedTuple):
     jobs: int = -1  # processes; -1: one for each processor
     costs: Path | None = None  # those of an earlier run, in place of measuring
     docs: Path | None = None  # a folder that gets the page and its pictures, too
+    connect: Connect | None = None  # a client of live nodes; without one none are started
+    live: Path | None = None  # what came of those of an earlier run; without it, what stands in `out`
+    plan: Plan = PLAN  # of live nodes
 
 
 class Written(NamedTuple):
@@ -71,19 +78,34 @@ class Written(NamedTuple):
 
 
 def run(options: Options, progress: Progress) -> Written:
-    """Tries everything and writes it. Refused for an output folder with anything else in it, and for costs."""
+    """Tries everything and writes it. Refused for an output folder with anything else in it, and for what is read."""
     out = options.out
     _check(out)
     given = None if options.costs is None else read_costs(options.costs)
+    kept = _kept(options)
     if options.docs is not None and not options.docs.is_dir():
         raise Refused("file_unreadable", "docs", f"{options.docs}: not a folder", "Name the folder of the pages.")
     out.mkdir(parents=True, exist_ok=True)
     progress("measuring costs", 0, 1)
     costs = measuring.measured(out) if given is None else given
-    return _written(options, _tried(options, measuring.machine() if given is None else "", costs, progress))
+    live = kept if options.connect is None else lived(out / NODES, options.plan, options.connect, progress)
+    return _written(options, _tried(options, measuring.machine() if given is None else "", costs, live, progress))
 
 
-def _tried(options: Options, machine: str, costs: Costs, progress: Progress) -> Found:
+def _kept(options: Options) -> list[Lived]:
+    """What is known of live nodes before anything is tried; the documentation's page is not written without any."""
+    here = options.out / TABLES / LIVE
+    if options.live is not None:
+        return read_live(options.live)
+    if options.connect is None and here.exists():
+        return read_live(here)
+    if options.connect is None and options.docs is not None:
+        remedy = f"The page tells of live nodes: add --live, or --live-results with {TABLES}/{LIVE} of an earlier run."
+        raise Refused("out_of_range", "--docs", f"{options.docs} without --live", remedy)
+    return []
+
+
+def _tried(options: Options, machine: str, costs: Costs, live: list[Lived], progress: Progress) -> Found:
     asked = tasks(options.seeds, options.largest, costs)
     order = sorted(range(len(asked)), key=lambda place: -asked[place].weight)  # the longest first
     total = sum(task.weight for task in asked)
@@ -96,7 +118,7 @@ def _tried(options: Options, machine: str, costs: Costs, progress: Progress) -> 
         outcomes[place] = outcome
         so_far += asked[place].weight
         progress("trying", so_far, total)
-    return found_of(options.seeds, options.largest, machine, costs, asked, outcomes)
+    return found_of(options.seeds, options.largest, machine, costs, live, asked, outcomes)
 
 
 # Files --------------------------------------------------------------------------------------------------------------
@@ -109,11 +131,11 @@ def _check(out: Path) -> None:
     if not out.is_dir():
         remedy = "Name a folder, or one that does not exist yet."
         raise Refused("file_unreadable", "out", f"{out}: not a folder", remedy)
-    own = {REPORT, PAGE, TABLES, *(f"{PREFIX}{name}.svg" for name in PICTURES)}
+    own = {REPORT, PAGE, TABLES, NODES, *(f"{PREFIX}{name}.svg" for name in PICTURES)}
     tables = out / TABLES
     inside = sorted(tables.iterdir()) if tables.is_dir() else []
     strange = [entry for entry in sorted(out.iterdir()) if entry.name not in own]
-    strange += [entry for entry in inside if entry.name not in CSVS]
+    strange += [entry for entry in inside if entry.name not in (*CSVS, LIVE)]
     if strange:
         raise Refused("folder_exists", "out", strange[0], "Choose an empty folder or that of an earlier run.")
 
@@ -141,7 +163,7 @@ def _written(options: Options, found: Found) -> Written:
 
 
 def csvs(found: Found) -> dict[str, str]:
-    """Every outcome as a row, by the name of its file."""
+    """Every outcome as a row, by the name of its file; of live nodes where there were some."""
     counts = (
         (each.members, each.agents, each.blocks, kind, number, each.size[kind])
         for each in found.counts
@@ -181,6 +203,7 @@ def csvs(found: Found) -> dict[str, str]:
             (each[:6] for each in found.evens),
         ),
         "groups_took.csv": (("way", "nodes", "took_ns"), ((e.way, e.nodes, e.took_ns) for e in found.evens)),
+        **({LIVE: (Lived._fields, found.live)} if found.live else {}),
     }
     return {name: _csv(heads, rows) for name, (heads, rows) in tables.items()}
 
@@ -204,3 +227,27 @@ def read_costs(path: Path) -> Costs:
     if sorted(found) != sorted(Costs._fields) or any(value < 0 for value in found.values()):
         raise Refused("file_unreadable", "costs", path, remedy)
     return Costs(**found)
+
+
+def read_live(path: Path) -> list[Lived]:
+    """What an earlier run's live nodes came to; Refused("file_unreadable") for anything else."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            head, *rows = csv.reader(file)
+        found = [Lived(*(_cell(*pair) for pair in zip(Lived._fields, row, strict=True))) for row in rows]
+        if tuple(head) != Lived._fields:
+            raise ValueError(f"columns {', '.join(head)}")
+        check_pairs(found)
+    except (OSError, ValueError, csv.Error) as fault:
+        remedy = f"Give {TABLES}/{LIVE} of an earlier run."
+        raise Refused("file_unreadable", "live_results", f"{path}: {fault}", remedy) from None
+    return found
+
+
+def _cell(name: str, text: str) -> Any:
+    """A number that is no less than it can be, or a word."""
+    if name in ("machine", "engine"):
+        return text
+    if int(text) < (name not in ("busy_ppm", "pair", "messages")):
+        raise ValueError(f"{name} {text}")
+    return int(text)

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from wattquorum.foundation.quantities import Ppm
 from wattquorum.lab.cgpbft import conduct, division, messages, outages, pace
+from wattquorum.lab.cgpbft.live import Lived
 from wattquorum.simulation.assembly import Costs
 
 FAILS: Final = (Ppm(100_000), Ppm(200_000), Ppm(500_000), Ppm(1_000_000))  # of a faulty agent's epochs in office
@@ -44,6 +45,7 @@ class Found(NamedTuple):
     recoveries: list[outages.Recovery]
     trials: list[outages.Trial]
     evens: list[division.Even]
+    live: list[Lived]  # no tasks: nodes run alone on the machine
 
 
 class Task(NamedTuple):
@@ -125,7 +127,13 @@ def done(place: int, task: Task) -> tuple[int, Any]:
 
 
 def found_of(
-    seeds: int, largest: int, machine: str, costs: Costs, asked: Sequence[Task], outcomes: Sequence[Any]
+    seeds: int,
+    largest: int,
+    machine: str,
+    costs: Costs,
+    live: list[Lived],
+    asked: Sequence[Task],
+    outcomes: Sequence[Any],
 ) -> Found:
     """Outcomes by kind."""
     by_kind: dict[str, list[Any]] = {task.kind: [] for task in asked}
@@ -143,4 +151,5 @@ def found_of(
         by_kind["recoveries"],
         by_kind["trials"],
         by_kind["evens"],
+        live,
     )

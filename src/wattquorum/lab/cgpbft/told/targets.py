@@ -52,9 +52,9 @@ def targets_part(found: Found) -> Part:
     rows = [(each.what, each.target, each.measured, "met" if each.met else "missed") for each in targets_of(found)]
     lead = (
         "In CGPBFT members are divided into groups, each group elects an agent by credit, and only the agents agree "
-        "(document B). Here it stands beside plain PBFT, in which everybody does. Both are the same engine; worlds are "
-        "simulated, with seeds that decide everything, and signatures are keyed hashes in place of Ed25519, counted "
-        "and charged as the real ones."
+        "(document B). Here it stands beside plain PBFT, in which everybody does. Both are the same engine. Except "
+        "where it says live, worlds are simulated, with seeds that decide everything, and signatures are keyed hashes "
+        "in place of Ed25519, counted and charged as the real ones."
     )
     sheet = Sheet("Targets", ("what", "target", "found", ""), tuple(rows), "lrrl")
     return Part("targets", "Targets", "What was aimed at", lead, (sheet,))
