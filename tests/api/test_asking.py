@@ -133,6 +133,9 @@ def test_patience_ends_with_why_nobody_answered() -> None:
         with pytest.raises(Refused, match=code):
             played.hold(played.asking.submitted(SIGNED, None))
         assert {ask.node for ask in played.asked} == set(NODES)
+    played = Played(of(NOT_REACHED))
+    with pytest.raises(Refused, match="Look whether the node runs"):
+        played.hold(played.asking.asked("GET", "/v1/status"))
 
 
 @pytest.mark.parametrize("then", [no(503, "not_ordering"), no(503, "pool_full"), no(429, "pending_too_many")])

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import threading
+import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.api.served import Served, served
 from tests.cli.runs import printed, refused, wattquorum
+from wattquorum.ledger.blocks import decode_header
 from wattquorum.ledger.parameters import Consensus
 from wattquorum.simulation.demo_keys import DemoSecrets
 
@@ -50,6 +58,72 @@ def test_a_chain_is_proven_by_headers_and_gone_on_from_a_checkpoint(community: S
     community.do(asyncio.wait_for(community.village.nodes[1].submit(community.village.deposit()), 30))
     wattquorum(*words, "--node", community.apis[4], folder=folder)
     assert json.loads(kept.read_text())["height"] > before
+
+
+class Lying(BaseHTTPRequestHandler):
+    """A node between: it hides what is above block 5, or alters the header of one block."""
+
+    node, hides = "", False
+
+    def do_GET(self) -> None:
+        body = httpx.get(self.node + self.path).content
+        if self.path.startswith("/v1/headers"):
+            lines = [json.loads(line) for line in body.splitlines()]
+            if self.hides:
+                lines = [line for line in lines if line["height"] <= 5]
+            else:
+                altered = bytearray(b64decode(lines[0]["header"]))
+                altered[60] ^= 1
+                lines[0]["header"] = b64encode(altered).decode()
+            body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        elif self.hides and self.path == "/v1/status":
+            body = json.dumps({**json.loads(body), "height": 5}).encode()
+        elif self.hides and self.path == "/v1/tip":
+            header = json.loads(httpx.get(self.node + "/v1/headers?first=6&count=1").content.splitlines()[0])["header"]
+            sealed = b64encode(decode_header(b64decode(header)).evidence).decode()
+            body = json.dumps({"height": 5, "sealed": sealed}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def lying(node: str, *, hides: bool) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Liar", (Lying,), {"node": node, "hides": hides}))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_every_node_that_is_named_is_asked_and_who_lies_is_named(community: Served, tmp_path: Path) -> None:
+    folder, honest = community.village.folder, community.apis[0]
+    until = time.monotonic() + 30
+    while community.village.nodes[0].ledger.height < 8 and time.monotonic() < until:
+        community.do(asyncio.wait_for(community.village.nodes[1].submit(community.village.deposit()), 30))
+    words = ("light", "verify", "genesis.json")
+    with lying(honest, hides=True) as hides, lying(honest, hides=False) as alters:
+        for nodes in ((hides, alters, honest), (honest, alters, hides)):
+            named = [word for node in nodes for word in ("--node", node)]
+            told = wattquorum(*words, *named, folder=folder).stdout
+            proven = re.search(r"^proven     block (\d+) ", told, re.MULTILINE)
+            assert proven is not None
+            assert int(proven[1]) >= 8, "what one hides another tells"
+            assert f"node       {hides} told of block 5\n" in told
+            assert re.search(rf"^node       {alters} (header_gap|evidence_wrong): ", told, re.MULTILINE), told
+        alone = wattquorum(*words, "--node", alters, folder=folder, check=None)
+        assert (alone.returncode, "header_gap" in alone.stderr or "evidence_wrong" in alone.stderr) == (1, True)
+        kept = tmp_path / "checkpoint.json"
+        wattquorum(*words, "--node", hides, "--checkpoint", kept, folder=folder)
+        assert json.loads(kept.read_text())["height"] == 5
 
 
 def test_a_false_an_old_and_a_foreign_checkpoint_prove_nothing(community: Served, tmp_path: Path) -> None:

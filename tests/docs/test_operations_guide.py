@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from wattquorum.cli.app import app
+from wattquorum.consensus.bft.desk import FAULTS, Fault
 from wattquorum.node.journal import EVENTS
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,13 @@ def said(path: Path) -> Iterator[str]:
 def test_no_event_is_told_that_is_not_listed_and_each_that_is_listed_can_be_told() -> None:
     told = {name for room in ("api", "node") for path in (SOURCE / room).rglob("*.py") for name in said(path)}
     assert told == set(EVENTS)
+
+
+def test_every_fault_of_a_peer_stands_in_the_table_of_faults() -> None:
+    section = (ROOT / "docs" / "bft.md").read_text(encoding="utf-8").partition("## Faults")[2].partition("\n## ")[0]
+    told = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE))
+    assert told == {fault.value: meaning for fault, meaning in FAULTS.items()}
+    assert list(FAULTS) == list(Fault)
 
 
 def test_every_metric_of_the_guide_is_told() -> None:

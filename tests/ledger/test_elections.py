@@ -21,6 +21,7 @@ from wattquorum.ledger.accusing import is_news
 from wattquorum.ledger.attendance import left_out
 from wattquorum.ledger.audit import audit
 from wattquorum.ledger.blocks import Outcome
+from wattquorum.ledger.committees import with_seat
 from wattquorum.ledger.execution import Executed, Ledger
 from wattquorum.ledger.facts import (
     Accused,
@@ -371,6 +372,37 @@ def test_a_liar_pays_at_once_and_the_next_of_its_group_comes_last() -> None:
     assert isinstance(executed.told[-1], VectorMade)
     assert not executed.block.header.state_root  # the epoch itself goes on
     world.blocks(3)
+
+
+def test_a_liar_that_was_replaced_is_not_elected_again_at_the_end_of_that_epoch() -> None:
+    world, agent, _ = with_runner_up()
+    name = world.member_of(agent)
+    world.done("l0", Accuse(world.lie(agent)))
+    assert world.agents.accused == (agent,)
+    world.vote(name, name)
+    world.announce()
+    world.done(name, Stand())
+    world.run_out()
+    assert agent not in world.order
+    assert not world.agents.accused, "it may stand in the next one"
+
+
+def test_a_liar_that_was_replaced_is_drawn_last_when_seats_become_free() -> None:
+    world, agent, _ = with_runner_up()
+    world.done("l0", Accuse(world.lie(agent)))
+    epoch, between = world.chain.epoch, world.ledger.parameters.stand_blocks + 1
+    others = [each for each in with_seat(world.ledger.state, Seat.VOTER) if each != agent]
+    while len(others) > 4:  # of eight, one of whom lied
+        gone = next(each for each in world.order if each in others)
+        world.blocks(between)
+        world.remove(gone)
+        others.remove(gone)
+        world.blocks(between)
+        assert (world.chain.epoch, len(world.order)) == (epoch, 4)
+        assert agent not in world.order
+    world.remove(others[0])
+    world.blocks(between)
+    assert agent in world.order, "there is nobody else"
 
 
 def test_a_late_liar_of_the_committee_before_pays_and_nobody_is_replaced() -> None:

@@ -13,7 +13,7 @@ from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import Sealed, entry_digest, sealed_in
 from wattquorum.ledger.blocks import Header, header_hash
-from wattquorum.ledger.light import LightClient, Step, Steps, read_checkpoint, written_checkpoint
+from wattquorum.ledger.light import Checkpoint, LightClient, Step, Steps, read_checkpoint, written_checkpoint
 
 DAY_MS = 86_400_000
 
@@ -73,6 +73,47 @@ def test_it_goes_on_from_a_checkpoint_that_is_young_enough() -> None:
     with pytest.raises(Refused) as refused:
         client.begin_at(checkpoint, checkpoint.time_ms + 31 * DAY_MS)
     assert refused.value.code == "checkpoint_old"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda it: {"time_ms": it.time_ms + 11 * 60_000}, "checkpoint_wrong"),
+        (lambda it: {"keys": (it.keys[0], *it.keys[:-1])}, "checkpoint_wrong"),
+        (lambda _: {"keys": ()}, "checkpoint_wrong"),
+        (lambda it: {"keys": ("no hexadecimal digits", *it.keys[1:])}, "checkpoint_wrong"),
+        (lambda _: {"header": "z" * 64}, "checkpoint_wrong"),
+        (lambda _: {"format": 2}, "chain_wrong"),
+        (lambda _: {"chain": "00" * 20}, "chain_wrong"),
+    ],
+    ids=["of a time to come", "a key twice", "no keys", "no key", "no hash", "another format", "another chain"],
+)
+def test_a_checkpoint_that_is_none_leaves_the_client_where_it_was(
+    change: Callable[[Checkpoint], dict[str, object]], code: str
+) -> None:
+    world = lived()
+    good, client = followed(world, 12).checkpoint, followed(world, 5)
+    before = client.checkpoint
+    with pytest.raises(Refused) as refused:
+        client.begin_at(changed(good, **change(good)), good.time_ms)
+    assert (refused.value.code, client.checkpoint, client.committee.keys) == (
+        code,
+        before,
+        followed(world, 5).committee.keys,
+    )
+
+
+def test_what_is_retracted_is_taken_from_somebody_else() -> None:
+    world = lived()
+    client = followed(world, 5)
+    client.retract()
+    at = client.next
+    client.take(changed(headers(world)[at - 1], state_digest=bytes(32)))
+    assert client.next == at + 1
+    client.retract()
+    for header in headers(world)[at - 1 :]:
+        client.take(header)
+    assert client.checkpoint.height == len(headers(world)) - 1
 
 
 def followed_whole(world: CommitteeWorld) -> object:

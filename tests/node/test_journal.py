@@ -9,16 +9,22 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.node.founded import Hamlet
-from tests.node.live import run, until
+from tests.node.live import Village, run, until
+from wattquorum.api.metrics import _samples
 from wattquorum.cli.logs import Form, writer
+from wattquorum.consensus.bft.desk import Fault
 from wattquorum.foundation.identities import address_of
+from wattquorum.ledger.parameters import Consensus
 from wattquorum.ledger.transactions import AddValidator, Propose, Register
+from wattquorum.node import engines
 from wattquorum.node.journal import EVENTS, Journal
-from wattquorum.node.node import Node
+from wattquorum.node.node import REPLICA, Node
+from wattquorum.replica.replica import engine_frame
 
 KEY = bytes([7]) * 32
 
@@ -110,6 +116,32 @@ def test_a_full_disk_and_strangers_are_told_and_what_repeats_is_summed_up(tmp_pa
         told.journal.repeat()
         assert told.events("slow_syncs")[-1]["mean_ms"] >= 100
         await hamlet.stop()
+
+    run(story())
+
+
+def counted(node: Node, fault: tuple[bytes, Fault], count: int) -> bool:
+    return engines.faults(node.engine).get(fault) == count
+
+
+def test_a_peer_at_fault_is_named_and_counted_and_told_again_when_the_count_has_doubled(tmp_path: Path) -> None:
+    village = Village(tmp_path, 4, {"consensus": int(Consensus.PBFT)})
+
+    async def story() -> None:
+        async with village.running(0, 1) as nodes:
+            node, liar = nodes[0], nodes[1]
+            told = Told(node)
+            await until(lambda: node.address in liar._connected())
+            for count in range(1, 12):
+                liar.transport.send(node.address, REPLICA + engine_frame(b"no message"))
+                liar.transport.flush()
+                await until(partial(counted, node, (liar.address, Fault.UNREADABLE), count))
+                told.journal.look()
+            said = told.events("peer_at_fault")
+            assert [each["count"] for each in said] == [1, 2, 4, 8]
+            assert {(each["peer"], each["fault"]) for each in said} == {(liar.address.hex(), "unreadable")}
+            labels = {"peer": liar.address.hex(), "fault": "unreadable"}
+            assert [each[3:] for each in _samples(node) if each[0] == "faults_total"] == [(labels, 11)]
 
     run(story())
 

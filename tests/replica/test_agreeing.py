@@ -8,6 +8,7 @@ import pytest
 
 from tests.ledger.world import key_of
 from wattquorum.consensus.bft.blocks import Block, Chained, genesis_digest
+from wattquorum.consensus.bft.desk import Fault
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.messages import PrePrepare, Vote, from_frame, to_frame
 from wattquorum.consensus.bft.settings import Settings
@@ -16,7 +17,8 @@ from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import Agreed, agreed_digest, decode_agreed, entry_digest
-from wattquorum.ledger.blocks import decode_block, decode_ordered, header_hash, order
+from wattquorum.ledger.blocks import Ordered, decode_block, decode_ordered, header_hash, order
+from wattquorum.ledger.execution import BLOCK_TRANSACTIONS_MAX, Ledger, Prepared
 from wattquorum.ledger.parameters import Consensus
 from wattquorum.replica.agreeing import Outliner, archived
 from wattquorum.replica.pool import Limits
@@ -173,6 +175,14 @@ def no_payload(block: Block, _primary: Host[Bft]) -> Block:
     return changed(block, payload=b"nothing")
 
 
+def too_many(block: Block, _primary: Host[Bft]) -> Block:
+    agreed = decode_agreed(block.payload)
+    ordered = decode_ordered(agreed.entry)
+    return with_payload(
+        block, encode(changed(ordered, transactions=(b"",) * (BLOCK_TRANSACTIONS_MAX + 1))), agreed.header
+    )
+
+
 def as_it_is(block: Block, _primary: Host[Bft]) -> Block:
     return block
 
@@ -187,6 +197,7 @@ def as_it_is(block: Block, _primary: Host[Bft]) -> Block:
         (no_evidence, False),
         (signed_by_a_stranger, False),
         (no_payload, False),
+        (too_many, False),
     ],
 )
 def test_only_a_block_that_leads_where_it_says_is_supported(
@@ -212,3 +223,35 @@ def test_only_a_block_that_leads_where_it_says_is_supported(
     prepares = [vote for vote in votes if isinstance(vote, Vote) and vote.phase == 2]
     assert bool(prepares) is supported
     assert (ledger.digest, ledger.state.root(), ledger.state.mark()) == before
+
+
+def test_of_more_transactions_than_a_block_may_have_none_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = lived(3_000)
+    engine = engine_of(world.hosts[0])
+    primary = world.by_address[engine.leader]
+    backup = next(host for host in world.hosts if host is not primary)
+    assert backup.replica is not None
+    them = Conspiracy(world.checkers.chain, Chance(1), verify_each, Outliner(Limits()), lambda _who, own, _kind: own)
+    message: PrePrepare = them.pre_prepare(primary, engine.term, too_many(next_block(world, primary), primary))
+    prepared: list[int] = []
+    prepare = Ledger.prepare
+
+    def counted(ledger: Ledger, ordered: Ordered) -> Prepared:
+        prepared.append(len(ordered.transactions))
+        return prepare(ledger, ordered)
+
+    monkeypatch.setattr(Ledger, "prepare", counted)
+    backup.replica.receive(primary.address, engine_frame(to_frame(message)), world.local(backup))
+    backup.replica.drain(world.local(backup))
+    assert (primary.address, Fault.BAD_BLOCK) in engine_of(backup).faults_by_kind
+    assert not prepared
+
+
+def test_a_payloads_digest_alone_is_that_of_its_outline(world: BftWorld) -> None:
+    engine, outliner = engine_of(world.hosts[0]), Outliner(Limits())
+    chained = engine.block(engine.height)
+    assert chained is not None
+    outline = outliner(chained.block.payload)
+    assert outline is not None
+    assert outliner.digest(chained.block.payload) == outline.digest
+    assert outliner.digest(b"nothing") is None

@@ -8,8 +8,9 @@ from typing import Final
 import pytest
 
 from tests.simulation.test_chaos import chaos, trace_of
+from wattquorum.ledger.protocols import Protocol
 from wattquorum.simulation.bft_world import BftWorld
-from wattquorum.simulation.chaos import bft_nature_of, elected, harder
+from wattquorum.simulation.chaos import Rules, bft_nature_of, elected, harder, outcome_of
 
 SEEDS: Final = "0:60"
 
@@ -69,6 +70,12 @@ def test_a_seed_that_once_broke_holds(seed: int) -> None:
 )
 def test_a_seed_with_elections_that_once_broke_holds(seed: int) -> None:
     assert BftWorld(seed, elected(seed, bft_nature_of(seed, 0))).run().breach is None
+
+
+@pytest.mark.unmeasured
+def test_a_hard_seed_that_once_broke_holds() -> None:
+    """I8: a member told of a block that its own COMMIT completed, and forgot that in a crash; a liar had helped it."""
+    assert outcome_of(1477, Rules(protocol=Protocol.PBFT)).breach is None
 
 
 def test_nothing_breaks_in_forty_worlds_that_elect_agents() -> None:

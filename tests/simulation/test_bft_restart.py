@@ -80,6 +80,8 @@ def test_those_who_are_left_go_on_and_who_comes_back_follows() -> None:
     assert max(stage.heights()) - min(stage.heights()) <= 1
     stage.world.plan.restarts.clear()
     late = stage.hosts[3]
+    for host in stage.hosts[:3]:
+        stage.world.checkers.testimony.suspect(host.address)
     late.disk = Disk(stage.world.checkers.chain)
     stage.start(late)  # with nothing, and nobody told it
     stage.run(2_000)

@@ -581,6 +581,7 @@ def test_wrong_committee_certificate() -> None:
     assert is_valid(wrong, new, seals_of(stage))
     assert away.replica is not None
     told = engine_frame(to_frame(Blocks((chained.block,), wrong)))
+    stage.world.checkers.testimony.suspect(liar.address)
     away.replica.receive(liar.address, told, stage.world.local(away))
     stage.world._step(away)
     assert engine_of(away).faults == {liar.address: 1}

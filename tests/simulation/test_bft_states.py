@@ -190,6 +190,7 @@ def lies(stage: Stage, liar: Host[Bft], lie: StateLie) -> list[StateMessage]:
         honest(host, to, frame)
 
     stage.world._send = send  # type: ignore[method-assign]
+    stage.world.checkers.testimony.suspect(liar.address)
     return said
 
 
@@ -298,6 +299,7 @@ def test_a_state_that_no_committee_certified_is_never_gone_on_from(altered: Call
     made = {height: encode(altered(decode_handed(data))) for height, data in giving._held.items()}
     assert made != giving._held
     giving._held = made
+    stage.world.checkers.testimony.suspect(liar.address)
     joined(stage, late)
     assert took_over(late)
     assert replica_of(late).taking_over.lies == 1

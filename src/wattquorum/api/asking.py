@@ -128,7 +128,8 @@ class Asking:
             try:
                 answer: httpx.Response = yield Ask(node, method, path, how)
             except httpx.HTTPError as fault:
-                last = Refused("undecided", "nodes", f"{node}: {type(fault).__name__} {fault}".rstrip())
+                remedy = "" if method == "POST" else "Look whether the node runs, or ask another with --node."
+                last = Refused("undecided", "nodes", f"{node}: {type(fault).__name__} {fault}".rstrip(), remedy)
                 unsure = unsure or not isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout)
             else:
                 self._heard(node, answer)

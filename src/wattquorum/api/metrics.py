@@ -27,7 +27,9 @@ def _samples(node: Node) -> Iterator[Sample]:
         {},
         engines.oversized(engine, node.replica),
     )
-    yield "faults_total", "counter", "Messages of replicas that no correct one sends", {}, engines.faults(engine)
+    for (faulty, fault), count in sorted(engines.faults(engine).items()):
+        what = {"peer": faulty.hex() or "strangers", "fault": fault.value}
+        yield "faults_total", "counter", "What a peer did that no correct one does, by what it was", what, count
     for member, count in sorted(node.lies.counted.items()):
         yield (
             "lies_proven_total",

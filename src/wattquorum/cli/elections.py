@@ -20,7 +20,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from wattquorum.cli.members import KeyOption, NodeOption, SenderOption, Signer, asking, hexadecimal, interfaces
+from wattquorum.cli.members import (
+    READ_S,
+    KeyOption,
+    NodeOption,
+    SenderOption,
+    Signer,
+    asking,
+    hexadecimal,
+    interfaces,
+)
 from wattquorum.foundation.refusals import Refused
 
 if TYPE_CHECKING:
@@ -52,7 +61,7 @@ def show(
     """Show who agrees, in the order in which they propose, and how the groups of the running epoch vote."""
     from wattquorum.foundation.quantities import Points, format_points
 
-    with asking(nodes) as client:
+    with asking(nodes, READ_S) as client:
         found, people = client.elections(), {each.address: each.name for each in client.members().members}
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=2))

@@ -12,15 +12,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from wattquorum.cli.members import NodeOption, asking, hexadecimal
+from wattquorum.cli.members import NodeOption, asking, hexadecimal, interfaces
 from wattquorum.foundation.refusals import Refused
 
 if TYPE_CHECKING:
     from wattquorum.ledger.agreed import Sealed
+    from wattquorum.ledger.light import LightClient
 
 MAX_AGE_DAYS: Final = 30
 TRIES: Final = 20
 AGAIN_S: Final = 0.2
+PATIENCE_S: Final = 5.0  # with each node
 
 commands = typer.Typer(
     help="Follow a chain by headers alone, on which a committee agrees, and believe no node.",
@@ -56,14 +58,15 @@ def verify(
     """Prove every block of a chain by its committees' certificates, from the genesis or a checkpoint on.
 
     Each header carries a quorum's signatures on the block before it; a committee's last block names the next one. So a
-    node can hold back the newest blocks and nothing else: ask several. A checkpoint that is older than
+    node can hold back the newest blocks and nothing else. Name several: each is asked for what the others did not give,
+    and who gives something wrong is named. A checkpoint that is older than
     former committees keep their keys safe for proves nothing, and is refused. So is a block from which governors let
     the chain go on with another committee (`wattquorum restart`), unless that very act is trusted by its digest.
 
-    Exit status 0: proven as far as it says. 1: a header or certificate is wrong. 2: wrong usage.
+    Exit status 0: proven as far as it says, whoever else told something wrong. 1: a header or certificate is wrong, and
+    no node gave right ones up to its last. 2: wrong usage.
     """
     from wattquorum.foundation.identities import verify_each
-    from wattquorum.ledger.blocks import decode_header
     from wattquorum.ledger.light import LightClient, read_checkpoint, written_checkpoint
     from wattquorum.node.disk import read_file, write_files
 
@@ -73,29 +76,10 @@ def verify(
         young = read_checkpoint(read_file(checkpoint, str(checkpoint)))
         client.begin_at(young, time.time_ns() // 1_000_000, max_age_days)
     began = client.checkpoint.height
-    with asking(nodes) as node:
-        status = node.status()
-        if status.chain != client.chain_id.hex():
-            raise Refused("chain_wrong", "node", status.chain, "It has another chain than the genesis.")
-        with _progress(status.height - began) as done:
-            while client.next <= status.height:
-                headers = node.headers(client.next)
-                if not headers:
-                    break
-                for data in headers:
-                    client.take(decode_header(data))
-                done(client.checkpoint.height - began)
-        for _ in range(TRIES):  # the chain goes on meanwhile
-            told = node.tip()
-            if told.height != client.next - 1 or client.checkpoint.height == told.height:
-                for data in node.headers(client.next):
-                    client.take(decode_header(data))
-                if client.checkpoint.height >= told.height:
-                    break
-                time.sleep(AGAIN_S)
-                continue
-            client.prove(_sealed(told.sealed))
-            break
+    answers = [(where, _followed(client, where, began)) for where in interfaces(nodes)]
+    faults = [(where, answer) for where, answer in answers if isinstance(answer, Refused)]
+    if len(faults) == len(answers):
+        raise faults[0][1]
     found = client.checkpoint
     if checkpoint is not None:
         write_files(checkpoint.parent, {checkpoint.name: written_checkpoint(found)})
@@ -103,6 +87,42 @@ def verify(
     console.print(f"header     {found.header}")
     console.print(f"state      {found.state}")
     console.print(f"committee  version {found.version}, {len(found.keys)} members; {client.committees} were followed")
+    for where, answer in answers if len(answers) > 1 else ():
+        console.print(f"node       {where} {answer if isinstance(answer, Refused) else f'told of block {answer:,}'}")
+
+
+def _followed(client: LightClient, where: str, began: int) -> int | Refused:
+    """Goes on as far as a node tells, and says how far that is; or what is wrong with what it told."""
+    from wattquorum.ledger.blocks import decode_header
+
+    client.retract()  # what another told and nobody proved
+    try:
+        with asking([where], PATIENCE_S) as node:
+            status = node.status()
+            if status.chain != client.chain_id.hex():
+                return Refused("chain_wrong", "node", status.chain, "It has another chain than the genesis.")
+            with _progress(status.height - began) as done:
+                while client.next <= status.height:
+                    headers = node.headers(client.next)
+                    if not headers:
+                        break
+                    for data in headers:
+                        client.take(decode_header(data))
+                    done(client.checkpoint.height - began)
+            for _ in range(TRIES):  # the chain goes on meanwhile
+                told = node.tip()
+                if told.height != client.next - 1 or client.checkpoint.height == told.height:
+                    for data in node.headers(client.next):
+                        client.take(decode_header(data))
+                    if client.checkpoint.height >= told.height:
+                        break
+                    time.sleep(AGAIN_S)
+                    continue
+                client.prove(_sealed(told.sealed))
+                break
+            return told.height
+    except Refused as refused:
+        return refused
 
 
 def _sealed(text: str) -> Sealed:

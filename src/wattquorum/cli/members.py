@@ -61,6 +61,9 @@ DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be si
 WaitOption = Annotated[float, typer.Option("--wait", help="For how many seconds to wait until it is in force.", min=0)]
 
 
+READ_S: Final = 5.0  # how long a node is tried that is only to tell something
+
+
 def interfaces(nodes: Sequence[str] | None) -> list[str]:
     """Where these nodes are asked, or those of out/community."""
     from wattquorum.cli.nodes import known_of_default
@@ -165,7 +168,7 @@ def show(
 
     from wattquorum.foundation.quantities import Points, format_points
 
-    with asking(nodes) as client:
+    with asking(nodes, READ_S) as client:
         found, status = listed(client), client.status()
     if as_json:
         typer.echo(json.dumps(found, indent=2))

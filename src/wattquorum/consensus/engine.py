@@ -3,7 +3,8 @@
 An engine decides and does nothing: it has no clock, socket, disk, thread or random source of its own. Whoever drives
 it, a node on real disks or a simulated world, says what happened and what time it is, drains what is to be done, does
 it, and reports back. Nothing in an engine knows which of the two it is in, and the same inputs give the same outputs.
-Payloads are opaque bytes; an engine never looks into them and carries them unchanged.
+Payloads are opaque bytes; an engine never looks into them and carries them unchanged. What it hands out as committed is
+decided whether or not the records beside it survive a crash: a driver may apply it, and tell its clients, at once.
 
 How to drive one: after any inputs call `drain` once and then, in this order, make `records` durable with as few
 writes as possible and say `persisted`; send each message as soon as the record it waits for is durable; take over the

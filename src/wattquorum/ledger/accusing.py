@@ -51,8 +51,7 @@ def accuse(context: Context, payload: Accuse) -> None:
     for fact in trusts.told:
         context.tell(fact)
     agents = agents_of(state)
-    in_office = any(agent.replica == evidence.member for agent in agents.agents)
-    if in_office and evidence.member not in agents.accused:
+    if evidence.member not in agents.accused:
         state.put(Table.AGENTS, b"", changed(agents, accused=(*agents.accused, evidence.member)))
 
 

@@ -28,7 +28,7 @@ from wattquorum.ledger.committees import need_agents, seat, with_seat
 from wattquorum.ledger.context import Context
 from wattquorum.ledger.entities import Chain
 from wattquorum.ledger.facts import AgentSeated, Fact, GroupFormed, Stood, VoteCast
-from wattquorum.ledger.offices import ATTEST_BLOCKS, Agent, Backers, Due, Elector, Runner, office_key
+from wattquorum.ledger.offices import ATTEST_BLOCKS, Agent, Agents, Backers, Due, Elector, Runner, office_key
 from wattquorum.ledger.parameters import Parameters
 from wattquorum.ledger.seats import Seat, Validator
 from wattquorum.ledger.state import State, Table
@@ -147,8 +147,7 @@ def elect_agents(
         count = len(agents) + len(kept)
         if count < (least if agent.replica in barred else wanted):
             kept.append(agent.replica)
-    drawn = sorted(voting, key=lambda replica: tie(chain_id, epoch, replica))
-    for replica in drawn:
+    for replica in _drawn(voting, before, chain_id, epoch):
         if len(agents) + len(kept) >= max(least, GROUPS_MIN):
             break
         if replica not in seated and replica not in kept:
@@ -333,8 +332,7 @@ def replace_agents(
             called.append(Agent(runner, agent.group, 0, others))
         elif agent in lying:
             staying.append(agent)
-    drawn = sorted(voting, key=lambda replica: tie(chain_id, epoch, replica))
-    spare = [replica for replica in drawn if replica not in taken]
+    spare = [replica for replica in _drawn(voting, agents, chain_id, epoch) if replica not in taken]
     # In the place of a removed one in whose group nobody stood comes another that votes, if there is any.
     while len(left) + len(staying) + len(called) < min(len(agents.agents), len(voting)):
         called.append(Agent(spare.pop(0), 0, 0, ()))
@@ -342,9 +340,13 @@ def replace_agents(
         return []  # nobody can come in the place of those who lied: they stay
     order = [agent for agent in agents.agents if agent in left or agent in staying] + called
     facts = take_office(state, order, height, digest, epoch)
-    accused = tuple(agent.replica for agent in staying)
-    state.put(Table.AGENTS, b"", changed(agents_of(state), early=height, accused=accused))
+    state.put(Table.AGENTS, b"", changed(agents_of(state), early=height))
     return facts
+
+
+def _drawn(voting: Iterable[bytes], agents: Agents, chain_id: bytes, epoch: int) -> list[bytes]:
+    """Those who vote, in the order in which they are drawn for seats that nobody else takes: liars last."""
+    return sorted(voting, key=lambda replica: (replica in agents.accused, tie(chain_id, epoch, replica)))
 
 
 def _standing_now(state: State) -> dict[bytes, None]:

@@ -42,6 +42,7 @@ from wattquorum.ledger.parameters import Consensus
 
 FORMAT: Final = 1
 MAX_AGE_DAYS: Final = 30  # of a checkpoint, by default
+AHEAD_MS: Final = 10 * 60_000  # by which clocks may differ
 
 
 class Checkpoint(Named, frozen=True):
@@ -149,6 +150,8 @@ class LightClient:
         if checkpoint.format != FORMAT or checkpoint.chain != self.chain_id.hex():
             raise Refused("chain_wrong", "checkpoint.chain", checkpoint.chain)
         age = (now_ms - checkpoint.time_ms) // MS_PER_DAY
+        if checkpoint.time_ms > now_ms + AHEAD_MS:
+            raise Refused("checkpoint_wrong", "checkpoint.time_ms", checkpoint.time_ms, "It is of a time to come.")
         if age > max_age_days:
             remedy = f"Take one of the last {max_age_days} days from somebody whom you trust."
             raise Refused("checkpoint_old", "checkpoint.time_ms", f"{age} days", remedy)
@@ -206,6 +209,10 @@ class LightClient:
             self.prove(sealed)
         self._go_on_by(header.evidence)
         self._pending = header
+
+    def retract(self) -> None:
+        """Lets go of a header that was taken last and is not proven."""
+        self._pending = None
 
     def prove(self, sealed: Sealed) -> None:
         """Proves the header that was taken last, by its certificate and the digest of its entry. Refused as `take`."""

@@ -51,7 +51,9 @@ class Agents(Record, frozen=True):
     first: Unsigned  # height of the epoch
     closing: Unsigned  # the epoch's last height; 0: not known yet
     early: Unsigned  # the block that replaced an agent last; 0: none did
-    accused: tuple[Address, ...]  # those in office that were proven to lie
+    accused: tuple[
+        Address, ...
+    ]  # proven to lie, in office or not: barred until the epoch's end, and while they stay in
     view: Unsigned  # below which the primacy of every view was charged
     view_before: Unsigned  # the same of the version before
     due: tuple[Due, ...]

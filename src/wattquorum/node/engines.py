@@ -6,12 +6,13 @@ Beyond the contract of engines, a node tells its operator what it is in its prot
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 from wattquorum.consensus.bft.blocks import Chained, genesis_digest
 from wattquorum.consensus.bft.committee import quorum_of
+from wattquorum.consensus.bft.desk import Fault
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.settings import Settings as BftSettings
 from wattquorum.consensus.configuration import Configuration
@@ -148,9 +149,9 @@ def failures(replica: Replica) -> list[Failure]:
     return found
 
 
-def faults(engine: Raft | Bft) -> int:
-    """How many messages no correct replica can have sent."""
-    return 0 if isinstance(engine, Raft) else sum(engine.faults.values())
+def faults(engine: Raft | Bft) -> Mapping[tuple[bytes, Fault], int]:
+    """How often a peer did what no correct one does, by what it was; an empty address stands for all strangers."""
+    return {} if isinstance(engine, Raft) else engine.faults_by_kind
 
 
 def quorum_sizes(engine: Raft | Bft, configuration: Configuration) -> QuorumSizes:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from wattquorum.consensus.bft.desk import FAULTS, Fault
 from wattquorum.consensus.bft.statements import Phase
 from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.configuration import Configuration
@@ -56,6 +57,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "turned_away": "connections of others that were refused or ended, by reason",
     "clients_turned_away": "connections or uploads of clients that were refused or ended, by reason",
     "messages_dropped": "what was to be said to a peer was dropped, since it was away or slow",
+    "peer_at_fault": "a peer did what no correct one does: which, what, and how often; told at 1, 2, 4 and so on",
     "lie_proven": "a member signed two statements that exclude each other: who, and of which height and view",
     "clock_apart": "the wall clock is more than a second off the clock that blocks are given",
     "clock_together": "it is not any more",
@@ -68,6 +70,7 @@ class Journal:
     __slots__ = (
         "_apart",
         "_dropped",
+        "_faults",
         "_full",
         "_ledger",
         "_missing",
@@ -96,6 +99,7 @@ class Journal:
         self._peers: dict[bytes, int | None] = {}
         self._turned: Counter[str] = Counter()
         self._refused = 0
+        self._faults: dict[tuple[bytes, Fault], int] = {}  # as they were told
         self._dropped = 0
         self._repeated_s = time.monotonic()
         node.watch(self._executed)
@@ -211,6 +215,11 @@ class Journal:
             if address not in found and self._peers[address] is not None:
                 self._say("peer_lost", peer=address.hex(), place="", reason="it is no peer any more")
         self._peers = found
+        for (faulty, fault), count in engines.faults(self._node.engine).items():
+            if count >= 2 * self._faults.get((faulty, fault), 0):
+                self._faults[faulty, fault] = count
+                name = faulty.hex() or "strangers"
+                self._say("peer_at_fault", peer=name, fault=fault.value, meaning=FAULTS[fault], count=count)
 
     def repeat(self) -> None:
         """Tells what was summed up since it did so last."""

@@ -252,6 +252,9 @@ class Runtime:
                 self._synced(sync.result(), self.clock.read())
             except Refused as refused:
                 self.halt(refused)
+            except Exception as defect:
+                self.halt(Refused("node_failed", "node", f"{type(defect).__name__}: {defect}"))
+                raise
             self.wake()
 
     def _synced(self, position: int, now: Millis) -> None:

@@ -44,7 +44,7 @@ from wattquorum.ledger.agreed import (
 )
 from wattquorum.ledger.agreement import committee_at
 from wattquorum.ledger.blocks import Header, Outcome, Round, decode_block, decode_ordered, header_hash
-from wattquorum.ledger.execution import Executed, Ledger
+from wattquorum.ledger.execution import BLOCK_TRANSACTIONS_MAX, Executed, Ledger
 from wattquorum.ledger.light import LightClient, Steps
 from wattquorum.ledger.offices import Agents
 from wattquorum.ledger.restart import Act
@@ -91,6 +91,14 @@ class Outliner:
                 del self._known[next(iter(self._known))]
             self._known[payload] = self._read(payload)
         return self._known[payload]
+
+    def digest(self, payload: bytes) -> bytes | None:
+        """A payload's digest, without a look at what it orders; None for bytes that are none."""
+        try:
+            agreed = decode_agreed(payload)
+        except Refused:
+            return None
+        return payload_digest(agreed.header, entry_digest(agreed.entry))
 
     def _read(self, payload: bytes) -> Outline | None:
         try:
@@ -167,11 +175,12 @@ class AgreeingReplica(Replica):
         self._proven_state: Ledger | None = None  # taken over, and on its way through the engine
         self._behind_max = settings.behind_max
         self._restarts = {each.restart.height: each for each in restarts}
+        outliner = Outliner(limits)
         self._agreement = Bft(
             address_of(ledger.chain_id, key.public),
             ledger.chain_id,
             ledger.configuration,
-            Means(key.sign, verify, self._known, Outliner(limits), archive),
+            Means(key.sign, verify, self._known, outliner, archive, outliner.digest),
             records,
             seed,
             now,
@@ -363,6 +372,8 @@ class AgreeingReplica(Replica):
         try:
             agreed = decode_agreed(judged.payload)
             ordered = decode_ordered(agreed.entry)
+            if len(ordered.transactions) > BLOCK_TRANSACTIONS_MAX:
+                return False  # before each of them is looked at: so many fit into a block if they are empty
             if not self._tells_of(ordered.evidence, block.commit_certificate):
                 return False
             executed = self.ledger.try_out(agreed.entry, self._pool.verify)

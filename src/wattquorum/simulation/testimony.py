@@ -3,7 +3,8 @@
 Whoever is known to lie is granted every signature that it could make: it is asked not only whether two blocks of one
 height were certified, but whether they could have been. And nothing waits for the fork: a lock that a member forgot, a
 view that it went back to, a new view that it should not have followed each break something that it said before, or will
-say later, whatever others make of it. Nothing here is the engine's code but the forms of messages.
+say later, whatever others make of it. Nor may anybody honest be blamed by another. Nothing here is the engine's code
+but the forms of messages.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from wattquorum.consensus.bft.certificates import CommitCertificate, PreparedCertificate
 from wattquorum.consensus.bft.committee import Committee, Committees
+from wattquorum.consensus.bft.desk import STRANGERS
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.messages import (
     BftMessage,
@@ -60,6 +62,7 @@ class Testimony:
         "_seen",
         "_statements",
         "_supported",
+        "_suspects",
         "_told",
         "_verify",
         "_views",
@@ -70,6 +73,7 @@ class Testimony:
         """`bad` are those that lie, or run twice; what they say is not looked at. `committees` grows with the chain."""
         self._seals, self._verify = seals, verify
         self._bad = dict.fromkeys(bad)
+        self._suspects: dict[bytes, None] = {}
         self._committees = committees
         self._statements: dict[tuple[bytes, int, int, int], bytes] = {}
         self._commits: dict[tuple[int, int, bytes], dict[bytes, None]] = {}  # by height, view and digest: who
@@ -82,6 +86,12 @@ class Testimony:
         self._views: dict[tuple[bytes, int], tuple[int, int]] = {}  # by member and life: (epoch, view)
         self._opened: dict[bytes, NewView] = {}  # by member: the new view that it follows
         self._seen: dict[tuple[bytes, int], tuple[int, int, int]] = {}  # by member and life: what it accepted last
+
+    def suspect(self, who: bytes) -> None:
+        """From now on somebody may be blamed, though it does not lie in what is looked at here: it gives false states,
+        or goes on by an act of governors that others were not given.
+        """
+        self._suspects[who] = None
 
     def said(self, who: bytes, message: BftMessage, digest: bytes) -> None:
         """A message that an honest replica sends; `digest` of the block that it proposes, if it does."""
@@ -98,6 +108,9 @@ class Testimony:
 
     def stands(self, who: bytes, life: int, engine: Bft) -> None:
         """Where an honest replica's engine is after an input, in this life of its process."""
+        for peer in engine.faults:
+            lies = peer in self._bad or peer in self._suspects or (peer == STRANGERS and bool(self._bad))
+            must(lies, "blame", f"{who.hex()[:8]} blames {peer.hex()[:8] or 'strangers'}, where that one does not lie")
         committee = engine.committee_at(engine.height + 1)
         view, opened = engine.term, engine.new_view
         epoch, before = self._views.get((who, life), (-1, 0))

@@ -53,7 +53,7 @@ class Bench:
         self.committee = committee(members)
         self.now = NOW
         self.good = True
-        self.applies = True
+        self.applies = self.syncs = True
         self.records = list(records)
         self.said: list[tuple[int, BftMessage, int]] = []  # (to, message, after)
         self.committed: list[bytes] = []
@@ -69,7 +69,7 @@ class Bench:
             output = self.engine.drain()
             self.records += output.records
             self.said += [(each.to[0] - 65, from_frame(each.data), each.after) for each in output.messages]
-            if output.records:
+            if output.records and self.syncs:
                 self.engine.persisted(output.records[-1].position, Millis(self.now))
             self.answered += output.reads
             if output.wanted is not None:
@@ -83,6 +83,11 @@ class Bench:
                 self.engine.judged(judged.digest, self.good, Millis(self.now))
             if not (output.committed or output.judge or output.records):
                 return
+
+    def sync(self) -> None:
+        """Everything that was kept is durable."""
+        self.engine.persisted(self.records[-1].position, Millis(self.now))
+        self.drain()
 
     def hear(self, sender: int, message: BftMessage) -> None:
         self.engine.receive(address(sender), to_frame(message), Millis(self.now))

@@ -131,6 +131,23 @@ def handed_over(seed: int) -> World:
     return world
 
 
+def truthful(seed: int) -> World:
+    """The same, and nobody lies: so nobody may be blamed by anybody, whoever is behind or in another committee."""
+    chance = Chance(seed).stream("truthful")
+    names = list(range(10))
+    epochs: list[tuple[int, list[int]]] = []
+    height = 0
+    for _ in range(4):
+        chance.shuffle(names)
+        epochs.append((height, names[: chance.between(4, 7)]))
+        height += chance.between(1, 3)
+    world = World(seed, 10, epochs=epochs)
+    storm(world, chance)
+    world.run(world.now + STORM_MS)
+    calm(world)
+    return world
+
+
 def ambushed(seed: int) -> World:
     """Who has just prepared a block, or begins to lead, is struck at once; liars are cunning, disks and ways slow."""
     chance = Chance(seed).stream("ambushed")

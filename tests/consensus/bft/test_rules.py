@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -19,14 +20,17 @@ from tests.consensus.bft.world import (
     sign_as,
     verify,
 )
-from wattquorum.consensus.bft.blocks import Block
-from wattquorum.consensus.bft.certificates import CommitCertificate, Seal
-from wattquorum.consensus.bft.committee import committee_of, installed, quorum_of, tolerated
+from wattquorum.consensus.bft.blocks import Block, Outline
+from wattquorum.consensus.bft.catching_up import PEERS_MAX
+from wattquorum.consensus.bft.certificates import CommitCertificate, PreparedCertificate, Seal
+from wattquorum.consensus.bft.committee import Committee, committee_of, installed, quorum_of, tolerated
+from wattquorum.consensus.bft.desk import STRANGERS, Fault
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.messages import (
     AskBlock,
     AskBlocks,
     AskRead,
+    BftMessage,
     Blocks,
     Change,
     GiveBlock,
@@ -38,13 +42,15 @@ from wattquorum.consensus.bft.messages import (
     ViewChange,
     Vote,
     new_view_digest,
+    to_frame,
     view_change_digest,
 )
 from wattquorum.consensus.bft.records import Accepted, Certified, Held, Prepared, Viewed, decode_record
-from wattquorum.consensus.bft.statements import Phase
+from wattquorum.consensus.bft.statements import Phase, phase_of
+from wattquorum.consensus.bft.votes import CONFLICTS_MAX
 from wattquorum.consensus.engine import Durable
 from wattquorum.foundation.codec import changed, encode
-from wattquorum.foundation.identities import Signed
+from wattquorum.foundation.identities import Signed, tagged_hash
 from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 
@@ -76,6 +82,33 @@ def test_what_is_said_waits_for_what_makes_it_true() -> None:
     assert [kinds[at] for at in range(1, waits[2] + 1)] == [Held, Accepted]
     assert kinds[waits[3]] is Prepared
     assert kinds[max(kinds)] is Certified
+
+
+def test_its_own_commit_counts_once_its_record_is_durable() -> None:
+    """With two others it is a quorum of four: if one of these lies and it forgets, one alone keeps the block."""
+    bench = Bench()
+    bench.syncs = False
+    block = bench.block()
+    bench.propose_as(0, 0, block)
+    for name in (2, 3):
+        bench.vote(name, Phase.PREPARE, 1, 0, digest_of(block))
+        bench.vote(name, Phase.COMMIT, 1, 0, digest_of(block))
+    assert bench.votes(3), "it is prepared"
+    assert not bench.committed
+    forgetful = Bench(records=[each for each in bench.records if type(decode_record(each.data)) is not Prepared])
+    assert not forgetful.committed
+    bench.sync()
+    assert bench.committed == [block.payload]
+
+
+def test_a_quorum_of_others_needs_no_promise_of_its_own() -> None:
+    bench = Bench()
+    bench.syncs = False
+    block = bench.block()
+    bench.propose_as(0, 0, block)
+    for name in (0, 2, 3):
+        bench.vote(name, Phase.COMMIT, 1, 0, digest_of(block))
+    assert bench.committed == [block.payload]
 
 
 def test_what_only_asks_waits_for_no_disk() -> None:
@@ -767,6 +800,34 @@ def test_reads_wait_for_what_a_quorum_proves() -> None:
     assert bench.answered == [7]
 
 
+def test_a_read_asks_the_committee_that_begins_meanwhile() -> None:
+    """The one before need not know what its successor certified before the read was asked for."""
+    bench = Bench()
+    bench.applies = False
+    block = bench.block()
+    proof = bench.certificate(1, 0, digest_of(block), (0, 2, 3))
+    bench.engine.read(7, Millis(bench.now))
+    bench.engine.read(8, Millis(bench.now))
+    bench.drain()
+    (asked,) = bench.kept(AskRead)
+    for name in (0, 2, 3):
+        bench.hear(name, GiveRead(asked.round, asked.life, proof, None))
+    bench.engine.read(9, Millis(bench.now))
+    bench.drain()
+    bench.hear(2, Blocks((block,), proof))
+    bench.engine.reconfigure(configured((4, 5, 6, 7), 1, 1), Millis(bench.now))
+    bench.engine.applied(1, b"", Millis(bench.now))
+    bench.said.clear()
+    bench.drain()
+    assert not bench.answered
+    (asked,) = bench.kept(AskRead)
+    assert {to for to, each, _ in bench.said if each == asked} == {4, 5, 6, 7}
+    for name in (4, 0, 5, 6):
+        assert not bench.answered
+        bench.hear(name, GiveRead(asked.round, asked.life, None, None))
+    assert bench.answered == [7, 8, 9]
+
+
 def test_a_read_needs_a_quorum() -> None:
     bench = Bench()
     bench.engine.read(1, Millis(bench.now))
@@ -857,9 +918,299 @@ def test_answers_that_were_not_asked_for_are_refused() -> None:
             act()
 
 
-def test_messages_of_the_next_height_are_kept_a_few_of_each() -> None:
+def test_votes_of_the_next_height_are_kept_a_few_of_each() -> None:
     bench = Bench()
     for salt in range(50):
         bench.vote(2, Phase.PREPARE, 2, 0, bytes([salt]) * 32)
     assert len(bench.engine._agreement._ahead[address(2)]) == 6
     assert isinstance(bench.block(), Block)
+
+
+def test_of_proposals_whose_time_has_not_come_one_of_each_height_is_kept_and_the_present_primarys() -> None:
+    bench = Bench(members=7)
+    bench.hear(2, bench.new_view(2, {name: bench.change(name, 2) for name in (0, 2, 3, 4, 5)}))
+    bench = Bench(members=7, records=bench.records)
+    assert (bench.engine.term, bench.engine.established) == (2, False)
+    payload, block = bytes(100_000), bench.block()
+    tracemalloc.start()
+    for name in range(7):
+        for turn in range(10):
+            for height in (1, 2, 3):
+                made = changed(block, height=height, payload=payload + bytes([turn]))
+                bench.hear(name, PrePrepare(name + 7 * turn, made, bytes(64)))  # each leads that view
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 4 * len(payload)  # two, and the last that the test made
+
+
+def test_a_proposal_of_the_next_height_is_taken_up_when_its_time_comes() -> None:
+    source, bench = Bench(), Bench(me=3)
+    first = source.decide(1)
+    source.now += 1
+    second = source.decide(2)
+    bench.propose_as(0, 0, second)
+    assert not bench.judged
+    bench.hear(2, Blocks((first,), bench.certificate(1, 0, digest_of(first), (0, 1, 2))))
+    assert bench.votes(2) == [(2, 0, digest_of(second))]
+
+
+def asked_in_one_turn(bench: Bench, *asked: tuple[int, BftMessage]) -> None:
+    """Several peers' messages before the engine is drained."""
+    for sender, message in asked:
+        bench.engine.receive(address(sender), to_frame(message), Millis(bench.now))
+    bench.drain()
+
+
+def test_a_peer_is_given_one_answer_in_a_turn_however_often_it_asks() -> None:
+    bench = Bench()
+    block = bench.decide()
+    ask = AskBlocks(0), AskBlock(1, digest_of(block)), AskRead(1, 1, 0)
+    bench.said.clear()
+    asked_in_one_turn(bench, *[(name, each) for name in (2, 3) for each in ask for _ in range(100)])
+    for kind in (Blocks, GiveBlock, GiveRead):
+        assert [to for to, message, _ in bench.said if isinstance(message, kind)] == [2, 3]
+    asked_in_one_turn(bench, *[(2, each) for each in ask])
+    for kind in (Blocks, GiveBlock, GiveRead):
+        assert [to for to, message, _ in bench.said if isinstance(message, kind)] == [2, 3, 2]
+
+
+def test_a_block_that_several_ask_for_is_encoded_once() -> None:
+    bench = Bench()
+    block = bench.decide()
+    for name in (2, 3, 9):
+        bench.engine.receive(address(name), to_frame(AskBlock(1, digest_of(block))), Millis(bench.now))
+    frames = [each.data for each in bench.engine.drain().messages]
+    assert len(frames) == 3
+    assert len({id(frame) for frame in frames}) == 1
+
+
+def test_no_more_peers_are_answered_in_a_turn_than_are_remembered() -> None:
+    bench = Bench()
+    block = bench.decide()
+    for number in range(PEERS_MAX + 10):
+        peer = number.to_bytes(20, "big")
+        for message in (AskRead(1, 1, 0), AskBlock(1, digest_of(block))):
+            bench.engine.receive(peer, to_frame(message), Millis(bench.now))
+    assert len(bench.engine.drain().messages) == 2 * PEERS_MAX
+
+
+def test_the_last_question_of_a_turn_is_answered_also_a_followers() -> None:
+    bench = Bench()
+    block = bench.decide()
+    bench.said.clear()
+    asked_in_one_turn(
+        bench,
+        (9, AskRead(1, 1, 0)),
+        (9, AskRead(2, 1, 0)),
+        (9, AskBlock(1, bytes(32))),
+        (9, AskBlock(1, digest_of(block))),
+    )
+    (read,), (given,) = bench.kept(GiveRead), bench.kept(GiveBlock)
+    assert read.round == 2
+    assert given.block == block
+
+
+def test_claims_of_no_more_peers_are_remembered_than_are_worth_it() -> None:
+    bench = Bench()
+    for number in range(PEERS_MAX + 10):
+        bench.engine.receive(number.to_bytes(20, "big"), to_frame(Vote(3, 9, 0, bytes(32), bytes(64))), Millis(NOW))
+    assert len(bench.engine.claims) == PEERS_MAX
+
+
+def test_no_more_conflicts_of_a_member_are_looked_into_than_are_worth_it() -> None:
+    checked: list[int] = []
+
+    def counting(checks: Sequence[Signed]) -> list[bool]:
+        checked.append(len(checks))
+        return verify(checks)
+
+    bench = Bench()
+    means = Means(sign_as(1), counting, key_of, outline)
+    bench.engine = Bft(address(1), CHAIN, everybody(4), means, [], 1, Millis(NOW))
+    bench.vote(2, Phase.COMMIT, 1, 0, bytes(32))
+    for salt in range(1, 51):
+        bench.hear(2, Vote(3, 1, 0, bytes([salt]) * 32, bytes(64)))
+    assert len(checked) == CONFLICTS_MAX
+    assert bench.engine.accusations() == ()
+
+
+# Who is blamed
+
+
+def later_committee() -> Committee:
+    """One that the bench has not heard of: it agrees from height 3 on, and shares members with the bench's."""
+    return committee_of(installed(configured((2, 0, 3, 5), 1, 2), key_of))
+
+
+def sealed(committee: Committee, phase: Phase, height: int, digest: bytes) -> tuple[Seal, ...]:
+    """Its first three members' signatures in view 0."""
+    names = [each[0] - 65 for each in committee.members[:3]]
+    return tuple(
+        Seal(place, seals_of(name).make(committee, height, 0, phase_of(committee, place, 0, phase), digest))
+        for place, name in enumerate(names)
+    )
+
+
+def test_what_a_committee_says_that_is_not_known_here_is_a_claim_and_no_lie() -> None:
+    later, digest = later_committee(), bytes(32)
+    tip = CommitCertificate(3, 0, digest, sealed(later, Phase.COMMIT, 3, digest))
+    told = view_change_digest(tip, None)
+    changes = tuple(
+        Change(place, ViewChange(1, tip, None, seals_of(name).make(later, 3, 1, Phase.VIEW_CHANGE, told)))
+        for place, name in ((0, 2), (1, 0), (2, 3))
+    )
+    signature = seals_of(0).make(later, 3, 1, Phase.NEW_VIEW, new_view_digest(b"", changes))
+    prepared = PreparedCertificate(4, 0, digest, sealed(later, Phase.PREPARE, 4, digest))
+    for message in (
+        changes[0].view_change,
+        NewView(1, 3, b"", changes, signature),
+        GiveRead(1, 0, tip, None),
+        GiveRead(1, 0, None, prepared),
+    ):
+        bench = Bench()
+        bench.engine.read(1, Millis(NOW))
+        bench.drain()
+        (asked,) = bench.kept(AskRead)
+        bench.hear(2, changed(message, life=asked.life) if isinstance(message, GiveRead) else message)
+        assert bench.engine.term == 0
+        assert not bench.engine.faults
+        assert isinstance(message, NewView) or bench.engine.claims[address(2)] >= 3
+    bench.hear(0, GiveRead(asked.round, asked.life, None, None))
+    bench.hear(2, GiveRead(asked.round, asked.life, tip, None))
+    assert not bench.answered, "an answer that cannot be judged is none"
+
+
+def test_a_first_proposal_of_a_committee_that_is_not_known_here_yet_is_no_lie() -> None:
+    bench = Bench()
+    bench.applies = False
+    block = bench.block()
+    bench.hear(2, Blocks((block,), bench.certificate(1, 0, digest_of(block), (0, 2, 3))))
+    bench.propose_as(3, 0, bench.block(1, NOW + 1))  # the block at the tip may have named a committee that it leads
+    assert not bench.engine.faults
+
+
+def test_who_has_not_applied_the_block_that_names_a_committee_does_not_lie() -> None:
+    bench = handed_over(1, range(4), (1, 2, 4, 5))
+    chained = bench.engine.block(1)
+    assert chained is not None
+    changes = {name: bench.change(name, 2, chained.commit_certificate) for name in (0, 2, 3)}
+    bench.hear(2, changes[2])
+    bench.hear(2, bench.new_view(2, changes))
+    assert (bench.engine.term, bench.engine.established) == (0, True)
+    assert not bench.engine.faults
+    bench.hear(2, changed(changes[2], view=3))
+    bench.hear(2, changed(bench.new_view(2, changes), signature=bytes(64)))
+    assert bench.engine.faults == {address(2): 2}
+
+
+def test_a_false_certificate_of_a_height_that_is_known_here_is_a_lie_whatever_is_above_it() -> None:
+    bench = Bench()
+    tip = CommitCertificate(1, 0, bytes(32), good_seals(bench, bytes(32), (0, 1)))
+    bench.hear(3, bench.change(3, 2, tip))
+    assert dict(bench.engine.faults_by_kind) == {(address(3), Fault.FALSE_VIEW_CHANGE): 1}
+
+
+def test_a_block_that_was_let_go_of_before_it_was_judged_is_judged_again() -> None:
+    bench = Bench()
+    block = bench.block()
+    bench.engine.receive(address(0), to_frame(bench.pre_prepare(0, 0, block)), Millis(NOW))
+    changes = {name: bench.change(name, 2) for name in (0, 2)}
+    changes[3] = bench.change(3, 2, None, bench.prepared(1, 0, digest_of(block), (0, 2, 3)))
+    bench.engine.receive(address(2), to_frame(bench.new_view(2, changes)), Millis(NOW))
+    bench.good = False  # a driver does not find a block that the engine has let go of
+    bench.drain()
+    bench.good = True
+    bench.propose_as(2, 2, block)
+    assert bench.judged == [digest_of(block)] * 2
+    assert bench.votes(2) == [(1, 2, digest_of(block))]
+    assert not bench.engine.faults
+
+
+def test_strangers_are_counted_together() -> None:
+    bench = Bench()
+    for number in range(50):
+        bench.engine.receive(number.to_bytes(20, "big"), b"", Millis(NOW))
+    bench.engine.receive(address(2), b"", Millis(NOW))
+    assert bench.engine.faults == {STRANGERS: 50, address(2): 1}
+
+
+def test_of_one_block_that_was_asked_for_no_other_is_taken() -> None:
+    bench = Bench()
+    block, other = bench.block(), bench.block(7)
+    for name in (0, 2, 3):
+        bench.vote(name, Phase.COMMIT, 1, 0, digest_of(block))
+    ((asked, _, _),) = [each for each in bench.said if isinstance(each[1], AskBlock)]
+    stranger = next(name for name in (0, 2, 3) if name != asked)
+    bench.hear(stranger, GiveBlock(other))
+    assert not bench.engine.faults
+    bench.hear(asked, GiveBlock(other))
+    assert dict(bench.engine.faults_by_kind) == {(address(asked), Fault.OTHER_BLOCK): 1}
+    assert bench.engine.proposed(digest_of(other)) is None
+    bench.hear(stranger, GiveBlock(block))
+    assert bench.committed == [block.payload]
+
+
+def test_nothing_in_a_payload_is_looked_at_that_nobody_can_have_signed() -> None:
+    looked: list[bytes] = []
+
+    def looking(payload: bytes) -> Outline | None:
+        looked.append(payload)
+        return outline(payload)
+
+    bench = Bench()
+    means = Means(sign_as(1), verify, key_of, looking, digest=lambda payload: tagged_hash("payload", payload))
+    bench.engine = Bft(address(1), CHAIN, everybody(4), means, [], 1, Millis(NOW), 0, SETTINGS)
+    block, other = bench.block(), bench.block(7)
+    proof = bench.certificate(1, 0, digest_of(block), (0, 2, 3))
+    unsigned = changed(proof, seals=(changed(proof.seals[0], signature=bytes(64)), *proof.seals[1:]))
+    bench.hear(2, Blocks((block,), unsigned))
+    bench.hear(2, Blocks((other,), proof))
+    bench.hear(0, PrePrepare(0, block, bytes(64)))
+    for name in (0, 2, 3):
+        bench.vote(name, Phase.COMMIT, 1, 0, digest_of(block))
+    bench.hear(3, GiveBlock(other))
+    assert not looked
+    bench.hear(2, GiveBlock(block))
+    assert looked == [block.payload]
+    assert bench.committed == [block.payload]
+
+
+def test_who_goes_on_from_a_state_still_knows_the_committee_before() -> None:
+    """Who is behind in an epoch leaves its view with the block that named the committee as its tip."""
+    bench = handed_over(1, range(4), range(4))
+    bench.committee = committee_of(installed(configured(range(4), 1, 1), key_of))
+    boundary = bench.engine.block(1)
+    assert boundary is not None
+    bench.applies = True
+    bench.decide(1, time_ms=NOW + 1)
+    bench.engine.snapshot(2, b"state", Millis(bench.now))
+    bench.drain()
+    again = Bench(records=[each for each in bench.records if each.position >= bench.records[-1].position])
+    again.committee = bench.committee
+    assert again.engine.height == 2
+    again.hear(2, bench.change(2, 5, boundary.commit_certificate))
+    again.hear(3, bench.change(3, 5, boundary.commit_certificate))
+    assert again.engine.term == 5
+    assert not again.engine.faults
+
+
+def test_what_a_committee_said_that_is_forgotten_here_is_no_lie() -> None:
+    """A state that is taken over tells of the last committees alone."""
+    bench = handed_over(1, range(4), range(4))
+    bench.committee = committee_of(installed(configured(range(4), 1, 1), key_of))
+    boundary = bench.engine.block(1)
+    bench.applies = True
+    bench.now += 1
+    bench.decide(1)
+    chained = bench.engine.block(2)
+    assert boundary is not None
+    assert chained is not None
+    late = Bench()
+    late.engine.take_over(chained, [installed(configured(range(4), 1, 1), key_of)], b"state", Millis(late.now))
+    late.drain()
+    late.engine.applied(2, b"", Millis(late.now))
+    changes = {name: bench.change(name, 6, boundary.commit_certificate) for name in (0, 2, 3)}
+    late.hear(3, changes[3])
+    changes[0] = bench.change(0, 6, chained.commit_certificate)
+    late.hear(2, bench.new_view(6, changes))
+    assert not late.engine.faults

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.consensus.bft.courses import ambushed, course, deceived, dethroned, handed_over, hostile
+from tests.consensus.bft.courses import ambushed, course, deceived, dethroned, handed_over, hostile, truthful
 from tests.consensus.bft.world import START_MS, World
 from wattquorum.consensus.bft.messages import BftMessage, PrePrepare, to_frame
 from wattquorum.consensus.bft.statements import Phase
@@ -27,6 +27,15 @@ SEEDS = [
 @pytest.mark.parametrize(("kind", "seed"), SEEDS, ids=[f"{kind.__name__}-{seed}" for kind, seed in SEEDS])
 def test_a_world_holds(kind: Callable[[int], World], seed: int) -> None:
     assert kind(seed).height > 0
+
+
+@pytest.mark.unmeasured
+@pytest.mark.parametrize("first", range(0, 36, 6))
+def test_where_nobody_lies_nobody_is_blamed(first: int) -> None:
+    """Committees follow each other, and some replicas have not heard of the newest; checked after every input."""
+    for seed in range(first, first + 6):
+        world = truthful(seed)
+        assert not any(host.engine.faults for host in world.hosts if host.engine is not None)
 
 
 def test_one_seed_is_one_course() -> None:

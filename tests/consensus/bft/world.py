@@ -131,9 +131,10 @@ class Host:
     disk: list[Durable] = field(default_factory=list)  # durable
     unsynced: list[Durable] = field(default_factory=list)
     syncing: bool = False
-    outputs: list[tuple[int, Output]] = field(default_factory=list)
+    outputs: list[tuple[int, Output]] = field(default_factory=list)  # with the last record beside it
     waiting: list[Message] = field(default_factory=list)
     chain: list[bytes] = field(default_factory=list)  # executed payloads, kept by the driver
+    proven: dict[int, int] = field(default_factory=dict)  # by height: the record without which its block is forgotten
     archive: dict[int, Chained] = field(default_factory=dict)
     pool: dict[int, int] = field(default_factory=dict)  # transaction: since when
     life: int = 0
@@ -179,6 +180,9 @@ class Host:
     def crash(self) -> None:
         self.engine = None
         self.life += 1
+        while self.chain and self.proven[len(self.chain)] > self.position:
+            self.archive.pop(len(self.chain), None)
+            self.chain.pop()
         self.unsynced, self.outputs, self.waiting, self.syncing = [], [], [], False
         self.reads, self.tick_ms = {}, None
 
@@ -227,22 +231,24 @@ class Host:
         self.waiting = [each for each in self.waiting if each.after > durable]
         for message in ready:
             self.world.say(self, message.to, message.data)
-        while self.outputs and self.outputs[0][0] <= durable:
-            _, output = self.outputs.pop(0)
-            self.do(output)
+        while self.outputs:
+            self.do(*self.outputs.pop(0))
 
-    def do(self, output: Output) -> None:
+    def do(self, position: int, output: Output) -> None:
+        """What there is to do at once, whatever the disk has yet."""
         engine = self.engine
         if engine is None:
             return
         if output.restore is not None:
             self.chain = list(_chains.decode(output.restore.state))
+            self.proven |= dict.fromkeys(range(1, len(self.chain) + 1), position)
             for height in range(1, output.restore.index + 1):
                 self.world.tell_committee(engine, height, self.now)
             engine.applied(output.restore.index, b"", self.now)
             self.after_input()
         for committed in output.committed:
             assert committed.index == len(self.chain) + 1, "committed in order"
+            self.proven[committed.index] = position
             self.execute(committed.payload)
             chained = engine.block(committed.index)
             assert chained is not None

@@ -12,7 +12,7 @@ from wattquorum.consensus.bft.audience import Audience
 from wattquorum.consensus.bft.blocks import Block, Proposal
 from wattquorum.consensus.bft.catching_up import CatchingUp
 from wattquorum.consensus.bft.certificates import CommitCertificate, PreparedCertificate, checks_of, is_valid
-from wattquorum.consensus.bft.desk import Desk
+from wattquorum.consensus.bft.desk import Desk, Fault
 from wattquorum.consensus.bft.messages import PHASES, PrePrepare, Vote
 from wattquorum.consensus.bft.records import Accepted, Certified, Held, Kept, Prepared
 from wattquorum.consensus.bft.round import Candidate, Round
@@ -23,7 +23,7 @@ from wattquorum.consensus.bft.votes import Equivocation
 from wattquorum.consensus.engine import Judged, Wanted
 from wattquorum.foundation.refusals import Refused
 
-AHEAD_MAX: Final = 6  # messages of the height after the present one, kept of each member
+AHEAD_MAX: Final = 6  # votes of the height after the present one, kept of each member
 ACCUSATIONS_MAX: Final = 1_024
 
 
@@ -41,7 +41,9 @@ class Agreement:
         "_early",
         "_found",
         "_judge",
+        "_next",
         "_outbox",
+        "_promised",
         "_seals",
         "_settings",
         "_views",
@@ -55,9 +57,11 @@ class Agreement:
         self._catching_up, self._views, self._audience = catching_up, views, audience
         self._asked: dict[bytes, int] = {}  # handed out to be judged: the height
         self._judge: list[Judged] = []
-        self._early: dict[bytes, PrePrepare] = {}  # of a view that this replica is not in yet, one of each member
-        self._ahead: dict[bytes, list[PrePrepare | Vote]] = {}  # of the height after the present one
+        self._early: PrePrepare | None = None  # of the present view, before that has begun or the tip is applied
+        self._next: PrePrepare | None = None  # the same, of the height after the present one
+        self._ahead: dict[bytes, list[Vote]] = {}  # of the height after the present one
         self._found: Proposal | None = None  # fetched, and not held
+        self._promised: list[tuple[int, Vote]] = []  # own COMMITs, each with the record without which it must not count
         self._accusations: list[Equivocation] = []
         self._wanted: Wanted | None = None
         self._wanted_for = (0, 0)
@@ -70,7 +74,7 @@ class Agreement:
         for view, accepted in sorted(found.accepted.items()):
             self._support(round_, view, accepted)
         if round_.prepared is not None:
-            self._commit_to(round_, round_.prepared)
+            self._count(self._own_vote(round_, Phase.COMMIT, round_.prepared.view, round_.prepared.digest))
 
     @property
     def takes(self) -> bool:
@@ -115,8 +119,8 @@ class Agreement:
         if digest not in self._asked:
             raise Refused("input_unexpected", "digest", digest)
         round_ = self._chain.round
-        if self._asked.pop(digest) != round_.height:
-            return
+        if self._asked.pop(digest) != round_.height or self.known(digest) is None:
+            return  # it was let go of meanwhile; if it comes again, it is judged again
         round_.verdicts[digest] = verdict
         candidate = round_.candidate
         if candidate is not None and candidate.proposal.digest == digest:
@@ -126,39 +130,51 @@ class Agreement:
                 self._reject(candidate)
 
     def pre_prepare(self, sender: bytes, message: PrePrepare) -> None:
-        """A proposal: of this view and height it is considered, of a later one kept."""
+        """A proposal: of this view and height it is considered; before that can be, one is kept.
+
+        Nothing of a later view is: blocks are large, and everybody leads some view. Its primary says it again.
+        """
         block = message.block
         if len(block.payload) > self._settings.block_bytes_max:
-            self._desk.blame(sender)
+            self._desk.blame(sender, Fault.TOO_LARGE)
             return
-        if not self._is_due(sender, block.height, message):
+        leads = message.view == self._views.view and sender == self._chain.committee.primary(message.view)
+        if not self._is_due(sender, block.height, again=message.again):
+            if leads and block.height == self._chain.round.height + 1:
+                self._next = message
             embedded = block.commit_certificate
             if embedded is not None and embedded.height == self._chain.round.height:
                 self.told(sender, embedded)
             return
         if sender != self._chain.committee.primary(message.view):
-            self._desk.blame(sender)
-        elif message.view > self._views.view or not (self._views.established and self._chain.ready):
-            if message.view >= self._views.view:
-                self._early[sender] = message
+            if self._chain.knows_committee(block.height):
+                self._desk.blame(sender, Fault.NOT_PRIMARY)
+        elif message.view < self._views.view:
+            if message.again:
+                self._views.tell(sender)
         elif message.view == self._views.view:
-            self._consider(sender, message)
-        elif message.again:
-            self._views.tell(sender)
+            if self._views.established and self._chain.ready:
+                self._consider(sender, message)
+            else:
+                self._early = message
 
     def _consider(self, sender: bytes, message: PrePrepare) -> None:
         """A pre-prepare of the present view and height: checked, then judged by the driver, then accepted."""
         round_, view = self._chain.round, self._views.view
-        proposal = self._chain.proposal(message.block)
-        if proposal is None:
-            self._desk.blame(sender)
+        digest = self._chain.digest(message.block)
+        if digest is None:
+            self._desk.blame(sender, Fault.FALSE_PROPOSAL)
             return
-        digest = proposal.digest
         place = self._chain.committee.primary_place(view)
         if view in round_.accepted or round_.candidate is not None:
             round_.votes.add(place, (view, Phase.PREPARE), digest, message.signature)  # another one is evidence
             return
-        if not self._may_stand(sender, proposal):
+        choice = self._views.choice
+        if choice is not None and round_.height < choice.height:
+            return  # that height is decided, whatever this replica has of it
+        bound = choice is not None and round_.height == choice.height and choice.digest != FREE
+        if (choice is not None and bound and digest != choice.digest) or not self._chain.follows(message.block):
+            self._desk.blame(sender, Fault.FALSE_PROPOSAL)
             return
         checks = [
             self._seals.check(
@@ -168,27 +184,15 @@ class Agreement:
         embedded = message.block.commit_certificate
         if embedded is not None:
             checks += checks_of(embedded, self._chain.committees.at(embedded.height), self._seals) or []
-        if not self._seals.hold(checks):
-            self._desk.blame(sender)
+        proposal = self._chain.proposal(message.block) if self._seals.hold(checks) else None
+        if proposal is None or not self._chain.is_later(proposal):
+            self._desk.blame(sender, Fault.FALSE_PROPOSAL)
+            return
+        if not bound and abs(proposal.time_ms - self._desk.now) > self._settings.skew_ms:
             return
         round_.votes.add(place, (view, Phase.PREPARE), digest, message.signature)
         round_.candidate = Candidate(view, proposal, message.signature)
         self._have_judged(proposal)
-
-    def _may_stand(self, sender: bytes, proposal: Proposal) -> bool:
-        """Whether a proposal may stand here and now, before anything is executed."""
-        block, choice = proposal.block, self._views.choice
-        if choice is not None and block.height < choice.height:
-            return False  # that height is decided, whatever this replica has of it
-        bound = choice is not None and block.height == choice.height and choice.digest != FREE
-        if choice is not None and bound and proposal.digest != choice.digest:
-            self._desk.blame(sender)
-            return False
-        if not self._chain.follows(block) or not self._chain.is_later(proposal):
-            self._desk.blame(sender)
-            return False
-        first = not bound
-        return not first or abs(proposal.time_ms - self._desk.now) <= self._settings.skew_ms
 
     def _have_judged(self, proposal: Proposal) -> None:
         """Hands a block out to be judged, unless it was at this height."""
@@ -212,7 +216,7 @@ class Agreement:
         quorum's view changes, and takes certificates of every view. So a lying primary loses its view, and no more.
         """
         self._chain.round.candidate = None
-        self._desk.blame(self._chain.committee.primary(candidate.view))
+        self._desk.blame(self._chain.committee.primary(candidate.view), Fault.BAD_BLOCK)
         if self._chain.place is not None:
             self._views.change(candidate.view + 1)
 
@@ -262,11 +266,15 @@ class Agreement:
 
     def vote(self, sender: bytes, message: Vote) -> None:
         """A PREPARE or COMMIT of a member."""
-        due = self._is_due(sender, message.height, message)  # also of a stranger: it may be of a later committee
+        due = self._is_due(sender, message.height, again=message.again)  # a stranger's too: of a later committee
         place = self._chain.committee.place(sender)
-        if place is None or not due:
+        if place is None:
             return
         round_, view = self._chain.round, message.view
+        if not due:
+            if message.height == round_.height + 1 and len(waiting := self._ahead.setdefault(sender, [])) < AHEAD_MAX:
+                waiting.append(message)
+            return
         if PHASES[message.phase] is Phase.COMMIT:  # of any view: a certificate is good whatever view one is in
             round_.votes.add(place, (view, Phase.COMMIT), message.digest, message.signature)
             self._try_certify(view, message.digest)
@@ -289,16 +297,30 @@ class Agreement:
             return
         round_.prepared = PreparedCertificate(round_.height, view, accepted.digest, seals)
         self._outbox.keep(Prepared(round_.prepared))
-        self._outbox.say(self._chain.others, self._commit_to(round_, round_.prepared))
+        vote = self._own_vote(round_, Phase.COMMIT, view, accepted.digest)
+        self._outbox.say(self._chain.others, vote)
+        self._promised.append((self._outbox.position, vote))
         self._try_certify(view, accepted.digest)
 
-    def _commit_to(self, round_: Round, prepared: PreparedCertificate) -> Vote:
-        """This replica's COMMIT, counted."""
-        vote = self._own_vote(round_, Phase.COMMIT, prepared.view, prepared.digest)
+    def kept(self, position: int) -> None:
+        """Records up to this position are durable.
+
+        From then on this replica's own COMMIT counts. Before, a crash could make it forget what it has prepared, and a
+        certificate that it alone knew, and of which it told its clients, would bind fewer than it has to.
+        """
+        ready = [vote for after, vote in self._promised if after <= position]
+        self._promised = [each for each in self._promised if each[0] > position]
+        for vote in ready:
+            if vote.height == self._chain.round.height:
+                self._count(vote)
+                self._try_certify(vote.view, vote.digest)
+
+    def _count(self, vote: Vote) -> None:
+        """This replica's own COMMIT."""
+        round_ = self._chain.round
         place = round_.committee.place(self._chain.me)
         if place is not None:
-            round_.votes.add(place, (prepared.view, Phase.COMMIT), prepared.digest, vote.signature, own=True)
-        return vote
+            round_.votes.add(place, (vote.view, Phase.COMMIT), vote.digest, vote.signature, own=True)
 
     def _try_certify(self, view: int, digest: bytes) -> None:
         if not self._chain.ready:
@@ -307,24 +329,17 @@ class Agreement:
         if seals is not None:
             self.certify(CommitCertificate(self._chain.round.height, view, digest, seals))
 
-    def _is_due(self, sender: bytes, height: int, message: PrePrepare | Vote) -> bool:
+    def _is_due(self, sender: bytes, height: int, *, again: bool) -> bool:
         """Whether a message is about the height that is worked on.
 
-        Who is behind and says so again is told the tip; one of the next height is kept, a few of each member; of later
-        heights only that they exist.
+        Who is behind and says so again is told the tip; who speaks of a later height has the blocks below it.
         """
         if height <= self._chain.height:
-            if message.again:
+            if again:
                 self._desk.tell_tip(sender, height - 1)
-            return False
-        if height == self._chain.round.height:
-            return True
-        self._catching_up.claim(sender, height - 1)
-        if height == self._chain.round.height + 1 and self._chain.committee.place(sender) is not None:
-            waiting = self._ahead.setdefault(sender, [])
-            if len(waiting) < AHEAD_MAX:
-                waiting.append(message)
-        return False
+        elif height > self._chain.round.height:
+            self._catching_up.claim(sender, height - 1)
+        return height == self._chain.round.height
 
     def known(self, digest: bytes) -> Proposal | None:
         """A block of the height that is worked on, held or not."""
@@ -361,7 +376,7 @@ class Agreement:
             if is_valid(certificate, self._chain.round.committee, self._seals):
                 self.certify(certificate)
             else:
-                self._desk.blame(sender)
+                self._desk.blame(sender, Fault.FALSE_CERTIFICATE)
         elif height == self._chain.height and certificate.digest == self._chain.tip_digest:
             view, established = self._views.view, self._views.established
             later = certificate.view > view or (certificate.view == view and not established)
@@ -370,14 +385,13 @@ class Agreement:
 
     def begin(self) -> None:
         """The driver is at the tip: what came early for the next height is taken up."""
-        self._early = {by: each for by, each in self._early.items() if each.block.height >= self._chain.round.height}
+        following, self._next = self._next, None
+        if following is not None and following.view == self._views.view:
+            self.pre_prepare(self._views.primary, following)
         ahead, self._ahead = self._ahead, {}
         for sender, messages in sorted(ahead.items()):
             for message in messages:
-                if isinstance(message, Vote):
-                    self.vote(sender, message)
-                else:
-                    self.pre_prepare(sender, message)
+                self.vote(sender, message)
         for view, digest in self._chain.round.votes.supported(Phase.COMMIT):
             if self._chain.ready:
                 self._try_certify(view, digest)
@@ -391,13 +405,10 @@ class Agreement:
         """A pre-prepare that came before its view had begun here, or before the tip was applied."""
         if not self._views.established or not self._chain.ready:
             return
-        primary = self._chain.committee.primary(self._views.view)
-        early = self._early.get(primary)
-        if early is not None and early.view <= self._views.view:
-            del self._early[primary]
-            if (early.view, early.block.height) == (self._views.view, self._chain.round.height):
-                self._consider(primary, early)
-                self._try_prepare()
+        early, self._early = self._early, None
+        if early is not None and (early.view, early.block.height) == (self._views.view, self._chain.round.height):
+            self._consider(self._views.primary, early)
+            self._try_prepare()
 
     def _repropose(self) -> None:
         """What a new view binds its primary to is proposed again, to the byte, once it is here and found good."""
@@ -444,7 +455,7 @@ class Agreement:
 
     def install(self) -> None:
         """A new committee begins: what the old one's members said of later heights is theirs no more to say."""
-        self._early, self._ahead = {}, {}
+        self._early, self._next, self._ahead = None, None, {}
 
     def settle(self) -> None:
         """What has become possible in the present view."""

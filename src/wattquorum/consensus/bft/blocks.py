@@ -71,10 +71,14 @@ def head_digest(chain: bytes, head: Head) -> bytes:
     return tagged_hash("bft block", tagged_hash("bft chain", chain), encode(head))
 
 
+def block_digest(chain: bytes, block: Block, payload: bytes) -> bytes:
+    """The digest of a block whose payload has this digest."""
+    return head_digest(chain, Head(block.height, block.previous, block.commit_certificate, payload))
+
+
 def proposal_of(chain: bytes, block: Block, outline: Outliner) -> Proposal | None:
     """A block with its digest and time; None where the payload cannot be read."""
     told = outline(block.payload)
     if told is None:
         return None
-    head = Head(block.height, block.previous, block.commit_certificate, told.digest)
-    return Proposal(block, head_digest(chain, head), told.time_ms, told.room)
+    return Proposal(block, block_digest(chain, block, told.digest), told.time_ms, told.room)

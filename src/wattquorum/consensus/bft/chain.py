@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from wattquorum.consensus.bft.blocks import Block, Chained, Outliner, Proposal, genesis_digest, proposal_of
+from wattquorum.consensus.bft.blocks import (
+    Block,
+    Chained,
+    Outliner,
+    Proposal,
+    block_digest,
+    genesis_digest,
+    proposal_of,
+)
 from wattquorum.consensus.bft.certificates import CommitCertificate, checks_of
 from wattquorum.consensus.bft.committee import Committee, Committees, Installed, Keys
 from wattquorum.consensus.bft.records import Base, BftRecord, Certified, Held, Kept, Viewed
@@ -35,6 +43,7 @@ class Means(NamedTuple):
     keys: Keys
     outline: Outliner
     archive: Callable[[int], Chained | None] = _no_archive  # blocks that it keeps no longer
+    digest: Callable[[bytes], bytes | None] | None = None  # a payload's alone, where that costs less than its outline
 
 
 class Chain:
@@ -47,6 +56,7 @@ class Chain:
         "_chained",
         "_decided",
         "_outline",
+        "_payload_digest",
         "_restore",
         "_seals",
         "applied",
@@ -65,6 +75,7 @@ class Chain:
         """As the records tell; what was certified and the driver has lost is handed out again."""
         self.me, self.id = me, chain
         self._outline, self._archive, self._seals, self._blocks_kept = means.outline, means.archive, seals, blocks_kept
+        self._payload_digest = means.digest or self._outlined_digest
         self.committees = found.committees
         self.tip = found.tip
         self.certificate = found.chained[found.height][1] if found.tip is not None else None
@@ -119,6 +130,17 @@ class Chain:
         """What the next block follows."""
         return genesis_digest(self.id) if self.tip is None else self.tip.digest
 
+    def names(self, replica: bytes) -> bool:
+        """Whether the newest configuration that is known here has it."""
+        configuration = self.committees.installed[-1].configuration
+        return self.committees.newest.place(replica) is not None or replica in configuration.learners
+
+    def knows_committee(self, height: int) -> bool:
+        """Whether it is certain here who agrees on a height: a block tells of the next one's once it is applied, and
+        committees that came long before a state from which this replica went on are forgotten.
+        """
+        return self.committees.first <= height <= self.height + self.ready
+
     def follows(self, block: Block) -> bool:
         """Whether a block is on top of the tip and carries a certificate of it, whosever signatures are in it."""
         embedded = block.commit_certificate
@@ -133,6 +155,18 @@ class Chain:
     def is_later(self, proposal: Proposal) -> bool:
         """Whether its time is strictly above the tip's."""
         return self.tip is None or proposal.time_ms > self.tip.time_ms
+
+    def _outlined_digest(self, payload: bytes) -> bytes | None:
+        told = self._outline(payload)
+        return None if told is None else told.digest
+
+    def digest(self, block: Block) -> bytes | None:
+        """What members would have signed of a block, to be known before anything in its payload is looked at.
+
+        None where its payload is none at all.
+        """
+        payload = self._payload_digest(block.payload)
+        return None if payload is None else block_digest(self.id, block, payload)
 
     def proposal(self, block: Block) -> Proposal | None:
         """A block with what follows from it; None where its payload cannot be read."""

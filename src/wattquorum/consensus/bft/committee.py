@@ -108,13 +108,21 @@ class Committees:
         """The last that is known."""
         return self._all[-1]
 
+    @property
+    def first(self) -> int:
+        """The first height of which it is known who agrees on it."""
+        return self._all[0].first
+
     def at(self, height: int) -> Committee:
         """Who agrees on a height; for one that is beyond what is known, the newest."""
         return next((each for each in reversed(self._all) if each.first <= height), self._all[0])
 
     def since(self, height: int) -> tuple[Installed, ...]:
-        """What has to be kept to know the committees of this height and all later ones."""
-        first = self.at(height).first
+        """What has to be kept to know the committees of this height and all later ones.
+
+        And the one before: who is behind in an epoch proves its tip by a certificate of the committee that ended there.
+        """
+        first = self.at(self.at(height).first - 1).first
         return tuple(
             each for each, committee in zip(self.installed, self._all, strict=True) if committee.first >= first
         )

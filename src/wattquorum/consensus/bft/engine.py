@@ -14,7 +14,7 @@ blocks from others, `Audience` and `HandOver` give them away, `Reading` and `Rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from wattquorum.consensus.bft.agreement import Agreement
@@ -23,7 +23,7 @@ from wattquorum.consensus.bft.blocks import Block, Chained
 from wattquorum.consensus.bft.catching_up import CatchingUp
 from wattquorum.consensus.bft.chain import Chain, Means
 from wattquorum.consensus.bft.committee import Committee, Installed, installed
-from wattquorum.consensus.bft.desk import Desk
+from wattquorum.consensus.bft.desk import Desk, Fault
 from wattquorum.consensus.bft.fetching import Fetching
 from wattquorum.consensus.bft.handover import HandOver
 from wattquorum.consensus.bft.messages import (
@@ -174,7 +174,15 @@ class Bft:
 
     @property
     def faults(self) -> dict[bytes, int]:
-        """How often a peer sent what no correct one sends."""
+        """How often a peer did what no correct one does; under an empty address those that the chain does not name."""
+        found: dict[bytes, int] = {}
+        for (peer, _), count in self._desk.faults.items():
+            found[peer] = found.get(peer, 0) + count
+        return found
+
+    @property
+    def faults_by_kind(self) -> Mapping[tuple[bytes, Fault], int]:
+        """The same by what it did."""
         return self._desk.faults
 
     def committee_at(self, height: int) -> Committee:
@@ -196,8 +204,8 @@ class Bft:
         return found
 
     def blame(self, peer: bytes) -> None:
-        """Counts what the driver found out: a peer sent what no correct one sends."""
-        self._desk.blame(peer)
+        """Counts what the driver found out: a peer gave a state, or the way to one, that is not the chain's."""
+        self._desk.blame(peer, Fault.FALSE_STATE)
 
     def proposed(self, digest: bytes) -> Block | None:
         """A block that was handed out to be judged, with its embedded certificate."""
@@ -228,7 +236,7 @@ class Bft:
         try:
             message = from_frame(frame)
         except Refused:
-            self._desk.blame(sender)
+            self._desk.blame(sender, Fault.UNREADABLE)
             return
         self._take(sender, message)
         self._settle()
@@ -244,11 +252,13 @@ class Bft:
             self._settle()
 
     def persisted(self, position: int, now: Millis, /) -> None:
-        """Records up to this position are durable. Every message waits for its records, so nothing follows here."""
+        """Records up to this position are durable: what was promised in them counts from now on."""
         self._desk.now = int(now)
         if position > self._outbox.position:
             remedy = f"The last record is {self._outbox.position}."
             raise Refused("input_unexpected", "position", position, remedy)
+        self._agreement.kept(position)
+        self._settle()
 
     def applied(self, index: int, _digest: bytes, now: Millis, /) -> None:
         """Everything certified up to `index` is applied, and a committee that it names was told before.
@@ -350,6 +360,7 @@ class Bft:
         if not same:
             self._views.install()
             self._agreement.install()
+            self._reading.install()
         self._fetching.forget()
         self._outbox.keep(base)
         self._views.certified(chained.commit_certificate, None)
@@ -380,6 +391,8 @@ class Bft:
 
     def drain(self) -> Output:
         """Hands out, once, what there is to do."""
+        self._fetching.give()
+        self._reading.answer()
         records, messages = self._outbox.drain()
         restore, decided = self._chain.drain()
         judge, wanted = self._agreement.drain()
@@ -430,6 +443,7 @@ class Bft:
         self._outbox.keep(found)
         self._views.install()
         self._agreement.install()
+        self._reading.install()
         self._handover.begin(old)
 
     def _settle(self) -> None:

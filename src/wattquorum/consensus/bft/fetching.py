@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from wattquorum.consensus.bft.agreement import Agreement
-from wattquorum.consensus.bft.blocks import Block, Chained
-from wattquorum.consensus.bft.catching_up import CatchingUp
+from wattquorum.consensus.bft.blocks import Block, Chained, Proposal
+from wattquorum.consensus.bft.catching_up import PEERS_MAX, CatchingUp
 from wattquorum.consensus.bft.certificates import is_valid
-from wattquorum.consensus.bft.desk import Desk
+from wattquorum.consensus.bft.desk import Desk, Fault
 from wattquorum.consensus.bft.messages import AskBlock, AskBlocks, Blocks, GiveBlock
 from wattquorum.consensus.bft.view_changes import ViewChanges
 from wattquorum.consensus.bft.views import FREE
@@ -26,6 +26,7 @@ class Fetching:
 
     __slots__ = (
         "_agreement",
+        "_askers",
         "_catching_up",
         "_chain",
         "_desk",
@@ -35,6 +36,8 @@ class Fetching:
         "_missing_due_ms",
         "_missing_turn",
         "_outbox",
+        "_questions",
+        "_questions_at",
         "_seals",
         "_settings",
         "_views",
@@ -46,6 +49,9 @@ class Fetching:
         self._catching_up, self._views, self._agreement = catching_up, views, agreement
         self._incoming: list[Chained] = []  # of one peer
         self._incoming_from = b""
+        self._askers: dict[bytes, tuple[int, bytes]] = {}  # for one block, since the last drain: height and digest
+        self._questions: dict[bytes, dict[bytes, None]] = {}  # which single blocks a peer was asked for
+        self._questions_at = 0  # the height that those are of
         self._missing = NOTHING
         self._missing_due_ms = 0
         self._missing_turn = 0
@@ -75,13 +81,23 @@ class Fetching:
             self._desk.lacks(sender, height)
 
     def serve_one(self, sender: bytes, height: int, digest: bytes) -> None:
-        """One block by its digest, certified or not."""
-        proposal = self._chain.round.blocks.get(digest)
-        chained = self._chain.block(height) if height <= self._chain.height else None
-        if proposal is not None:
-            self._outbox.say([sender], GiveBlock(proposal.block))
-        elif chained is not None and chained.commit_certificate.digest == digest:
-            self._outbox.say([sender], GiveBlock(chained.block))
+        """Somebody asks for one block by its digest. Of several questions of a peer in a turn its last is answered."""
+        if sender in self._askers or len(self._askers) < PEERS_MAX:
+            self._askers[sender] = height, digest
+
+    def give(self) -> None:
+        """Gives who asked for one block that one, certified or not; each block is encoded once for all who get it."""
+        asked: dict[tuple[int, bytes], list[bytes]] = {}
+        for sender, question in self._askers.items():
+            asked.setdefault(question, []).append(sender)
+        self._askers = {}
+        for (height, digest), peers in asked.items():
+            proposal = self._chain.round.blocks.get(digest)
+            chained = self._chain.block(height) if height <= self._chain.height else None
+            if proposal is not None:
+                self._outbox.say(peers, GiveBlock(proposal.block))
+            elif chained is not None and chained.commit_certificate.digest == digest:
+                self._outbox.say(peers, GiveBlock(chained.block))
 
     def blocks(self, sender: bytes, message: Blocks) -> None:
         """Blocks, whoever gives them and however late: they prove themselves. Some at a time."""
@@ -109,7 +125,7 @@ class Fetching:
 
     def _disappointed(self, sender: bytes) -> None:
         self._catching_up.disappointed(sender)
-        self._desk.blame(sender)
+        self._desk.blame(sender, Fault.FALSE_BLOCKS)
 
     def forget(self) -> None:
         """The tip is another one now: what came and waits is asked for again, if it is still needed."""
@@ -126,20 +142,26 @@ class Fetching:
             chained = self._incoming.pop(0)
             if chained.block.height <= self._chain.height:
                 continue
-            proposal = self._chain.proposal(chained.block)
-            certificate = chained.commit_certificate
-            good = proposal is not None and self._chain.follows(chained.block)
-            told = (certificate.height, certificate.digest)
-            if proposal is None or not good or told != (chained.block.height, proposal.digest):
-                self._incoming = []
-                return False
-            if not is_valid(certificate, self._chain.round.committee, self._seals):
+            proposal = self._proven(chained)
+            if proposal is None:
                 self._incoming = []
                 return False
             self._agreement.found(proposal)
-            self._agreement.certify(certificate)
+            self._agreement.certify(chained.commit_certificate)
             self._catching_up.helped(self._incoming_from)
         return True
+
+    def _proven(self, chained: Chained) -> Proposal | None:
+        """A block on the tip that its certificate proves; None for any other.
+
+        Anybody may send one, so what costs least is looked at first: signatures, then its digest, then its payload.
+        """
+        block, certificate = chained.block, chained.commit_certificate
+        if certificate.height != block.height or not self._chain.follows(block):
+            return None
+        if not is_valid(certificate, self._chain.round.committee, self._seals):
+            return None
+        return self._chain.proposal(block) if self._chain.digest(block) == certificate.digest else None
 
     def ask(self) -> None:
         """Asks whoever has later blocks, when that is due; and members for one block that is missing."""
@@ -156,6 +178,9 @@ class Fetching:
             self._missing_turn += 1
             self._missing_due_ms = self._desk.now + wait
             peer = self._chain.others[self._missing_turn % len(self._chain.others)]
+            if self._chain.round.height != self._questions_at:
+                self._questions, self._questions_at = {}, self._chain.round.height
+            self._questions.setdefault(peer, {})[missing] = None
             self._outbox.ask([peer], AskBlock(self._chain.round.height, missing))
 
     def _missing_block(self) -> bytes:
@@ -173,9 +198,13 @@ class Fetching:
         """The block that is missing, whoever gives it."""
         if not self._missing or block.height != self._chain.round.height:
             return
+        digest = self._chain.digest(block)
+        if digest != self._missing:
+            if sender in self._questions and digest not in self._questions[sender]:
+                self._desk.blame(sender, Fault.OTHER_BLOCK)
+            return
         proposal = self._chain.proposal(block)
-        if proposal is None or proposal.digest != self._missing:
-            self._desk.blame(sender)
+        if proposal is None:
             return
         self._agreement.found(proposal)
         certificate = self._chain.round.certificate

@@ -5,9 +5,9 @@ What waits for what is kept by `Reads`; why a quorum's answers are enough, it sa
 
 from __future__ import annotations
 
-from wattquorum.consensus.bft.catching_up import CatchingUp
+from wattquorum.consensus.bft.catching_up import PEERS_MAX, CatchingUp
 from wattquorum.consensus.bft.certificates import is_valid
-from wattquorum.consensus.bft.desk import Desk
+from wattquorum.consensus.bft.desk import Desk, Fault
 from wattquorum.consensus.bft.messages import AskRead, GiveRead
 from wattquorum.consensus.bft.reads import Reads
 from wattquorum.foundation.refusals import Refused
@@ -16,7 +16,7 @@ from wattquorum.foundation.refusals import Refused
 class Reading:
     """The questions of reads. `life` tells this replica's from those before its last restart."""
 
-    __slots__ = ("_catching_up", "_chain", "_desk", "_life", "_outbox", "_reads", "_seals", "_settings")
+    __slots__ = ("_askers", "_catching_up", "_chain", "_desk", "_life", "_outbox", "_reads", "_seals", "_settings")
 
     def __init__(self, desk: Desk, catching_up: CatchingUp, life: int) -> None:
         self._desk, self._chain, self._outbox = desk, desk.chain, desk.outbox
@@ -24,12 +24,17 @@ class Reading:
         self._catching_up = catching_up
         self._life = life
         self._reads = Reads()
+        self._askers: dict[bytes, AskRead] = {}  # the last question of each, since the last drain
 
     def add(self, read: int) -> None:
         """A read. Refused("input_unexpected") when too many wait already."""
         if len(self._reads) >= self._settings.reads_max:
             raise Refused("input_unexpected", "read", read, f"{len(self._reads)} reads wait already; ask again later.")
         self._reads.add(read)
+
+    def install(self) -> None:
+        """A new committee begins: it is asked."""
+        self._reads.begin_anew()
 
     def take(self) -> tuple[int, ...]:
         """Reads that may answer now."""
@@ -62,15 +67,31 @@ class Reading:
             self._outbox.ask(asked, AskRead(reads.round, self._life, self._chain.height))
 
     def asked(self, sender: bytes, message: AskRead) -> None:
-        """Somebody asks: a member answers with what it can prove."""
+        """Somebody asks. Of several questions in a turn its last is answered: no replica asks again before its earlier
+        round is over, or has waited for long.
+
+        Whoever reaches this replica may ask: who follows, who is about to be admitted, and who was a member once have
+        reads as well, and which of them a peer is can be known too late here.
+        """
+        if sender in self._askers or len(self._askers) < PEERS_MAX:
+            self._askers[sender] = message
+
+    def answer(self) -> None:
+        """A member answers who asked, each once, with what it can prove by now."""
+        askers, self._askers = self._askers, {}
         if self._chain.place is None:
             return
-        tip = self._chain.certificate if self._chain.height > message.height else None
-        prepared = self._chain.round.prepared if self._chain.round.height > message.height else None
-        self._outbox.say([sender], GiveRead(message.round, message.life, tip, prepared))
+        for sender, message in askers.items():
+            tip = self._chain.certificate if self._chain.height > message.height else None
+            prepared = self._chain.round.prepared if self._chain.round.height > message.height else None
+            self._outbox.say([sender], GiveRead(message.round, message.life, tip, prepared))
 
     def answered(self, sender: bytes, message: GiveRead) -> None:
-        """An answer counts as far as it proves itself; one that proves nothing says that there is nothing above."""
+        """An answer counts as far as it proves itself; one that proves nothing says that there is nothing above.
+
+        What a committee may have signed that is not known here yet is no answer, and no lie: its sender is asked for
+        blocks, and then again.
+        """
         reads, committee = self._reads, self._chain.committee
         if not reads.asking or (message.round, message.life) != (reads.round, self._life):
             return
@@ -80,7 +101,10 @@ class Reading:
         for certificate in (message.tip, message.prepared):
             if certificate is not None and certificate.height > self._chain.height:
                 if not is_valid(certificate, self._chain.committees.at(certificate.height), self._seals):
-                    self._desk.blame(sender)
+                    if self._chain.knows_committee(certificate.height):
+                        self._desk.blame(sender, Fault.FALSE_CERTIFICATE)
+                    else:
+                        self._catching_up.claim(sender, certificate.height)
                     return
                 height = max(height, certificate.height)
         if height > self._chain.height:

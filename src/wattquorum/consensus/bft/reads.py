@@ -57,6 +57,13 @@ class Reads:
             self._ready += [(self.needs, read) for read in self._asking]
             self._asking = []
 
+    def begin_anew(self) -> None:
+        """Another committee agrees from here on. What the one before answered says nothing of what this one may have
+        certified before the reads were asked for: all that are not handed out yet wait for a round of its own.
+        """
+        self._waiting = deque([*(read for _, read in self._ready), *self._asking, *self._waiting])
+        self._asking, self._ready = [], []
+
     def unanswered(self, members: tuple[bytes, ...]) -> list[bytes]:
         """Who has not answered in this round."""
         return [member for member in members if member not in self._answers]

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Final
 
 from wattquorum.consensus.bft.catching_up import CatchingUp
-from wattquorum.consensus.bft.certificates import CommitCertificate
-from wattquorum.consensus.bft.desk import Desk
+from wattquorum.consensus.bft.certificates import CommitCertificate, is_valid
+from wattquorum.consensus.bft.committee import Committee
+from wattquorum.consensus.bft.desk import Desk, Fault
 from wattquorum.consensus.bft.messages import NewView, Tip, ViewChange, view_change_digest
 from wattquorum.consensus.bft.records import Viewed
 from wattquorum.consensus.bft.statements import Phase
-from wattquorum.consensus.bft.views import Choice, is_justified, is_sound, new_view
+from wattquorum.consensus.bft.views import Choice, is_justified, is_opened, is_signed, is_sound, new_view
 
 DOUBLINGS_MAX: Final = 32
 
@@ -114,7 +115,8 @@ class ViewChanges:
         repeated = known is not None and message.view <= known.view
         if message != known and (known is None or (message.view, message.height) >= (known.view, known.height)):
             if not is_sound(message, place, self._chain.committees, self._seals):
-                self._desk.blame(sender)
+                if self._is_false(sender, message):
+                    self._desk.blame(sender, Fault.FALSE_VIEW_CHANGE)
                 return
             self._changes[place] = message
         if self._chain.height > message.height:
@@ -166,7 +168,9 @@ class ViewChanges:
             self._catching_up.claim(sender, message.height)
             return
         if not is_justified(message, self._chain.committees, self._seals):
-            self._desk.blame(sender)
+            known = all(self._is_known(change.view_change) for change in message.changes)
+            if known and not self._opened_before(message):
+                self._desk.blame(sender, Fault.FALSE_NEW_VIEW)
             return
         if message.view > self.view:
             self._enter(message.view)
@@ -198,6 +202,32 @@ class ViewChanges:
     def _is_of_earlier_epoch(self, tip: int) -> bool:
         """Whether who says so at this tip speaks of the views of an earlier committee, which are others than these."""
         return tip + 1 < self._chain.committee.first
+
+    def _before(self, tip: int) -> Committee | None:
+        """The committee before this one, where a tip is the block that named this one: who has not applied that block
+        speaks as a member of the other still.
+        """
+        return self._chain.committees.at(tip) if tip and tip + 1 == self._chain.committee.first else None
+
+    def _is_known(self, message: ViewChange) -> bool:
+        """Whether the committees that a view change is of, and its tip, are known here."""
+        tip, knows = message.tip, self._chain.knows_committee
+        return knows(message.height + 1) and (tip is None or knows(tip.height))
+
+    def _is_false(self, sender: bytes, message: ViewChange) -> bool:
+        """Whether a view change that is not sound is a lie: what a committee said that is not known here is none."""
+        tip, chain = message.tip, self._chain
+        if not self._is_known(message):
+            known = tip is not None and chain.knows_committee(tip.height)
+            return known and tip is not None and not is_valid(tip, chain.committees.at(tip.height), self._seals)
+        before = self._before(message.height)
+        place = before.place(sender) if before is not None else None
+        return before is None or place is None or not is_signed(message, place, before, self._seals)
+
+    def _opened_before(self, message: NewView) -> bool:
+        """Whether a new view is one of the committee before."""
+        before = self._before(message.height)
+        return before is not None and is_opened(message, before, self._seals)
 
     def _is_waiting(self) -> bool:
         """Whether the timer has to run: a later view once a quorum is there, this one while anything is to be done."""

@@ -39,7 +39,7 @@ def choice(changes: Sequence[ViewChange]) -> Choice:
 def is_sound(change: ViewChange, place: int, committees: Committees, seals: Seals) -> bool:
     """Whether a view change is this member's, and proves what it says."""
     committee = committees.at(change.height + 1)
-    if change.view == 0 or not _is_signed(change, place, committee, seals):
+    if change.view == 0 or not is_signed(change, place, committee, seals):
         return False
     if change.tip is not None and not is_valid(change.tip, committees.at(change.height), seals):
         return False
@@ -50,7 +50,8 @@ def is_sound(change: ViewChange, place: int, committees: Committees, seals: Seal
     return fits and is_valid(prepared, committee, seals)
 
 
-def _is_signed(change: ViewChange, place: int, committee: Committee, seals: Seals) -> bool:
+def is_signed(change: ViewChange, place: int, committee: Committee, seals: Seals) -> bool:
+    """Whether this member of a committee has signed a view change."""
     digest = view_change_digest(change.tip, change.prepared)
     args = (change.height, change.view, Phase.VIEW_CHANGE, digest, change.signature)
     return place < len(committee.members) and seals.hold([seals.check(committee, place, *args)])
@@ -69,14 +70,15 @@ def is_justified(message: NewView, committees: Committees, seals: Seals) -> bool
         return False
     if any(committees.at(change.view_change.height + 1) is not committee for change in message.changes):
         return False  # an earlier committee's views are others than this one's
-    if not _is_opened(message, committee, seals):
+    if not is_opened(message, committee, seals):
         return False
     if not all(is_sound(change.view_change, change.member, committees, seals) for change in message.changes):
         return False
     return choice([change.view_change for change in message.changes]) == (message.height + 1, message.digest)
 
 
-def _is_opened(message: NewView, committee: Committee, seals: Seals) -> bool:
+def is_opened(message: NewView, committee: Committee, seals: Seals) -> bool:
+    """Whether the primary of its view in a committee has signed a new view."""
     digest = new_view_digest(message.digest, message.changes)
     place = committee.primary_place(message.view)
     args = (message.height, message.view, Phase.NEW_VIEW, digest, message.signature)
