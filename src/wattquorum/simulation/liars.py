@@ -146,9 +146,15 @@ class Conspiracy:
 
 
 def another(key: SigningKey, ledger: Ledger, verify: Verifier, block: Block, kind: int) -> Block:
-    """Another block in a block's place: 0, 1, 2, ... good ones, that differ in time; from -1 downwards bad ones."""
-    agreed = decode_agreed(block.payload)
-    ordered = decode_ordered(agreed.entry)
+    """Another block in a block's place: 0, 1, 2, ... good ones, that differ in time; from -1 downwards bad ones.
+
+    One that its liar has made unreadable already stays as it is.
+    """
+    try:
+        agreed = decode_agreed(block.payload)
+        ordered = decode_ordered(agreed.entry)
+    except Refused:
+        return block
     junk = (b"no transaction",) if kind == -2 else ()
     time_ms = ordered.time_ms + abs(kind) + (3_600_000 if kind == -4 else 0)
     evidence = b"other" if kind == -3 else ordered.evidence
