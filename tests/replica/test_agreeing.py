@@ -8,15 +8,17 @@ import pytest
 
 from tests.ledger.world import key_of
 from wattquorum.consensus.bft.blocks import Block, Chained, genesis_digest
+from wattquorum.consensus.bft.certificates import Seal
 from wattquorum.consensus.bft.desk import Fault
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.messages import PrePrepare, Vote, from_frame, to_frame
 from wattquorum.consensus.bft.settings import Settings
+from wattquorum.consensus.bft.statements import Phase
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.agreed import Agreed, agreed_digest, decode_agreed, entry_digest
+from wattquorum.ledger.agreed import Agreed, agreed_digest, decode_agreed, entry_digest, sealed_in
 from wattquorum.ledger.blocks import Ordered, decode_block, decode_ordered, header_hash, order
 from wattquorum.ledger.execution import BLOCK_TRANSACTIONS_MAX, Ledger, Prepared
 from wattquorum.ledger.parameters import Consensus
@@ -205,14 +207,44 @@ def test_only_a_block_that_leads_where_it_says_is_supported(
 ) -> None:
     """And judging it leaves nothing behind, whatever it was."""
     world = lived(3_000)
+    primary = world.by_address[engine_of(world.hosts[0]).leader]
+    assert supports(world, primary, altered(next_block(world, primary), primary)) is supported
+
+
+def test_evidence_with_the_certificate_of_another_quorum_is_not_supported() -> None:
+    """It is as good as the one that the block carries, but on such a block none could follow."""
+    world = lived(3_000)
     engine = engine_of(world.hosts[0])
     primary = world.by_address[engine.leader]
+    block = next_block(world, primary)
+    tip = block.commit_certificate
+    assert tip is not None
+    committee = engine.committee_at(tip.height)
+    absent = next(place for place in range(4) if place not in [seal.member for seal in tip.seals])
+    vote = conspiracy(world).vote(
+        world.by_address[committee.members[absent]], Phase.COMMIT, tip.height, tip.view, tip.digest
+    )
+    seals = sorted([*tip.seals[1:], Seal(absent, vote.signature)], key=lambda seal: seal.member)
+    evidence = decode_ordered(decode_agreed(block.payload).entry).evidence
+    sealed = sealed_in(evidence)
+    assert sealed is not None
+    other = encode(changed(sealed, certificate=changed(tip, seals=tuple(seals))))
+    made = executed_with(block, primary, evidence=other)
+    assert decode_agreed(made.payload).header != bytes(32), "the ledger finds no fault in it"
+    assert not supports(world, primary, made)
+
+
+def conspiracy(world: BftWorld) -> Conspiracy:
+    outliner = Outliner(Limits())
+    return Conspiracy(world.checkers.chain, Chance(1), verify_each, outliner, lambda _who, own, _kind: own)
+
+
+def supports(world: BftWorld, primary: Host[Bft], block: Block) -> bool:
+    """Whether a backup prepares what the primary proposes; its state stays as it was."""
     backup = next(host for host in world.hosts if host is not primary)
     assert backup.replica is not None
     world.network.heal()
-    them = Conspiracy(world.checkers.chain, Chance(1), verify_each, Outliner(Limits()), lambda _who, own, _kind: own)
-    block = altered(next_block(world, primary), primary)
-    message: PrePrepare = them.pre_prepare(primary, engine.term, block)
+    message: PrePrepare = conspiracy(world).pre_prepare(primary, engine_of(primary).term, block)
     ledger = backup.replica.ledger
     before = ledger.digest, ledger.state.root(), ledger.state.mark()
     backup.replica.receive(primary.address, engine_frame(to_frame(message)), world.local(backup))
@@ -220,9 +252,8 @@ def test_only_a_block_that_leads_where_it_says_is_supported(
     votes = [
         from_frame(data) for kind, data in (read_frame(each.data) for each in work.messages) if kind is Kind.ENGINE
     ]
-    prepares = [vote for vote in votes if isinstance(vote, Vote) and vote.phase == 2]
-    assert bool(prepares) is supported
     assert (ledger.digest, ledger.state.root(), ledger.state.mark()) == before
+    return any(isinstance(vote, Vote) and vote.phase == 2 for vote in votes)
 
 
 def test_of_more_transactions_than_a_block_may_have_none_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,8 +262,9 @@ def test_of_more_transactions_than_a_block_may_have_none_is_looked_at(monkeypatc
     primary = world.by_address[engine.leader]
     backup = next(host for host in world.hosts if host is not primary)
     assert backup.replica is not None
-    them = Conspiracy(world.checkers.chain, Chance(1), verify_each, Outliner(Limits()), lambda _who, own, _kind: own)
-    message: PrePrepare = them.pre_prepare(primary, engine.term, too_many(next_block(world, primary), primary))
+    message: PrePrepare = conspiracy(world).pre_prepare(
+        primary, engine.term, too_many(next_block(world, primary), primary)
+    )
     prepared: list[int] = []
     prepare = Ledger.prepare
 
