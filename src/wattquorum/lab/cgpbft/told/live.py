@@ -49,9 +49,9 @@ def _lead(live: Sequence[Lived]) -> str:
         f"when every node has told of the block of the one before, at most "
         f"{max(each.deposits for each in live)} times, up to some seconds; then four hand in batches of 256 at once, "
         f"for some seconds, and it is timed until every node has executed the last. Messages are those that nodes "
-        f"counted while deposits came one by one, polls for tips included, which the formula leaves out. Timeouts are as "
-        f"shipped: where nodes that share processors need longer than a second for a block, the view changes, and that "
-        f"is timed, too. Numbers are "
+        f"counted while deposits came one by one, polls for tips included, which the formula leaves out. Timeouts are "
+        f"as shipped: where nodes that share processors need longer than a second for a block, the view changes, and "
+        f"that is timed, too. Numbers are "
         f"medians over turns; ratios are formed within each pair. With 4 members both protocols do the same: what "
         f"their ratios differ from 1 is what others did meanwhile, and a measure of how far the rest can be trusted."
     )
