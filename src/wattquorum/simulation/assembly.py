@@ -372,6 +372,8 @@ class Assembly:
             machine.syncing = True
             self.at(self.now + self._spent + self.costs.sync_ns, self._give, machine, self._synced, machine.written)
         self._flush(machine)
+        if output.records and not self.costs.sync_ns:
+            self._synced(machine, machine.written)
 
     def _synced(self, machine: Machine, position: int) -> None:
         assert machine.engine is not None
