@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 from typer.testing import CliRunner
 
 from wattquorum.cli.app import app
 from wattquorum.foundation.refusals import Refused
+from wattquorum.lab.drawing import Panel, Picture, even_scale
 from wattquorum.lab.outcome import COMING, LIST, outcome
+from wattquorum.lab.parts import Part, as_html
 
 SWEEP = """
 experiment = "agents"
@@ -187,3 +190,14 @@ def test_workers_of_a_sweep_that_was_killed_end_and_the_next_run_plays_what_is_m
 def test_help_names_what_is_to_be_installed(command: str) -> None:
     told = CliRunner().invoke(app, ["lab", command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
     assert "wattquorum[dask] or [ray]" in " ".join(told.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_letters_of_a_row_of_panels_can_be_read_on_any_screen(page: Page, width: int) -> None:
+    panels = tuple(Panel(f"Panel {place}", even_scale(0, 1, 1), even_scale(0, 1, 1), "x") for place in range(3))
+    html = as_html("Wide", (), [Part("a", "A", "A", "", (Picture("wide", "three panels", panels),))], "")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.set_content(html)
+    heights = page.locator("svg.plot text").evaluate_all("all => all.map(each => each.getBoundingClientRect().height)")
+    assert min(heights) >= 11
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
