@@ -17,6 +17,7 @@ from wattquorum.cli.app import app
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab import washing
+from wattquorum.lab.beyond import majorities
 from wattquorum.lab.beyond import run as running
 from wattquorum.lab.beyond.cabinet import dealt, series
 from wattquorum.lab.beyond.concentration import ANYBODY, HEAVIEST, STEADY, Leading, gini, top
@@ -86,6 +87,11 @@ def test_the_search_finds_what_the_quick_try_misses() -> None:
     assert apart(one, other) is None
     missed = ([6, 4, 2, 2], [7, 2, 2, 2])
     assert _tried(*missed) is None or apart(*missed) is not None
+
+
+def test_the_quick_try_goes_on_where_exactly_half_is_held() -> None:
+    """Half is no majority: one more is needed, and is there."""
+    assert majorities._tried([1, 1, 1, 1], [0, 0, 0, 9]) == [0, 1, 2]
 
 
 def test_no_two_parts_decide_while_one_counts_jointly_and_the_literal_rule_has_some() -> None:

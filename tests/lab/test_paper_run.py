@@ -18,6 +18,7 @@ from wattquorum.lab.paper.claims import CLAIMS
 
 SEEDS = 2
 TIMED = "scale"  # files whose names begin so hold times of this machine
+LETTERS_PX = 11  # a line of words in a figure, on any screen
 COMMAND = ["lab", "reproduce", "--seeds", str(SEEDS), "--largest", "1000"]
 
 
@@ -92,6 +93,8 @@ def test_the_report_fits_its_reader(out: Path, page: Page, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for frame in page.locator(".scroll").all():
         assert frame.evaluate("element => element.scrollHeight <= element.clientHeight + 1")
+    least = "all => all.map(each => each.getBoundingClientRect().height)"
+    assert min(page.locator("svg.plot text").evaluate_all(least)) >= LETTERS_PX
     claims = page.locator("#claims .scroll")
     assert claims.evaluate("element => element.scrollWidth <= element.clientWidth")
     assert page.locator("#claims .tone").count() == len(CLAIMS)

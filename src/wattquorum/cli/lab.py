@@ -105,7 +105,8 @@ class BackendName(StrEnum):
 Out = Annotated[Path | None, typer.Option(help="Where results go, and what a run that was ended goes on with.")]
 Jobs = Annotated[int, typer.Option(min=-1, help="Processes of this machine; -1: one for each processor.")]
 BackendOption = Annotated[
-    BackendName, typer.Option(help="Processes of this machine, or a cluster of Dask or Ray: wattquorum[dask], [ray].")
+    BackendName,
+    typer.Option(help="Processes of this machine, or a cluster of Dask or Ray: wattquorum\\[dask] or \\[ray]."),
 ]
 Address = Annotated[
     str | None, typer.Option(help="Of the cluster, such as tcp://10.0.0.1:8786. Default: one is begun on this machine.")

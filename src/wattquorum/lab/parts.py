@@ -11,6 +11,7 @@ from wattquorum.lab.report.markup import Section, behind, paragraph, table
 from wattquorum.lab.report.shell import page_of
 
 WIDEN: Final = 1.25  # a picture is shown at most so much larger than it was drawn
+NARROW: Final = 0.9  # and at least so much of it: on a narrow screen it scrolls inside its frame
 
 
 class Sheet(NamedTuple):
@@ -54,8 +55,9 @@ def _html(item: str | Sheet | Picture) -> str:
             whole = f'<div class="whole">{table(caption, headings, kept, sides=sides, tones=tones)}</div>'
             return behind(caption, whole) if folded else whole
         case Picture():
-            widest = WIDEN * sum(panel.width for panel in item.panels)
-            return f'<div class="chart" style="max-width:{widest:.0f}px">{item.svg}</div>'
+            drawn = sum(panel.width for panel in item.panels)
+            style = f"max-width:{WIDEN * drawn:.0f}px;--least:{NARROW * drawn:.0f}px"
+            return f'<div class="chart drawn" tabindex="0" style="{style}">{item.svg}</div>'
 
 
 def as_markdown(title: str, remark: str, parts: Sequence[Part], prefix: str) -> str:

@@ -12,10 +12,12 @@ from typing import Final, NamedTuple
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.beyond.studies import STUDIES, Study, plan_named
 from wattquorum.lab.drawing import Picture
+from wattquorum.lab.outcome import outcome
 from wattquorum.lab.parts import Part, Sheet, as_html, as_markdown, picture_file
 from wattquorum.lab.report.shell import write_page
 from wattquorum.lab.sweeps.experiments import Measure
 from wattquorum.lab.sweeps.results import Results
+from wattquorum.lab.sweeps.run import check
 from wattquorum.lab.sweeps.run import run as sweep
 from wattquorum.lab.sweeps.running import Where
 from wattquorum.lab.sweeps.telling import row_of, sheet_of, united
@@ -55,13 +57,20 @@ class Written(NamedTuple):
 
 
 def run(options: Options, progress: Progress) -> Written:
-    """Plays what is missing and writes everything. Refused as a sweep is, and for a folder with other things in "
-    "it."""
+    """Plays what is missing and writes everything. Refused as a sweep is, and as `outcome` says."""
     out, studies = options.out, options.studies
-    _check(out, studies)
+    names = [name for study in studies for name in study.shows]
     if options.docs is not None and not options.docs.is_dir():
         raise Refused("file_unreadable", "docs", f"{options.docs}: not a folder", "Name the folder of the pages.")
-    out.mkdir(parents=True, exist_ok=True)
+    with outcome(out, kept=names) as coming:
+        for name in names:
+            check(out / name)
+        cells = _played_and_written(options, coming, progress)
+    return Written(out / REPORT, out / PAGE, cells)
+
+
+def _played_and_written(options: Options, coming: Path, progress: Progress) -> int:
+    out, studies = options.out, options.studies
     found: dict[str, Results] = {}
     for study in studies:
         for name in study.shows:
@@ -72,7 +81,7 @@ def run(options: Options, progress: Progress) -> Written:
             found[name] = sweep(plan_named(name, options.seeds), out / name, options.where, told).results
     parts = [Part("about", "About", "What this is", LEAD, ()), *(part_of(study, found) for study in studies)]
     pictures = [item for part in parts for item in part.items if isinstance(item, Picture)]
-    for place in (out, options.docs) if options.docs is not None else (out,):
+    for place in (coming, options.docs) if options.docs is not None else (coming,):
         for picture in pictures:
             write_page(place / picture_file(picture, PREFIX), picture.svg)
         remark = f"Written by `{COMMAND}`; change lab/beyond/studies."
@@ -80,8 +89,8 @@ def run(options: Options, progress: Progress) -> Written:
     cells = sum(results.plan.size for results in found.values())
     facts = (("Studies", f"{len(studies)}"), ("Sweeps", f"{len(found)}"), ("Cells", f"{cells:,}"))
     footer = "Made by WattQuorum (wattquorum lab beyond). Cells stand beside this file, a folder for each sweep."
-    write_page(out / REPORT, as_html(TITLE, facts, parts, footer))
-    return Written(out / REPORT, out / PAGE, cells)
+    write_page(coming / REPORT, as_html(TITLE, facts, parts, footer))
+    return cells
 
 
 def part_of(study: Study, found: dict[str, Results]) -> Part:
@@ -105,16 +114,3 @@ def _drawable(results: Results) -> bool:
 
 def _means(measures: Sequence[Measure]) -> str:
     return f"{'; '.join(united(each, f'{each.name}: {each.what}') for each in measures)}."
-
-
-def _check(out: Path, studies: Sequence[Study]) -> None:
-    """Refused("folder_exists") when anything but an earlier run's results is in the folder."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise Refused("file_unreadable", "out", f"{out}: not a folder", "Name a folder, or one that is not there yet.")
-    names = [name for study in studies for name in study.shows]
-    own = {REPORT, PAGE, *names, *(f"{PREFIX}{name}.svg" for name in names)}
-    strange = [entry for entry in sorted(out.iterdir()) if entry.name not in own]
-    if strange:
-        raise Refused("folder_exists", "out", strange[0], "Choose an empty folder or that of an earlier run.")

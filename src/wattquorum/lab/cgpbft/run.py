@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.cgpbft import costs as measuring
@@ -25,8 +24,10 @@ from wattquorum.lab.cgpbft.told import parts_of
 from wattquorum.lab.cgpbft.told.targets import Target, targets_of
 from wattquorum.lab.cgpbft.trials import Found, done, found_of, tasks
 from wattquorum.lab.drawing import Picture
+from wattquorum.lab.outcome import outcome
 from wattquorum.lab.parts import picture_file
 from wattquorum.lab.report.shell import write_page
+from wattquorum.lab.sweeps.running import Where, on, results
 from wattquorum.simulation.assembly import Costs
 
 REPORT: Final = "report.html"
@@ -78,18 +79,20 @@ class Written(NamedTuple):
 
 
 def run(options: Options, progress: Progress) -> Written:
-    """Tries everything and writes it. Refused for an output folder with anything else in it, and for what is read."""
+    """Tries everything and writes it. Refused as `outcome` says, and for what is read."""
     out = options.out
-    _check(out)
     given = None if options.costs is None else read_costs(options.costs)
     kept = _kept(options)
     if options.docs is not None and not options.docs.is_dir():
         raise Refused("file_unreadable", "docs", f"{options.docs}: not a folder", "Name the folder of the pages.")
-    out.mkdir(parents=True, exist_ok=True)
-    progress("measuring costs", 0, 1)
-    costs = measuring.measured(out) if given is None else given
-    live = kept if options.connect is None else lived(out / NODES, options.plan, options.connect, progress)
-    return _written(options, _tried(options, measuring.machine() if given is None else "", costs, live, progress))
+    with outcome(out, (NODES,)) as coming:
+        progress("measuring costs", 0, 1)
+        costs = measuring.measured(coming) if given is None else given
+        live = kept if options.connect is None else lived(out / NODES, options.plan, options.connect, progress)
+        found = _tried(options, measuring.machine() if given is None else "", costs, live, progress)
+        pictures = _written(options._replace(out=coming), found)
+    shown = tuple(out / picture_file(picture, PREFIX) for picture in pictures)
+    return Written(out / REPORT, out / PAGE, out / TABLES, shown, found.costs, tuple(targets_of(found)))
 
 
 def _kept(options: Options) -> list[Lived]:
@@ -110,37 +113,21 @@ def _tried(options: Options, machine: str, costs: Costs, live: list[Lived], prog
     order = sorted(range(len(asked)), key=lambda place: -asked[place].weight)  # the longest first
     total = sum(task.weight for task in asked)
     outcomes: list[Any] = [None] * len(asked)
-    workers = min(options.jobs if options.jobs > 0 else os.cpu_count() or 1, len(asked))
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    so_far = 0
+    where, so_far = Where(jobs=options.jobs), 0
     progress("trying", so_far, total)
-    for place, outcome in parallel(delayed(done)(place, asked[place]) for place in order):
-        outcomes[place] = outcome
-        so_far += asked[place].weight
-        progress("trying", so_far, total)
+    with on(where) as workers:
+        these = [delayed(done)(place, asked[place]) for place in order]
+        for place, found in results(these, where, min(workers, len(these))):
+            outcomes[place] = found
+            so_far += asked[place].weight
+            progress("trying", so_far, total)
     return found_of(options.seeds, options.largest, machine, costs, live, asked, outcomes)
 
 
 # Files --------------------------------------------------------------------------------------------------------------
 
 
-def _check(out: Path) -> None:
-    """Refused("folder_exists") when anything but an earlier run's results is in the folder."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        remedy = "Name a folder, or one that does not exist yet."
-        raise Refused("file_unreadable", "out", f"{out}: not a folder", remedy)
-    own = {REPORT, PAGE, TABLES, NODES, *(f"{PREFIX}{name}.svg" for name in PICTURES)}
-    tables = out / TABLES
-    inside = sorted(tables.iterdir()) if tables.is_dir() else []
-    strange = [entry for entry in sorted(out.iterdir()) if entry.name not in own]
-    strange += [entry for entry in inside if entry.name not in (*CSVS, LIVE)]
-    if strange:
-        raise Refused("folder_exists", "out", strange[0], "Choose an empty folder or that of an earlier run.")
-
-
-def _written(options: Options, found: Found) -> Written:
+def _written(options: Options, found: Found) -> list[Picture]:
     out, parts = options.out, parts_of(found)
     folder = out / TABLES
     folder.mkdir(exist_ok=True)
@@ -152,14 +139,7 @@ def _written(options: Options, found: Found) -> Written:
             write_page(place / picture_file(picture, PREFIX), picture.svg)
         write_page(place / PAGE, as_markdown(parts, COMMAND, PREFIX))
     write_page(out / REPORT, as_html(found, parts))
-    return Written(
-        out / REPORT,
-        out / PAGE,
-        folder,
-        tuple(out / picture_file(picture, PREFIX) for picture in pictures),
-        found.costs,
-        tuple(targets_of(found)),
-    )
+    return pictures
 
 
 def csvs(found: Found) -> dict[str, str]:

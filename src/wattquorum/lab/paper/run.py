@@ -16,6 +16,7 @@ from joblib import delayed
 
 from wattquorum.foundation.refusals import Refused
 from wattquorum.lab.drawing import Picture
+from wattquorum.lab.outcome import outcome
 from wattquorum.lab.paper.agreement import Case, Elected
 from wattquorum.lab.paper.figures import figures_of, rows_of
 from wattquorum.lab.paper.scale import SIZES, Took, took
@@ -61,9 +62,15 @@ class Written(NamedTuple):
 
 
 def run(options: Options, progress: Progress) -> Written:
-    """Plays everything and writes it. Refused("folder_exists") for an output folder with anything else in it."""
+    """Plays everything and writes it. Refused as `outcome` says, and for a folder of pages that is not there."""
     _check(options)
-    options.out.mkdir(parents=True, exist_ok=True)
+    out = options.out
+    with outcome(out) as coming:
+        verdicts = _played_and_written(options._replace(out=coming), progress)
+    return Written(out / REPORT, out / TABLES, out / FIGURES, tuple(verdicts))
+
+
+def _played_and_written(options: Options, progress: Progress) -> list[Verdict]:
     found = _played(options, progress)
     sizes = [nodes for nodes in SIZES if nodes < options.largest] + [options.largest]
     times = []
@@ -94,25 +101,13 @@ def _played(options: Options, progress: Progress) -> Found:
 
 
 def _check(options: Options) -> None:
-    """Refuses a folder in which anything but results lies, and one for the documentation that is not there."""
+    """Refuses a folder for the documentation that is not there."""
     if options.docs is not None and not options.docs.is_dir():
         remedy = "Name the folder of the pages."
         raise Refused("file_unreadable", "docs", f"{options.docs}: not a folder", remedy)
-    out = options.out
-    if not out.exists():
-        return
-    if not out.is_dir():
-        remedy = "Name a folder, or one that does not exist yet."
-        raise Refused("file_unreadable", "out", f"{out}: not a folder", remedy)
-    strange = [entry for entry in sorted(out.iterdir()) if entry.name not in (REPORT, PAGE, TABLES, FIGURES)]
-    for folder in (out / TABLES, out / FIGURES):
-        inside = sorted(folder.iterdir()) if folder.is_dir() else []
-        strange += [entry for entry in inside if entry.suffix not in (".csv", ".svg")]
-    if strange:
-        raise Refused("folder_exists", "out", strange[0], "Choose an empty folder or that of an earlier run.")
 
 
-def _written(options: Options, found: Found, times: Sequence[Took]) -> Written:
+def _written(options: Options, found: Found, times: Sequence[Took]) -> list[Verdict]:
     out = options.out
     verdicts, figures = verdicts_of(found.chosen, found.drawn), figures_of(found.chosen)
     parts = parts_of(found, verdicts, figures, times)
@@ -136,7 +131,7 @@ def _written(options: Options, found: Found, times: Sequence[Took]) -> Written:
     write_page(out / PAGE, as_markdown(TITLE, remark, brief, f"{FIGURES}/"))
     facts = (("Seeds", f"{found.seeds}, from 0"), ("Inputs", "chosen, and drawn for each seed"))
     write_page(out / REPORT, as_html(TITLE, facts, parts, FOOTER))
-    return Written(out / REPORT, tables, drawings, tuple(verdicts))
+    return verdicts
 
 
 def files(found: Found, verdicts: Sequence[Verdict], times: Sequence[Took]) -> list[File]:

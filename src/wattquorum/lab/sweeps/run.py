@@ -6,11 +6,14 @@ summary.csv, a picture of each measure, and report.html.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from wattquorum.foundation.refusals import Refused
+from wattquorum.lab.outcome import check as checked
+from wattquorum.lab.outcome import outcome
 from wattquorum.lab.sweeps.plan import Plan
 from wattquorum.lab.sweeps.results import Results, as_csv, as_parquet
 from wattquorum.lab.sweeps.running import Where, play
@@ -35,25 +38,22 @@ class Written(NamedTuple):
 def run(plan: Plan, out: Path, where: Where, progress: Progress) -> Written:
     """Plays the cells that are missing in a folder, and writes everything.
 
-    Refused("folder_exists") for a folder with anything else in it, and as `Journal` and `play` say.
+    Refused as `outcome`, `Journal` and `play` say.
     """
-    results, stood = played(plan, out, where, progress)
-    for measure in plan.experiment.measures:
-        (out / f"{measure.name}.svg").unlink(missing_ok=True)  # of an earlier run that was asked for other pictures
-    _write(out / PARQUET, as_parquet(results.frame))
-    _write(out / CSV, as_csv(results.frame))
-    _write(out / SUMMARY, as_csv(results.summary))
-    for picture in pictures_of(results):
-        _write(out / f"{picture.name}.svg", picture.svg.encode())
-    _write(out / REPORT, page(results).encode())
+    with outcome(out, kept=(JOURNAL,)) as coming:
+        results, stood = _played(plan, out, where, progress)
+        _write(coming / PARQUET, as_parquet(results.frame))
+        _write(coming / CSV, as_csv(results.frame))
+        _write(coming / SUMMARY, as_csv(results.summary))
+        for picture in pictures_of(results):
+            _write(coming / f"{picture.name}.svg", picture.svg.encode())
+        _write(coming / REPORT, page(results).encode())
     return Written(results, stood, out / REPORT)
 
 
-def played(plan: Plan, out: Path, where: Where, progress: Progress) -> tuple[Results, int]:
+def _played(plan: Plan, out: Path, where: Where, progress: Progress) -> tuple[Results, int]:
     """All cells of a plan, those that are missing in the folder played now; and how many were not."""
-    check(out)
-    made, began = not out.exists(), not (out / JOURNAL).exists()
-    out.mkdir(parents=True, exist_ok=True)
+    began = not (out / JOURNAL).exists()
     with Journal(out / JOURNAL, plan) as journal:
         stood = len(journal.done)
         missing = [cell for cell in plan.cells() if cell.number not in journal.done]
@@ -67,25 +67,18 @@ def played(plan: Plan, out: Path, where: Where, progress: Progress) -> tuple[Res
         except Refused:
             if began and not journal.done:  # nothing was played: nothing is left
                 (out / JOURNAL).unlink()
-                if made:
-                    out.rmdir()
             raise
         return Results(plan, journal.done), stood
 
 
 def check(out: Path) -> None:
-    """Refused("folder_exists") for a folder in which other things are and no sweep has begun."""
-    if not out.exists() or (out / JOURNAL).exists():
-        return
-    if not out.is_dir():
-        raise Refused("file_unreadable", "out", f"{out}: not a folder", "Name a folder, or one that is not there yet.")
-    strange = sorted(out.iterdir())
-    if strange:
-        raise Refused("folder_exists", "out", strange[0], "Choose an empty folder or that of an earlier run.")
+    """Refused("folder_exists") for a folder with anything in it that no run of a sweep wrote."""
+    checked(out, (JOURNAL,))
 
 
 def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as fault:
-        raise Refused("file_unreadable", "out", f"{path}: {fault.strerror}") from fault
+        code = "disk_full" if fault.errno == errno.ENOSPC else "file_unreadable"
+        raise Refused(code, "out", path, f"The system says: {fault.strerror}.") from fault
