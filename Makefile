@@ -27,7 +27,7 @@ run: venv
 	@$(BIN)/wattquorum week --live $(ARGS)
 
 test: lint
-	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder --cov $(ARGS)
 
 soak: venv
 	@$(BIN)/wattquorum chaos --seeds 0:$(SEEDS)
