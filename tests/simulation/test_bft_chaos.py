@@ -73,9 +73,20 @@ def test_a_seed_with_elections_that_once_broke_holds(seed: int) -> None:
 
 
 @pytest.mark.unmeasured
-def test_a_hard_seed_that_once_broke_holds() -> None:
-    """I8: a member told of a block that its own COMMIT completed, and forgot that in a crash; a liar had helped it."""
-    assert outcome_of(1477, Rules(protocol=Protocol.PBFT)).breach is None
+@pytest.mark.parametrize(
+    ("protocol", "seed"),
+    [
+        # I8: a member told of a block that its own COMMIT completed, and forgot that in a crash; a liar had helped it
+        (Protocol.PBFT, 1477),
+        # blame: a primary that proposed, crashed, and opened its view again was bound otherwise the second time
+        (Protocol.PBFT, 250),
+        (Protocol.CGPBFT, 135),  # the same, between a member's lies
+        (Protocol.CGPBFT, 137),  # the same, after four views in which nothing was decided
+        (Protocol.CGPBFT, 150),  # an error: a liar left out of a NEW-VIEW more than was in it
+    ],
+)
+def test_a_hard_seed_that_once_broke_holds(protocol: Protocol, seed: int) -> None:
+    assert outcome_of(seed, Rules(protocol=protocol)).breach is None
 
 
 def test_nothing_breaks_in_forty_worlds_that_elect_agents() -> None:

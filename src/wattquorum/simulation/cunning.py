@@ -131,9 +131,9 @@ def _false(them: Conspiracy, host: Liar, message: NewView) -> NewView:
         return message
     tip = next((each.view_change.tip for each in message.changes if each.member == mine), None)
     kind = them.chance.below(6)
-    if kind == 0:  # of too few
+    if kind == 0:  # of too few; of none already, where it lies twice
         told = {each.member: each.view_change for each in message.changes}
-        told.pop(max((place for place in told if place != mine), default=mine))
+        told.pop(max((place for place in told if place != mine), default=mine), None)
         return _of(them, host, message, told)
     if kind == 1:  # of one member, many times
         own = tuple(Change(mine, them.view_change(host, view, tip, None)) for _ in message.changes)

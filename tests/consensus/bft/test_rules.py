@@ -543,6 +543,30 @@ def test_a_bound_proposals_time_may_be_old() -> None:
     assert bench.votes(2)
 
 
+def test_a_primary_that_forgot_its_new_view_in_a_crash_is_bound_otherwise_and_not_blamed() -> None:
+    """Its proposal is durable and its NEW-VIEW is not, so that it opens the view again, of other view changes."""
+    primary, block = Bench(), Bench().block(7)
+    for name in (0, 2):
+        primary.hear(name, primary.change(name, 1))
+    primary.propose(primary.block().payload)
+    again = Bench(records=primary.records, settings=replace(SETTINGS, resend_ms=10))
+    again.pass_ms(0)
+    again.hear(2, again.change(2, 1))
+    again.hear(3, again.change(3, 1, None, again.prepared(1, 0, digest_of(block), (0, 2, 3))))
+    (free,), (bound,) = primary.kept(NewView), again.kept(NewView)
+    assert (free.digest, bound.digest) == (b"", digest_of(block))
+    again.pass_ms(10)
+    (first,), (second,) = primary.kept(PrePrepare), again.kept(PrePrepare)
+    assert (first.block, first.signature) == (second.block, second.signature)
+    for opened, supported in ((free, [(1, 1, digest_of(first.block))]), (bound, [])):
+        backup = Bench(me=2)
+        for message in (opened, first, second):
+            backup.hear(1, message)
+        assert backup.engine.term == 1
+        assert backup.votes(2) == supported
+        assert not backup.engine.faults
+
+
 def test_what_was_prepared_at_a_decided_height_binds_nobody_and_nothing_is_proposed_below() -> None:
     bench = Bench()
     first, other = bench.block(1), bench.block(2)

@@ -43,7 +43,7 @@ FAULTS: Final[Mapping[Fault, str]] = {
     Fault.UNREADABLE: "it sent a message that cannot be read",
     Fault.TOO_LARGE: "it proposed a block that is larger than any may be",
     Fault.NOT_PRIMARY: "it proposed a block in a view that another one leads",
-    Fault.FALSE_PROPOSAL: "it proposed what cannot stand: unreadable, unsigned, not on the tip, or not bound so",
+    Fault.FALSE_PROPOSAL: "it proposed what cannot stand: unreadable, unsigned, or not on the tip",
     Fault.BAD_BLOCK: "it proposed and signed a block that turned out bad when it was executed",
     Fault.FALSE_CERTIFICATE: "it told a certificate that no quorum has signed",
     Fault.FALSE_VIEW_CHANGE: "it left a view with what it did not sign, or cannot prove",
