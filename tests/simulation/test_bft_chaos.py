@@ -80,9 +80,9 @@ def test_a_seed_with_elections_that_once_broke_holds(seed: int) -> None:
         (Protocol.PBFT, 1477),
         # blame: a primary that proposed, crashed, and opened its view again was bound otherwise the second time
         (Protocol.PBFT, 250),
-        (Protocol.CGPBFT, 135),  # the same, between a member's lies
-        (Protocol.CGPBFT, 137),  # the same, after four views in which nothing was decided
-        (Protocol.CGPBFT, 150),  # an error: a liar left out of a NEW-VIEW more than was in it
+        (Protocol.CGPBFT, 135),  # the same, among agents
+        (Protocol.CGPBFT, 137),  # the same, of view 6
+        (Protocol.CGPBFT, 150),  # an error: a liar could not shorten a NEW-VIEW of nothing, which another liar had made
     ],
 )
 def test_a_hard_seed_that_once_broke_holds(protocol: Protocol, seed: int) -> None:

@@ -131,7 +131,7 @@ def _false(them: Conspiracy, host: Liar, message: NewView) -> NewView:
         return message
     tip = next((each.view_change.tip for each in message.changes if each.member == mine), None)
     kind = them.chance.below(6)
-    if kind == 0:  # of too few; of none already, where it lies twice
+    if kind == 0:  # of too few, or of none: one that another liar made may have had none
         told = {each.member: each.view_change for each in message.changes}
         told.pop(max((place for place in told if place != mine), default=mine), None)
         return _of(them, host, message, told)
