@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import signal
 import time
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,7 @@ import pytest
 from wattquorum.simulation.raft_world import RaftWorld
 
 ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "src" / "wattquorum"
 BY_SCENARIO = ("no_rollback", "older_term_committed", "own_vote_counted_early")
 BY_SEED = ("leader_counts_unwritten", "persisted_ignored")
 
@@ -28,6 +30,15 @@ def mutants(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_what_a_mutant_replaces_stands_in_the_sources_exactly_once(mutants: ModuleType) -> None:
     assert {mutant.id: mutants.places(mutant) for mutant in mutants.read() if mutants.places(mutant) != 1} == {}
+
+
+@pytest.mark.parametrize("of", ["bft", "committees", "states"])
+def test_what_other_mutants_replace_stands_there_exactly_once_too(of: str) -> None:
+    """Those of `tests.consensus.bft.mutate`, `tests.ledger.mutate` and `tests.replica.mutate`."""
+    every = tomllib.loads((ROOT / "tests" / "mutants" / f"{of}.toml").read_text(encoding="utf-8"))["mutant"]
+    found = {each["id"]: (SOURCES / each["file"]).read_text(encoding="utf-8").count(each["replace"]) for each in every}
+    assert len(found) == len(every)
+    assert {name: count for name, count in found.items() if count != 1} == {}
 
 
 def test_mutants_have_names_of_their_own_and_say_what_notices_them(mutants: ModuleType) -> None:
