@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.loops import apart
 from tests.node.live import LOOPBACK, Village, free_port
 from wattquorum.api.interface import Interface
 
@@ -73,6 +74,6 @@ def served(folder: Path, count: int = 3, **options: Any) -> Iterator[Served]:
             found.do(found.stop_all())
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
-            loop.run_until_complete(loop.shutdown_default_executor())
+            apart(lambda: loop.run_until_complete(loop.shutdown_default_executor()))
             loop.close()
             gc.collect()
