@@ -79,6 +79,7 @@ def test_audit_says_sound_or_names_the_block(traded: Path, tmp_path: Path) -> No
     ],
     ids=" ".join,
 )
+@pytest.mark.unmeasured
 def test_a_chain_is_named_as_argument_or_option(traded: Path, words: tuple[str, ...]) -> None:
     chain = "week/chain"
     told = printed(*words, chain, folder=traded / "out")

@@ -47,6 +47,7 @@ def two_days(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Execu
     return chain, run(plan(2), chain)
 
 
+@pytest.mark.unmeasured
 def test_the_same_seed_gives_the_same_chain_bytes_under_any_hash_seed(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from tests.lab.runs import plan, run;"

@@ -101,7 +101,7 @@ def test_a_block_that_came_while_another_was_written_does_not_wait_for_a_third(
     append = ChainFolder.append
 
     def slow(folder: ChainFolder, batch: Sequence[Executed]) -> None:
-        gate.wait(20)
+        gate.wait(1)
         append(folder, batch)
 
     village = Village(tmp_path, 1)

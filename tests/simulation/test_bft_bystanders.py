@@ -44,6 +44,7 @@ def among(
         world.corrupt(agent, silent)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.__name__)
 def test_among_liars_whose_own_agent_is_silent_one_follows_and_is_served(talk: Talk) -> None:
     stage = Community(hosts=5 + LIARS)
@@ -60,6 +61,7 @@ def test_among_liars_whose_own_agent_is_silent_one_follows_and_is_served(talk: T
     assert all(peer in lying for peer in engine_of(honest).faults)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("talk", [says_that_it_has_everything, spreads_blocks])
 def test_who_comes_back_loses_little_time_with_those_who_only_say_that_they_have_blocks(talk: Talk) -> None:
     """Each of them is asked a few times in vain, and then after everybody who gives blocks."""
@@ -152,6 +154,7 @@ def test_one_who_asks_its_own_agent_alone_stands_still_when_that_is_silent(monke
 # Worlds -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.unmeasured
 def test_in_most_worlds_most_of_those_who_follow_lie_and_never_agree() -> None:
     natures = [among_liars(seed, elected(seed, bft_nature_of(seed, 0))) for seed in range(80)]
     lying = [nature for nature in natures if nature.bystanders]
