@@ -128,7 +128,7 @@ class Asking:
             try:
                 answer: httpx.Response = yield Ask(node, method, path, how)
             except httpx.HTTPError as fault:
-                remedy = "" if method == "POST" else "Look whether the node runs, or ask another with --node."
+                remedy = "" if method == "POST" else "Look whether the node runs, or ask another."
                 last = Refused("undecided", "nodes", f"{node}: {type(fault).__name__} {fault}".rstrip(), remedy)
                 unsure = unsure or not isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout)
             else:

@@ -48,10 +48,10 @@ async def _decided(node: Node, data: bytes, rows: bytes | None) -> Decided:
 
 
 def _undecided(*, stalled: bool = False) -> Refused:
-    """What is neither decided nor refused after all that time; `stalled` where no block was decided meanwhile."""
+    """What is neither decided nor refused after all that time; `stalled` where this node saw no block meanwhile."""
     if not stalled:
         return Refused("undecided", "transaction", f"after {SUBMIT_S:g} s")
-    remedy = "No block is decided: see the nodes' status. Hand the same transaction in again until it expires."
+    remedy = "This node sees no block decided: look at the nodes' status. Hand it in again as it is until it expires."
     return Refused("undecided", "transaction", f"stalled: after {SUBMIT_S:g} s without a block", remedy)
 
 

@@ -111,15 +111,14 @@ def _followed(client: LightClient, where: str, began: int) -> int | Refused:
                     done(client.checkpoint.height - began)
             for _ in range(TRIES):  # the chain goes on meanwhile
                 told = node.tip()
-                if told.height != client.next - 1 or client.checkpoint.height == told.height:
+                if told.height == client.next - 1 > client.checkpoint.height:
+                    client.prove(_sealed(told.sealed))
+                else:
                     for data in node.headers(client.next):
                         client.take(decode_header(data))
-                    if client.checkpoint.height >= told.height:
-                        break
-                    time.sleep(AGAIN_S)
-                    continue
-                client.prove(_sealed(told.sealed))
-                break
+                if client.checkpoint.height >= told.height:
+                    break
+                time.sleep(AGAIN_S)
             if client.checkpoint.height < told.height:
                 return Refused(
                     "header_gap", "height", told.height, f"It proves block {client.checkpoint.height}, no more."

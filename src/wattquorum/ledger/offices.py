@@ -51,9 +51,7 @@ class Agents(Record, frozen=True):
     first: Unsigned  # height of the epoch
     closing: Unsigned  # the epoch's last height; 0: not known yet
     early: Unsigned  # the block that replaced an agent last; 0: none did
-    accused: tuple[
-        Address, ...
-    ]  # proven to lie, in office or not: barred until the epoch's end, and while they stay in
+    accused: tuple[Address, ...]  # proven to lie: barred at this epoch's end, and for as long as they stay in office
     view: Unsigned  # below which the primacy of every view was charged
     view_before: Unsigned  # the same of the version before
     due: tuple[Due, ...]
