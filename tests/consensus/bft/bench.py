@@ -5,7 +5,7 @@ The disk writes at once, and the driver applies and judges at once, unless the t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from tests.consensus.bft.world import (
@@ -13,6 +13,7 @@ from tests.consensus.bft.world import (
     Payload,
     address,
     committee,
+    configured,
     everybody,
     key_of,
     outline,
@@ -25,6 +26,7 @@ from wattquorum.consensus.bft.certificates import CommitCertificate, PreparedCer
 from wattquorum.consensus.bft.engine import Bft, Means
 from wattquorum.consensus.bft.messages import (
     BftMessage,
+    Blocks,
     NewView,
     PrePrepare,
     ViewChange,
@@ -179,3 +181,15 @@ def digest_of(block: Block) -> bytes:
     proposal = proposal_of(CHAIN, block, outline)
     assert proposal is not None
     return proposal.digest
+
+
+def handed_over(me: int, old: Sequence[int], new: Sequence[int]) -> Bench:
+    """A bench whose first block names another committee."""
+    bench = Bench(members=len(old), me=me)
+    bench.applies = False
+    block = bench.block()
+    bench.hear(2, Blocks((block,), bench.certificate(1, 0, digest_of(block), (0, 2, 3))))
+    bench.engine.reconfigure(configured(new, 1, 1), Millis(bench.now))
+    bench.engine.applied(1, b"", Millis(bench.now))
+    bench.drain()
+    return bench

@@ -28,7 +28,10 @@ import mutants  # noqa: E402 - from scripts
 
 MUTANTS = ROOT / "tests" / "mutants" / "bft.toml"
 PAGE = ROOT / "docs" / "bft-mutants.md"
-FILES = ("tests/consensus/bft/test_rules.py", "tests/consensus/bft/test_worlds.py")
+WORLDS_LAST = "test_worlds.py"
+FILES = sorted(
+    (ROOT / "tests" / "consensus" / "bft").glob("test_*.py"), key=lambda file: (file.name == WORLDS_LAST, file)
+)
 PATIENCE_S = 120  # for one world
 TESTS_S = 600
 WORLDS = """
@@ -108,18 +111,18 @@ def attempt(mutant: mutants.Mutant, seeds: int, replicas: int, *, worlds: bool) 
 
 
 def _tested(environment: dict[str, str]) -> str:
-    for file in FILES:
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", file]
-        try:
-            ended = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=TESTS_S
-            )
-        except subprocess.TimeoutExpired:
-            return f"{file}: no end"
-        failed = [line for line in ended.stdout.splitlines() if line.startswith("FAILED")]
-        if ended.returncode:
-            return failed[0].split("::")[1].split(" ")[0] if failed else f"{file}: no run"
-    return ""
+    options = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist")
+    command = [sys.executable, "-m", "pytest", *options, *[str(file.relative_to(ROOT)) for file in FILES]]
+    try:
+        ended = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=TESTS_S
+        )
+    except subprocess.TimeoutExpired:
+        return "no end"
+    failed = [line for line in ended.stdout.splitlines() if line.startswith("FAILED")]
+    if not ended.returncode:
+        return ""
+    return failed[0].split(" ")[1] if failed else "no run"
 
 
 def _worlds(kind: str, seeds: int, environment: dict[str, str]) -> tuple[int, str]:
@@ -155,7 +158,7 @@ def page(all_: Sequence[mutants.Mutant], results: dict[str, Found]) -> str:
         for each in all_:
             if each.section == section and each.id in results:
                 found = results[each.id]
-                test = f"`{found.test or Path(each.caught_by).name}`" if not each.why else ""
+                test = f"`{found.test.rpartition('::')[2] or Path(each.caught_by).name}`" if not each.why else ""
                 columns = (test, _told(found.engines, found.engines_break), _told(found.replicas, found.replicas_break))
                 lines.append(f"| {each.rule} | `{each.id}` | {' | '.join(columns)} |")
     explained = [f"- `{each.id}`: {each.why}" for each in all_ if each.why]
@@ -193,6 +196,10 @@ def main() -> int:
                 with asked.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(found) + "\n")
     explained = {each.id for each in every if each.why}
+    for each in every:
+        test = results[each.id].test if each.id in results else ""
+        if "::" in test and not test.startswith(each.caught_by):
+            wrong.append(f"{each.id}: caught by {test}, not by {each.caught_by}")
     wrong += [f"{each.id}: not noticed" for each in results.values() if not each.noticed and each.id not in explained]
     wrong += [
         f"{each.id}: explained, and noticed" for each in results.values() if each.noticed and each.id in explained
