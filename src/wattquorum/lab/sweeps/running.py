@@ -27,6 +27,7 @@ BUNDLE_MS: Final = 2_000.0  # about, of a processor
 BUNDLE_CELLS_MAX: Final = 2_000
 BUNDLE_MS_MIN: Final = 200.0
 BUNDLES_EACH: Final = 4  # at least so many for each process, where that does not make them too short
+LOOPBACK_ANY: Final = "127.0.0.1:0"  # where a scheduler tells of itself; without it, at a port that may be taken
 WAVE_EACH: Final = 4  # bundles for each process that Ray gets at once
 PATIENCE_S: Final = 10
 AGAIN: Final = "Look for what ended it, such as too little memory; run it again, and it goes on with what is missing."
@@ -153,7 +154,7 @@ def _dask(address: str | None, jobs: int) -> Iterator[int]:
     cluster = None
     try:
         if address is None:
-            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=LOOPBACK_ANY)
         client = Client(cluster or address, timeout=PATIENCE_S)
     except (OSError, ValueError) as fault:
         if cluster is not None:
