@@ -10,7 +10,7 @@ INTERRUPTED: Final = 130
 
 
 def main() -> None:
-    """Runs the command line. Loading it takes a second, in which Ctrl-C ends it as quietly as later."""
+    """Runs the command line. While it is loaded Ctrl-C ends it as quietly as later."""
     try:
         from wattquorum.cli.app import main as run
     except KeyboardInterrupt:
