@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -143,6 +144,8 @@ def _watch(parent: int) -> None:
 @contextmanager
 def on(where: Where) -> Iterator[int]:
     """The cluster, if it is one; how many bundles are played at a time."""
+    # A run that ends in the middle says why itself; of the tasks that go with it nobody needs to be told.
+    warnings.filterwarnings("ignore", ".*(been cancelled|but not used)", UserWarning, "joblib")
     jobs = where.jobs if where.jobs > 0 else os.cpu_count() or 1
     if where.backend is Backend.LOCAL:
         if where.address is not None:
