@@ -674,7 +674,7 @@ CLAIMS: Final = (
     Claim(
         "wavers",
         "Figure 7",
-        "It fluctuates more, too.",
+        "Credit of nodes that default often fluctuates more.",
         "",
         f"changes of node {BROKE}'s credit from round to round, of those of nodes 1, 11 and 27",
         _wavering,

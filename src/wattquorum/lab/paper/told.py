@@ -111,8 +111,8 @@ def _claims(found: Found, verdicts: Sequence[Verdict]) -> Part:
     when = (
         "Thresholds were set before the runs and not moved, with these exceptions: the tests of "
         f"{later} and the comparison of numbers were made stricter after all runs had been seen, and so was the rule "
-        f"that every scenario and node has to pass. {added} were added then, each with a test that was set before its "
-        "own results were seen. No seed was picked."
+        f"that every scenario and node has to pass. {added} were added then, when figures had been seen as well. No "
+        "seed was picked."
     )
     return Part("claims", "Claims", "Claims and verdicts", lead, (claims_sheet(verdicts), how, number, when))
 
