@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.pages import fresh_page
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Error, Page
+    from playwright.sync_api import Browser, Page
 
 settings.register_profile(
     "stable",
@@ -85,23 +87,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """An empty page without a network; the test fails if any script on it raised or complained."""
-    faults: list[str] = []
-
-    def heard(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            faults.append(message.text)
-
-    def raised(error: Error) -> None:
-        faults.append(str(error))
-
-    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
-    opened = context.new_page()
-    opened.on("console", heard)
-    opened.on("pageerror", raised)
-    yield opened
-    context.close()
-    assert faults == []
+    """A fresh page."""
+    with fresh_page(browser) as opened:
+        yield opened
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -111,7 +99,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: item.path.relative_to(HERE).parts[0] not in LONG)
     for item in items:
-        if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
+        if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
         if CHROMIUM is None and item.get_closest_marker("browser") is not None:
             item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from torture.history import HISTORY, Seen, Write, seen
 from torture.linearizability import NEVER, is_linearizable
-from torture.penalties import SHORT, Offices, proven, summary, table, unpaid
+from torture.penalties import SHORT, SLOTS, Offices, proven, summary, table, unpaid
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.audit import AuditFault
@@ -34,7 +34,6 @@ from wattquorum.node.founding import node_name
 CHAINS: Final = "node-*/chain"
 FINAL: Final = "final"  # what a run notes when all is healed
 RUN: Final = "run"  # how it was asked for
-SLOTS: Final = "slots"  # in which slot each replica was at the beginning
 SHOWN: Final = 12
 
 

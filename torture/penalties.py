@@ -1,9 +1,9 @@
 """Penalties: what lies and failures cost on the ledger, by the rules of B-5 and B-7, and whether each lie was paid for.
 
 From the history and a chain alone. Nodes tell whom they have proven to lie; members accuse them; the ledger moves the
-trust of who lied, and of who voted for it. Three things must hold: nobody was proven to lie who does not; where agents
-are elected, every lie that a node had proven when all was healed was accused; and whoever was accused has paid, unless
-it had no trust left or nobody runs it.
+trust of who lied, and of who voted for it. Four things must hold: nobody was proven to lie who does not; where agents
+are elected, every lie that a node had proven when all was healed was accused; whoever was accused has paid, unless it
+had no trust left or nobody runs it; and nobody honest has paid for absence whom nothing kept from taking part.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from wattquorum.ledger.offices import Why
 
 PROVEN: Final = "lie_proven"  # what a run notes of what its nodes tell
 LIARS: Final = "liars"
+SLOTS: Final = "slots"  # in which slot each replica was at the beginning
+HARMLESS: Final = "stutter"  # a fault that keeps nobody away for an epoch
 HEALED: Final = "healed"  # everything works from now on, and members' programs have time
 SHORT: Final = 8
 KINDS: Final = (Accused, Attested, OfficeSettled, TrustMoved, ViewFailed)
@@ -73,7 +75,19 @@ def unpaid(offices: Offices, notes: list[dict[str, Any]], *, elected: bool) -> l
     for (replica, epoch), height in sorted(accused.items()):
         if (replica, epoch) not in paid and broke.get(runs.get(replica, b""), 1):
             wrong.append(f"{replica[:SHORT]} was accused in block {height}, and it cost nobody anything")
-    return wrong
+    return [*wrong, *_kept_out(offices, notes, liars)]
+
+
+def _kept_out(offices: Offices, notes: list[dict[str, Any]], liars: set[str]) -> Iterator[str]:
+    """Who paid for absence although it is honest and no fault was its own: others must have kept it from attending."""
+    hurt: set[int] = set()
+    for note in notes:
+        if note.get("kind") != HARMLESS:
+            hurt |= {*note.get("slots", ()), *([note["slot"]] if note["what"] in ("kill", "ended") else [])}
+    well = {replica for note in notes if note["what"] == SLOTS for replica, slot in note["of"] if slot not in hurt}
+    absent = {fact.replica.hex() for _, fact in offices.of(TrustMoved) if fact.why is Why.ABSENT and not fact.backer}
+    for replica in sorted((absent & well) - liars):
+        yield f"{replica[:SHORT]} paid for absence, and nothing kept it away but others"
 
 
 def table(offices: Offices, name: Callable[[str], str]) -> Table:

@@ -38,11 +38,11 @@ from torture.clients import Clients, told
 from torture.community import Community
 from torture.disks import Disks
 from torture.history import HISTORY, History
-from torture.judge import SLOTS, judge
+from torture.judge import judge
 from torture.liar import BY_NAME
 from torture.links import Network, Relays
 from torture.members import Members
-from torture.penalties import HEALED, LIARS
+from torture.penalties import HEALED, LIARS, SLOTS
 from torture.processes import Dropping, Processes
 from torture.schedule import AGENTS, CLOCKS, FULL, KINDS, SEATS, schedule
 from torture.trouble import Trouble

@@ -27,7 +27,13 @@ LOADED: Final = [
         "torture.trouble",
         "rich.live",
     ),
-    *("wattquorum.cli.app", "wattquorum.api.service", "wattquorum.node.config", "wattquorum.node.verification"),
+    *(
+        "wattquorum.cli.app",
+        "wattquorum.cli.nodes",
+        "wattquorum.api.service",
+        "wattquorum.node.config",
+        "wattquorum.node.verification",
+    ),
     *("uvloop", "uvicorn.loops.auto", "uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto"),
 ]
 _context: Final = get_context("forkserver")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.loops import apart
-from tests.node.live import LOOPBACK, Village, free_port
+from tests.node.live import Village
+from tests.ports import LOOPBACK, free_ports
 from wattquorum.api.interface import Interface
 
 T = TypeVar("T")
@@ -23,7 +24,8 @@ class Served:
 
     def __init__(self, village: Village, loop: asyncio.AbstractEventLoop) -> None:
         self.village = village
-        self.ports = [free_port() for _ in range(village.count)]
+        first = free_ports(village.count)
+        self.ports = list(range(first, first + village.count))
         self.apis = [f"http://{LOOPBACK}:{port}" for port in self.ports]
         self._loop = loop
         self._interfaces: dict[int, Interface] = {}

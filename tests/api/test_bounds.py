@@ -14,7 +14,8 @@ import httpx
 import msgspec
 import pytest
 
-from tests.node.live import LOOPBACK, Village, free_port, run, until
+from tests.node.live import Village, run, until
+from tests.ports import LOOPBACK, free_port
 from wattquorum.api.app import application
 from wattquorum.api.checking import UNPROVED_MAX
 from wattquorum.api.connections import Bounds, bounds_of, host_of

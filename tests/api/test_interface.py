@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from tests.api.served import served
-from tests.node.live import LOOPBACK, Village, free_port, run, until
+from tests.node.live import Village, run, until
+from tests.ports import LOOPBACK, free_port
 from wattquorum import AsyncClient
 from wattquorum.api.connections import Bounds
 from wattquorum.api.interface import ApiTls, Interface, tls_of

@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 
 from tests.cli.runs import printed, refused, wattquorum
-from tests.node.live import free_port
+from tests.ports import free_port
 from wattquorum import Client
 from wattquorum.cli import communities
 from wattquorum.foundation.identities import SigningKey, address_of

@@ -19,8 +19,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.cli.runs import said
-from tests.node.founded import PARAMETERS, RAFT, free_ports
-from tests.node.live import LOOPBACK
+from tests.node.founded import PARAMETERS, RAFT
+from tests.ports import LOOPBACK, free_ports
 from wattquorum import __version__
 from wattquorum.api.client import Client
 from wattquorum.cli.app import DISK, app

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.runs import TERMINAL, refusal_of, refused, said
-from tests.node.founded import free_ports
+from tests.ports import free_ports
 from wattquorum.api.client import Client
 from wattquorum.cli.nodes import name_of
 from wattquorum.foundation.refusals import Refused

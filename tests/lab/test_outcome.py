@@ -22,7 +22,7 @@ from wattquorum.lab.parts import Part, as_html
 
 SWEEP = """
 experiment = "agents"
-seeds = 400
+seeds = 80
 [parameters]
 members = 60
 epochs = 40
@@ -176,14 +176,14 @@ def test_workers_of_a_sweep_that_was_killed_end_and_the_next_run_plays_what_is_m
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     played = journal.read_bytes().count(b"\n") - 1
-    assert played < 400
+    assert played < 80
     until = time.monotonic() + PATIENCE_S
     while any(map(is_alive, workers)):
         assert time.monotonic() < until, "a worker goes on without anybody to work for"
         time.sleep(0.1)
     told = CliRunner().invoke(app, command)
     assert told.exit_code == 0, told.output
-    assert f"400 cells of agents, {played:,} of them from before" in told.output
+    assert f"80 cells of agents, {played:,} of them from before" in told.output
 
 
 @pytest.mark.parametrize("command", ["reproduce", "beyond", "sweep"])

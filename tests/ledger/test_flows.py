@@ -12,7 +12,8 @@ from tests.ledger.flow_reports import flow_report
 from tests.ledger.watched import WatchedWorld
 from tests.ledger.world import HOUR, QUARTER, START
 from wattquorum.foundation.codec import encode
-from wattquorum.foundation.vectors import INTERVALS_MAX, pack_energy
+from wattquorum.foundation.intervals import INTERVALS_MAX
+from wattquorum.foundation.vectors import pack_energy
 from wattquorum.ledger.accounts import Side
 from wattquorum.ledger.entities import FlowVersion
 from wattquorum.ledger.facts import FlowReported

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import socket
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from tests.node.live import LOOPBACK, QUICK, until
+from tests.node.live import QUICK, until
+from tests.ports import LOOPBACK, free_ports
 from wattquorum.foundation.identities import SigningKey, address_of, verify_each
 from wattquorum.ledger.genesis import chain_id_of
 from wattquorum.ledger.parameters import Voting
@@ -23,16 +21,6 @@ from wattquorum.node.node_folder import read_key
 RAFT = {"election_ms": QUICK.election_ms, "slot_ms": QUICK.slot_ms, "heartbeat_ms": QUICK.heartbeat_ms}
 PARAMETERS = {"epoch_ms": 1_000, "probation_days": 0}
 HOUR = 3_600_000
-
-
-def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on, below those that outgoing connections are given."""
-    while True:
-        first = random.randrange(10_000, 32_000)
-        with ExitStack() as probes, suppress(OSError):
-            for port in range(first, first + count):
-                probes.enter_context(socket.socket()).bind((LOOPBACK, port))
-            return first
 
 
 class Hamlet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import socket
+import itertools
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.loops import apart
 from tests.node.communities import Community
+from tests.ports import LOOPBACK, free_ports
 from wattquorum.consensus.bft.settings import Settings as BftSettings
 from wattquorum.consensus.raft.settings import Settings
 from wattquorum.foundation.identities import SigningKey, address_of, verify_each
@@ -22,7 +23,6 @@ from wattquorum.node.node import Node, NodeConfig
 from wattquorum.node.transport import Place
 from wattquorum.simulation.founding import Founding
 
-LOOPBACK = "127.0.0.1"
 PATIENCE_S = 20.0
 QUICK = Settings(election_ms=200, slot_ms=40, heartbeat_ms=40)
 QUICK_BFT = BftSettings(timeout_ms=600, timeout_max_ms=2_400, resend_ms=100, fetch_ms=50, poll_ms=200, blocks_kept=4)
@@ -50,13 +50,6 @@ async def until(holds: Callable[[], object], seconds: float = PATIENCE_S) -> Non
     raise AssertionError("it did not come to hold")
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
-
-
 class Village:
     """The keys and folders of a community, and its nodes that run, by number."""
 
@@ -66,7 +59,8 @@ class Village:
         self.genesis = self.founding.genesis
         self.chain_id = chain_id_of(self.genesis)
         self.addresses = [address_of(self.chain_id, key.public) for key in self.founding.host_keys]
-        self.places: dict[bytes, Place] = {address: (LOOPBACK, free_port()) for address in self.addresses}
+        ports = itertools.count(free_ports(len(self.addresses)))
+        self.places: dict[bytes, Place] = {address: (LOOPBACK, next(ports)) for address in self.addresses}
         self.nodes: dict[int, Node] = {}
         self.nonces: dict[bytes, int] = {}
         self.settings = QUICK

@@ -221,7 +221,7 @@ def test_a_leader_whose_disk_is_full_leads_no_more_and_keeps_no_more_than_it_had
             await until(lambda: {node.engine.leader for node in others} < {node.address for node in others})
             for _ in range(5):
                 await others[0].submit(village.deposit(1))
-            assert full.runtime.unsynced == kept
+            assert full.runtime.unsynced <= kept
             monkeypatch.setattr(Wal, "write", write)
             await until(lambda: village.all_have(25, 1) and full.runtime.unsynced == 0)
             await waiting

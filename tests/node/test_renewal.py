@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.node.communities import now_ms, until
-from tests.node.live import free_port, run
+from tests.node.live import run
+from tests.ports import free_ports
 from wattquorum.foundation.identities import verify_each
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.parameters import Voting
@@ -25,7 +26,7 @@ from wattquorum.node.renewal import Renewal
 
 @pytest.fixture
 def founded(tmp_path: Path) -> Founded:
-    return found(tmp_path / "village", "village", 3, {"voting": int(Voting.EQUAL)}, "127.0.0.1", free_port())
+    return found(tmp_path / "village", "village", 3, {"voting": int(Voting.EQUAL)}, "127.0.0.1", free_ports(6))
 
 
 def renewal_of(node: Node) -> Renewal:

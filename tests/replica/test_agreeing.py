@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.ledger.committee_world import CommitteeWorld
 from tests.ledger.world import key_of
 from wattquorum.consensus.bft.blocks import Block, Chained, genesis_digest
 from wattquorum.consensus.bft.certificates import Seal
@@ -17,12 +18,14 @@ from wattquorum.consensus.bft.statements import Phase
 from wattquorum.foundation.chance import Chance
 from wattquorum.foundation.codec import changed, encode
 from wattquorum.foundation.identities import verify_each
+from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import Agreed, agreed_digest, decode_agreed, entry_digest, sealed_in
 from wattquorum.ledger.blocks import Ordered, decode_block, decode_ordered, header_hash, order
 from wattquorum.ledger.execution import BLOCK_TRANSACTIONS_MAX, Ledger, Prepared
 from wattquorum.ledger.parameters import Consensus
-from wattquorum.replica.agreeing import Outliner, archived
+from wattquorum.ledger.transactions import Stand
+from wattquorum.replica.agreeing import AgreeingReplica, Outliner, archived
 from wattquorum.replica.pool import Limits
 from wattquorum.replica.replica import Kind, engine_frame, read_frame
 from wattquorum.simulation.bft_world import BftNature, BftWorld
@@ -287,3 +290,20 @@ def test_a_payloads_digest_alone_is_that_of_its_outline(world: BftWorld) -> None
     assert outline is not None
     assert outliner.digest(chained.block.payload) == outline.digest
     assert outliner.digest(b"nothing") is None
+
+
+def test_nobody_is_deposed_by_what_is_about_to_expire() -> None:
+    """A primary whose clock is a little ahead, or that gets it a little later, refuses it without lying."""
+    settings = Settings(timeout_ms=400, skew_ms=1_000)
+    for lasts_ms, view in ((999, 0), (60_000, 1)):
+        world = CommitteeWorld(4, consensus=int(Consensus.PBFT), members=0)
+        genesis = world.ledger.genesis_bytes
+        key = world.replica_keys[world.order[1]]
+        now = Millis(world.now)
+        replica = AgreeingReplica(Ledger(genesis), key, verify_each, (), 1, now, settings)
+        data = world.signed("operator", Stand(), nonce=0, expiry_height=50, expiry_ms=now + lasts_ms)
+        assert replica.accept(data, None, now) is None
+        for passed in (0, 1, 401):
+            replica.turn(Millis(now + passed))
+            replica.drain(Millis(now + passed))
+        assert replica.agreement.term == view

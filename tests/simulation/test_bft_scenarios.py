@@ -753,6 +753,28 @@ def test_primary_omits_slow_agent_attest() -> None:
     assert 2 * office.attended >= office.heights
 
 
+def test_an_agent_that_the_primary_shows_no_proposal_attends_all_the_same() -> None:
+    """It commits nothing; what others told it is enough for it to show that it was there."""
+    stage = Community(epoch_ms=1_500)
+    starved, liar = stage.order[3], stage.primary
+
+    def shows_one_nothing(_: Conspiracy, _host: Liar, to: bytes, message: BftMessage, frame: bytes) -> Said:
+        return [] if to == starved.address and isinstance(message, PrePrepare) else [(to, frame)]
+
+    first = stage.ledger.height + 2
+    stage.world.corrupt(liar, shows_one_nothing)
+    stage.until(lambda: ledger_of(starved).height >= first + 6)
+    assert stage.primary is liar, "nobody can know"
+    said = [each.height for each in stage.said(Vote, starved) if each.phase == COMMIT]
+    assert not [height for height in said if height >= first]
+    assert office_of(stage.ledger.state, stage.epoch, starved.address).attended < 2
+    found = {height: engine_of(starved).own_commit(height) for height in range(first, first + 6)}
+    data = stage.say(stage.key_of(starved), Attest(tuple(OwnCommit(h, *each) for h, each in found.items() if each)))
+    stage.decided(data)
+    office = office_of(stage.ledger.state, stage.epoch, starved.address)
+    assert 2 * office.attended >= office.heights
+
+
 # Members behind agents ----------------------------------------------------------------------------------------------
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
-from typing import Final
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
 
 import pytest
 
@@ -15,6 +19,9 @@ from wattquorum.simulation.raft_world import RaftWorld
 from wattquorum.simulation.world import ERROR
 
 SEEDS: Final = "0:200"
+PATIENCE_S: Final = 60
+
+T = TypeVar("T")
 
 
 def chaos(*arguments: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
@@ -85,6 +92,37 @@ def test_wrong_usage_ends_with_two_and_says_what_was_wrong(arguments: tuple[str,
     done = chaos(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the run", "a process of it"])
+def test_what_is_killed_leaves_nobody_behind_and_is_told(whole: bool) -> None:
+    command = [sys.executable, "-m", "wattquorum", "chaos", "--seeds", "0:9999", "--jobs", "2"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        workers = when(lambda: players(run.pid))
+        os.kill(run.pid if whole else workers[0], signal.SIGKILL)
+        told = run.communicate(timeout=PATIENCE_S)[1]
+    finally:
+        run.kill()
+    assert run.returncode == (-signal.SIGKILL if whole else 2)
+    assert whole or "refused: backend_failed: --jobs does not play cells (found: 2 processes)" in told
+    when(lambda: not any((Path("/proc") / str(worker)).exists() for worker in workers))
+
+
+def players(pid: int) -> list[int]:
+    """The two processes that play worlds for this one, once both do."""
+    found = [int(task) for each in Path("/proc").glob(f"{pid}/task/*/children") for task in each.read_text().split()]
+    playing = [each for each in found if "LokyProcess" in (Path("/proc") / str(each) / "cmdline").read_text()]
+    return playing if len(playing) == 2 else []
+
+
+def when(what: Callable[[], T]) -> T:
+    """What this comes to, once it is something."""
+    until = time.monotonic() + PATIENCE_S
+    while not (found := what()):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return found
 
 
 def test_an_error_ends_its_own_world_and_is_told_with_its_seed_and_the_events_before_it(

@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
 from torture.clients import Party
 from torture.community import HOST, RAFT
 from torture.lossy import Journal, drop
@@ -204,17 +204,11 @@ def test_a_change_that_the_journal_would_not_know_of_is_an_error(tmp_path: Path)
     assert not (tmp_path / "disk" / "a").exists()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.unmeasured
 def test_whatever_a_node_acknowledged_is_there_after_each_power_failure(tmp_path: Path) -> None:
     """One node, so that nobody else has it either."""
     chance = random.Random(5)
-    founded = found(tmp_path / "c", "power", 1, {"voting": int(Voting.WEIGHTED)}, HOST, free_port(), RAFT)
+    founded = found(tmp_path / "c", "power", 1, {"voting": int(Voting.WEIGHTED)}, HOST, free_ports(2), RAFT)
     (node,), (api,) = founded.nodes, [f"http://{host}:{port}" for host, port in founded.apis]
     genesis = (tmp_path / "c" / COMMUNITY / "genesis.json").read_bytes()
     cashier = Party(chain_id_of(genesis), read_key(tmp_path / "c" / COMMUNITY / OPERATOR_KEY))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.ledger.committee_world import in_office
-from torture.penalties import HEALED, LIARS, PROVEN, Offices, proven, summary, unpaid
+from torture.penalties import HEALED, LIARS, PROVEN, SLOTS, Offices, proven, summary, unpaid
+from wattquorum.foundation.codec import changed
 from wattquorum.ledger.facts import Accused, TrustMoved
 from wattquorum.ledger.offices import Why
 
@@ -54,3 +55,18 @@ def test_what_is_wrong_is_told(offices: Offices) -> None:
     ]
     (unpunished,) = unpaid(offices, notes(liar, (liar, committee)), elected=True)
     assert unpunished.endswith("and it cost nobody anything")
+
+
+def test_who_is_honest_and_was_well_pays_for_no_absence(offices: Offices) -> None:
+    """Nor does a stutter of its process excuse it, as being killed or cut off does."""
+    paid = next(fact for _, fact in offices.of(TrustMoved) if fact.why is Why.LIED and not fact.backer)
+    kept_out, liar = "ab" * 20, accused(offices)
+    offices.moved.append((99, changed(paid, replica=bytes.fromhex(kept_out), why=Why.ABSENT)))
+    told = [*notes(liar[0], liar), {"what": SLOTS, "of": [(liar[0], 0), (kept_out, 1)]}]
+    stutter = {"what": "fault", "kind": "stutter", "slots": [1]}
+    assert unpaid(offices, [*told, stutter], elected=True) == [
+        "abababab paid for absence, and nothing kept it away but others"
+    ]
+    for hurt in ({"what": "kill", "slot": 1}, {"what": "fault", "kind": "pause", "slots": [0, 1]}):
+        assert unpaid(offices, [*told, stutter, hurt], elected=True) == []
+    assert unpaid(offices, [*told, {"what": LIARS, "replicas": [kept_out]}], elected=True) == []

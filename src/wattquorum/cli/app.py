@@ -8,37 +8,18 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import Final
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
+from typing import Any, Final, cast
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from wattquorum import __version__
-from wattquorum.cli import (
-    INTERRUPTED,
-    backups,
-    bills,
-    certificates,
-    chains,
-    chaos,
-    communities,
-    elections,
-    keys,
-    lab,
-    leader,
-    light,
-    members,
-    nodes,
-    restarts,
-    standing,
-    wal,
-    weeks,
-)
+from wattquorum.cli import INTERRUPTED
 from wattquorum.cli.files import is_of_database
 from wattquorum.foundation.refusals import Refused
-from wattquorum.ledger.audit import AuditFault
-from wattquorum.node.verification import CheckerEnded
-from wattquorum.records.file_faults import FileFaults
 
 WRONG: Final = 1
 REFUSED: Final = 2
@@ -64,41 +45,79 @@ WRONG_CODES: Final = (
     "wal_foreign",
 )
 
+COMMANDS: Final = {
+    "week": "weeks.week",
+    "audit": "chains.audit",
+    "export": "chains.export",
+    "forget": "chains.forget",
+    "prove": "chains.prove",
+    "verify": "chains.verify",
+    "records": "chains.records",
+    "bill": "bills.bill",
+    "certificates": "certificates.app",
+    "standing": "standing.app",
+    "report": "weeks.report",
+    "chaos": "chaos.chaos",
+    "lab": "lab.commands",
+    "community": "communities.app",
+    "invite": "communities.invite",
+    "join": "communities.join",
+    "keys": "keys.keys",
+    "members": "members.commands",
+    "elections": "elections.commands",
+    "leader": "leader.commands",
+    "light": "light.commands",
+    "backup": "backups.backup",
+    "restore": "backups.restore",
+    "restart": "restarts.commands",
+    "up": "nodes.up",
+    "status": "nodes.status",
+    "node": "nodes.node_commands",
+    "wal": "wal.commands",
+}  # and where each stands, a command or a group of them
+
+
+class _Loaded(Mapping[str, Any]):
+    """Commands by name; a module is loaded when one of its commands is looked at, since some take a second."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._found:
+            module, _, place = COMMANDS[name].partition(".")
+            one = typer.Typer(rich_markup_mode="rich")
+            what = getattr(import_module(f"wattquorum.cli.{module}"), place)
+            if isinstance(what, typer.Typer):
+                one.add_typer(what, name=name)
+            else:
+                one.command(name)(what)
+            self._found[name] = typer.main.get_group(one).commands[name]
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Commands(TyperGroup):
+    """The group of all."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": None})
+        self.commands = cast(MutableMapping[str, Any], _Loaded())
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Trade power peer to peer on a permissioned ledger, and check every number of it.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.command("week")(weeks.week)
-app.command("audit")(chains.audit)
-app.command("export")(chains.export)
-app.command("forget")(chains.forget)
-app.command("prove")(chains.prove)
-app.command("verify")(chains.verify)
-app.command("records")(chains.records)
-app.command("bill")(bills.bill)
-app.add_typer(certificates.app, name="certificates")
-app.add_typer(standing.app, name="standing")
-app.command("report")(weeks.report)
-app.command("chaos")(chaos.chaos)
-app.add_typer(lab.commands, name="lab")
-app.add_typer(communities.app, name="community")
-app.command("invite")(communities.invite)
-app.command("join")(communities.join)
-app.command("keys")(keys.keys)
-app.add_typer(members.commands, name="members")
-app.add_typer(elections.commands, name="elections")
-app.add_typer(leader.commands, name="leader")
-app.add_typer(light.commands, name="light")
-app.command("backup")(backups.backup)
-app.command("restore")(backups.restore)
-app.add_typer(restarts.commands, name="restart")
-app.command("up")(nodes.up)
-app.command("status")(nodes.status)
-app.add_typer(nodes.node_commands, name="node")
-app.add_typer(wal.commands, name="wal")
 
 
 def _version(wanted: bool) -> None:
@@ -119,34 +138,41 @@ def main() -> None:
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         app()
-    except AuditFault as fault:
-        errors.print("[bold red]wrong:[/] ", end="")
-        errors.print(str(fault), markup=False)
-        sys.exit(WRONG)
     except Refused as refused:
         wrong = refused.code in WRONG_CODES
         errors.print(f"[bold red]{'wrong' if wrong else 'refused'}:[/] ", end="")
         errors.print(str(refused), markup=False)
         sys.exit(DISK if refused.code in DISK_CODES else WRONG if wrong else REFUSED)
-    except FileFaults as faults:
-        errors.print("[bold red]refused:[/] ", end="")
-        errors.print(str(faults), markup=False)
-        sys.exit(REFUSED)
     except OSError as fault:
         errors.print("[bold red]refused:[/] ", end="")
         said = f"{fault.filename or 'a file'} cannot be used (found: {fault.strerror}). Choose another."
         errors.print(f"file_unreadable: {said}", markup=False)
         sys.exit(DISK if fault.errno == errno.ENOSPC else REFUSED)
-    except CheckerEnded as ended:
-        errors.print("[bold red]failed:[/] ", end="")
-        errors.print(str(ended), markup=False)
-        sys.exit(DISK)
     except KeyboardInterrupt:
         errors.print("interrupted")
         sys.exit(INTERRUPTED)
     except Exception as fault:
-        if not is_of_database(fault):
+        told = _told(fault)
+        if told is None:
             raise
-        errors.print("[bold red]refused:[/] ", end="")
-        errors.print(f"file_unreadable: the database says: {fault.args[0]}. Choose another.", markup=False)
-        sys.exit(REFUSED)
+        word, what, status = told
+        errors.print(f"[bold red]{word}:[/] ", end="")
+        errors.print(what, markup=False)
+        sys.exit(status)
+
+
+def _told(fault: Exception) -> tuple[str, str, int] | None:
+    """How a fault that is no refusal is told, and with which status; what defines it is loaded only now."""
+    from wattquorum.ledger.audit import AuditFault
+    from wattquorum.node.verification import CheckerEnded
+    from wattquorum.records.file_faults import FileFaults
+
+    if isinstance(fault, AuditFault):
+        return "wrong", str(fault), WRONG
+    if isinstance(fault, FileFaults):
+        return "refused", str(fault), REFUSED
+    if isinstance(fault, CheckerEnded):
+        return "failed", str(fault), DISK
+    if is_of_database(fault):
+        return "refused", f"file_unreadable: the database says: {fault.args[0]}. Choose another.", REFUSED
+    return None

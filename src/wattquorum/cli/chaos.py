@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -66,7 +66,7 @@ def chaos(
     anything may fail at any time; then faults freeze and progress is required of a core that can decide. Exit status: 0
     all held, 1 an invariant broke, 2 wrong usage.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     from wattquorum.ledger.protocols import Protocol
     from wattquorum.simulation.chaos import Rules, outcome_of, world_of
@@ -89,9 +89,7 @@ def chaos(
         outcomes = []
         with _progress(len(wanted)) as done:
             try:
-                for outcome in Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)(
-                    delayed(outcome_of)(each, rules) for each in wanted
-                ):
+                for outcome in _played([delayed(outcome_of)(each, rules) for each in wanted], workers):
                     outcomes.append(outcome)
                     done(sum(each.breach is not None for each in outcomes))
             except KeyboardInterrupt:
@@ -115,6 +113,21 @@ def chaos(
     )
     if broken:
         raise typer.Exit(BROKEN)
+
+
+def _played(tasks: Sequence[Any], workers: int) -> Iterator[Outcome]:
+    """What joblib's tasks come to, in any order; their processes end with this one, however it ends."""
+    from joblib import Parallel
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    from wattquorum.simulation.workers import end_with
+
+    many: dict[str, Any] = {"initializer": end_with, "initargs": (os.getpid(),)} if workers > 1 else {}
+    try:
+        yield from Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, **many)(tasks)
+    except TerminatedWorkerError:
+        remedy = "Look for what ended one of them, such as too little memory, and try fewer with --jobs."
+        raise Refused("backend_failed", "--jobs", f"{workers} processes", remedy) from None
 
 
 def _tell_broken(console: Console, outcomes: Sequence[Outcome], again: str, *, trace: bool) -> None:

@@ -12,8 +12,8 @@ from typing import Final
 from wattquorum.foundation.codec import Record, Unsigned
 from wattquorum.foundation.quantities import MS_PER_HOUR, Millis
 from wattquorum.foundation.refusals import Refused
-from wattquorum.foundation.vectors import INTERVALS_MAX
 
+INTERVALS_MAX: Final = 1_500  # a day of single minutes, with room for a day of 25 hours
 MS_PER_MINUTE: Final = 60_000
 MS_PER_DAY: Final = 24 * MS_PER_HOUR
 QUARTER_HOUR: Final = Millis(15 * MS_PER_MINUTE)

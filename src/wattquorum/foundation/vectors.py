@@ -25,7 +25,6 @@ Int64s = npt.NDArray[np.int64]
 BYTES_PER_ENTRY: Final = 4
 ENERGY_TYPE: Final = np.dtype("<u4")
 PRICE_TYPE: Final = np.dtype("<i4")
-INTERVALS_MAX: Final = 1_500  # a day of single minutes, with room for a day of 25 hours
 
 
 def pack_energy(energies: Iterable[int], field: str = "energy") -> EnergyVector:

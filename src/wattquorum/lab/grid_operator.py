@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from wattquorum.foundation.intervals import Window, format_moment
+from wattquorum.foundation.intervals import INTERVALS_MAX, Window, format_moment
 from wattquorum.foundation.refusals import Refused
-from wattquorum.foundation.vectors import INTERVALS_MAX, EnergyVector, Int64s, pack_energy
+from wattquorum.foundation.vectors import EnergyVector, Int64s, pack_energy
 from wattquorum.grid.curtailment import PLANNING, Capability, ContractDay, Curtailment, Limits, Placed, curtail
 from wattquorum.grid.flow import Exchange, Flow, Solver, exchange_of, power_flow
 from wattquorum.grid.network import Network

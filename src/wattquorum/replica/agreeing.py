@@ -139,6 +139,7 @@ class AgreeingReplica(Replica):
         "_restarts",
         "_said",
         "_served",
+        "_skew_ms",
         "_turn",
         "_verify",
         "taking_over",
@@ -173,7 +174,7 @@ class AgreeingReplica(Replica):
         self._said: list[tuple[bytes, StateMessage]] = []  # in answer to others
         self._answered: dict[bytes, None] = {}  # who was given a large answer since the last drain
         self._proven_state: Ledger | None = None  # taken over, and on its way through the engine
-        self._behind_max = settings.behind_max
+        self._behind_max, self._skew_ms = settings.behind_max, settings.skew_ms
         self._restarts = {each.restart.height: each for each in restarts}
         outliner = Outliner(limits)
         self._agreement = Bft(
@@ -420,8 +421,12 @@ class AgreeingReplica(Replica):
     # What is demanded -----------------------------------------------------------------------------------------------
 
     def _demand(self, now: Millis) -> None:
-        """What waits in no certified block, an empty block when one is due: until it comes, the view's time runs."""
-        oldest = self._pool.oldest_undecided_ms
+        """What waits in no certified block, an empty block when one is due: until it comes, the view's time runs.
+
+        What has expired by the clock of a primary that does not lie is not demanded of it: or who hands in, to all
+        others, what is about to expire, would depose it.
+        """
+        oldest = self._pool.oldest_undecided_ms(Millis(now + self._skew_ms))
         if oldest is None and self._ticks(now):
             oldest = Millis(self._last_ms)
         self._engine.demand(oldest, now)

@@ -103,11 +103,13 @@ class Pool:
         first = next(iter(self._waiting.values()), None)
         return first.arrived_ms if first is not None else None
 
-    @property
-    def oldest_undecided_ms(self) -> Millis | None:
-        """Since when the oldest has waited that is in no block, reserved or not; None when there is none."""
-        first = next(iter(self._known.values()), None)
-        return first.arrived_ms if first is not None else None
+    def oldest_undecided_ms(self, expires_ms: Millis) -> Millis | None:
+        """Since when the oldest has waited that is in no block, reserved or not; None when there is none.
+
+        Of those alone that can still be in a block of this time.
+        """
+        lasting = (each.arrived_ms for each in self._known.values() if each.received.body.expiry_ms >= expires_ms)
+        return next(lasting, None)
 
     def accept(self, data: bytes, attachment: bytes | None, now: Millis, checked: Checked | None = None) -> bytes:
         """Lets a signed transaction wait, with the rows beside it if it commits to any. Tells its hash.

@@ -160,6 +160,47 @@ def test_a_replica_can_show_what_it_committed_and_nothing_that_it_did_not_also_a
         assert engine.own_commit(3) is None, "what it committed was not certified"
 
 
+def test_a_primary_that_leaves_a_member_out_does_not_keep_it_from_attending() -> None:
+    """It is shown no proposal, or a bad one in its place; what f+1 others tell it says that it was there."""
+    for shown in (False, True):
+        bench = Bench()
+        bench.good = not shown
+        if shown:
+            bench.propose_as(0, 0, bench.block(9))
+        block = bench.block()
+        proof = bench.certificate(1, 0, digest_of(block), (0, 2, 3))
+        bench.vote(2, Phase.COMMIT, 1, 0, digest_of(block))
+        alone = Bench(records=bench.records)
+        alone.vote(2, Phase.COMMIT, 1, 0, digest_of(block))
+        alone.hear(2, Blocks((block,), proof))
+        assert alone.engine.own_commit(1) is None, "one other may lie, or have told it long ago"
+        bench.vote(3, Phase.COMMIT, 1, 0, digest_of(block))
+        assert bench.votes(3) == []
+        bench.hear(2, Blocks((block,), proof))
+        mine = seals_of(1).make(bench.committee, 1, 0, Phase.COMMIT, digest_of(block))
+        assert bench.engine.own_commit(1) == (0, mine)
+        assert bench.votes(3) == [], "it is shown, and not said"
+
+
+def test_who_supported_another_block_in_that_view_signs_no_second_one() -> None:
+    bench = Bench()
+    bench.propose_as(0, 0, bench.block(1))
+    block = bench.block(2)
+    for name in (0, 2, 3):
+        bench.vote(name, Phase.COMMIT, 1, 0, digest_of(block))
+    bench.hear(2, Blocks((block,), bench.certificate(1, 0, digest_of(block), (0, 2, 3))))
+    assert bench.engine.height == 1
+    assert bench.engine.own_commit(1) is None
+
+
+def test_who_follows_has_nothing_to_show() -> None:
+    bench = Bench(members=4, me=5)
+    block = bench.block()
+    bench.hear(2, Blocks((block,), bench.certificate(1, 0, digest_of(block), (0, 2, 3))))
+    assert bench.engine.height == 1
+    assert bench.engine.own_commit(1) is None
+
+
 def test_a_bad_block_is_not_prepared() -> None:
     bench = Bench()
     bench.good = False

@@ -22,7 +22,7 @@ from wattquorum.consensus.bft.certificates import CommitCertificate, checks_of
 from wattquorum.consensus.bft.committee import Committee, Committees, Installed, Keys
 from wattquorum.consensus.bft.records import Base, BftRecord, Certified, Held, Kept, Viewed
 from wattquorum.consensus.bft.round import Round
-from wattquorum.consensus.bft.statements import Seals, Sign
+from wattquorum.consensus.bft.statements import Phase, Seals, Sign
 from wattquorum.consensus.engine import Committed, Restore
 from wattquorum.foundation.codec import encode
 from wattquorum.foundation.identities import Verifier
@@ -174,15 +174,32 @@ class Chain:
 
     def extend(self, proposal: Proposal, certificate: CommitCertificate) -> None:
         """The block becomes the tip. Its certificate was found valid."""
-        prepared = self.round.prepared
-        if prepared is not None and prepared.digest == certificate.digest:
-            self.commits[certificate.height] = prepared.view, prepared.digest
+        view = self._committed_in(certificate)
+        if view is not None:
+            self.commits[certificate.height] = view, certificate.digest
         self.commits.pop(certificate.height - COMMITS_KEPT, None)
         self.tip, self.certificate = proposal, certificate
         self._chained[certificate.height] = Chained(proposal.block, certificate)
         self._chained.pop(certificate.height - self._blocks_kept, None)
         self._decided.append(Committed(certificate.height, certificate.view, proposal.block.payload, ()))
         self.round = self._next_round()
+
+    def _committed_in(self, certificate: CommitCertificate) -> int | None:
+        """In which view this replica committed what is certified now, or would have if its primary had let it.
+
+        A primary that shows a member no proposal keeps it from committing, and so from attending (B-5). It was there
+        all the same if f+1 others, of whom one does not lie, told it that they commit. To sign what a quorum has
+        certified decides nothing any more; it does not where it supported another block in that view, or found this
+        one bad.
+        """
+        round_, view, digest = self.round, certificate.view, certificate.digest
+        if round_.prepared is not None and round_.prepared.digest == digest:
+            return round_.prepared.view
+        accepted = round_.accepted.get(view)
+        refused = round_.verdicts.get(digest) is False or (accepted is not None and accepted.digest != digest)
+        if refused or round_.committee.place(self.me) is None:
+            return None
+        return view if round_.votes.count((view, Phase.COMMIT), digest) > round_.committee.faults else None
 
     def install(self, found: Installed) -> None:
         """A new committee agrees from the next height on."""

@@ -218,7 +218,8 @@ class Bft:
     def own_commit(self, height: int) -> tuple[int, bytes] | None:
         """View and signature of this replica's COMMIT on the block that was certified at a height.
 
-        None where it sent none, or so long ago that it is not kept.
+        None where it took no part, or so long ago that it is not kept. It has sent this COMMIT, or a primary kept it
+        from that by showing it no proposal, while f+1 others told it of theirs.
         """
         found = self._chain.commits.get(height)
         if found is None:

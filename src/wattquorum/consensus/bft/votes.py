@@ -81,10 +81,14 @@ class Votes:
         """Whether a member is known to have voted so."""
         return self._slots.get(place, {}).get(slot, (b"", b""))[0] == digest
 
+    def count(self, slot: Slot, digest: bytes) -> int:
+        """How many members are known to have voted so, whether or not their signatures were checked."""
+        return self._support.get((slot, digest), 0)
+
     def quorum(self, slot: Slot, digest: bytes) -> tuple[Seal, ...] | None:
         """A quorum's good signatures on this digest, if there is one; no more of them are checked than it takes."""
         need = self._committee.quorum
-        while self._support.get((slot, digest), 0) >= need:
+        while self.count(slot, digest) >= need:
             votes = [
                 (place, slots[slot][1])
                 for place, slots in sorted(self._slots.items())

@@ -8,12 +8,10 @@ code it has, and another code's cells are refused.
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from threading import Thread
 from typing import Any, Final, NamedTuple
 
 from joblib import Parallel, delayed, parallel_config
@@ -24,14 +22,15 @@ from wattquorum.lab.sweeps.experiments import Value
 from wattquorum.lab.sweeps.plan import Cell, Plan
 from wattquorum.lab.sweeps.registry import EXPERIMENTS
 from wattquorum.lab.sweeps.store import Done, code_digest
+from wattquorum.simulation.workers import end_with
 
 BUNDLE_MS: Final = 2_000.0  # about, of a processor
 BUNDLE_CELLS_MAX: Final = 2_000
 BUNDLE_MS_MIN: Final = 200.0
 BUNDLES_EACH: Final = 4  # at least so many for each process, where that does not make them too short
+LOOPBACK_ANY: Final = "127.0.0.1:0"  # where a scheduler tells of itself; without it, at a port that may be taken
 WAVE_EACH: Final = 4  # bundles for each process that Ray gets at once
 PATIENCE_S: Final = 10
-WATCH_S: Final = 1.0  # between looks whether the parent of a process is there
 AGAIN: Final = "Look for what ended it, such as too little memory; run it again, and it goes on with what is missing."
 
 
@@ -130,17 +129,6 @@ def results(tasks: Sequence[Any], where: Where, workers: int) -> Iterator[Any]:
         raise Refused("backend_failed", "--backend", f"{where.backend}: a process was ended", AGAIN) from None
 
 
-def end_with(parent: int) -> None:
-    """Ends this process soon after its parent, whichever way that ended; a worker has no other way to know."""
-    Thread(target=_watch, args=(parent,), daemon=True).start()
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(WATCH_S)
-    os._exit(1)
-
-
 @contextmanager
 def on(where: Where) -> Iterator[int]:
     """The cluster, if it is one; how many bundles are played at a time."""
@@ -169,7 +157,7 @@ def _dask(address: str | None, jobs: int) -> Iterator[int]:
     cluster = None
     try:
         if address is None:
-            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=LOOPBACK_ANY)
         client = Client(cluster or address, timeout=PATIENCE_S)
     except (OSError, ValueError) as fault:
         if cluster is not None:
