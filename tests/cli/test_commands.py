@@ -34,7 +34,9 @@ def test_help_teaches(tmp_path: Path) -> None:
 
 def test_a_week_leaves_chain_tables_and_report(traded: Path) -> None:
     out = traded / "out" / "week"
-    assert sorted(path.name for path in out.iterdir()) == ["chain", "market.sqlite", "parquet", "report.html"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        *(".wattquorum.json", "chain", "market.sqlite", "parquet", "report.html")
+    ]
     assert (out / "parquet" / "contracts.parquet").stat().st_size > 1_000
 
 

@@ -28,6 +28,7 @@ from wattquorum.lab.beyond.studies import STUDIES, plan_named
 from wattquorum.lab.beyond.tolerance import bearable
 from wattquorum.lab.paper.inputs import PAPER
 from wattquorum.lab.paper.replies import Order
+from wattquorum.lab.parts import Sheet
 from wattquorum.lab.sweeps.plan import Plan
 from wattquorum.lab.sweeps.registry import EXPERIMENTS
 from wattquorum.lab.sweeps.results import Results
@@ -260,11 +261,42 @@ def test_every_study_is_told_on_a_page_with_its_pictures_and_tables(
     assert "<script" not in report
 
 
-def test_the_week_is_told_from_its_cells() -> None:
+def week_results() -> Results:
     plan = plan_named("week")
-    results = Results(plan, {cell.number: [0.05, 0.04, 0.2, 1.0, 3, 0.1, 0.15, 1.5] for cell in plan.cells()})
-    part = part_of(STUDIES[-1], {"week": results})
+    return Results(plan, {cell.number: [0.05, 0.04, 0.2, 1.0, 3, 0.1, 0.15, 1.5] for cell in plan.cells()})
+
+
+def test_the_week_is_told_from_its_cells() -> None:
+    part = part_of(STUDIES[-1], {"week": week_results()})
     assert "save 5.0 %, projected to 9 that may be lost 4.0 %, where votes by latency save 20.0 %" in str(part.items[0])
+
+
+def saved(name: str, **by: float) -> Results:
+    """A sweep's results, of which `saving` is what is given for values of its parameters, and 0 elsewhere."""
+    plan = plan_named(name, 2)
+    names = [each for each, _ in plan.axes]
+    rows: dict[int, list[float | int | None]] = {}
+    for cell in plan.cells():
+        own = dict(zip(names, cell.values, strict=True))
+        value = by.get(f"{own['rho']:g}/{own['every']}", 0.0)
+        rows[cell.number] = [value if each.name == "saving" else 0 for each in plan.experiment.measures]
+    return Results(plan, rows)
+
+
+def test_what_is_said_of_remembering_is_bounded_by_where_it_saves_no_more() -> None:
+    """Where a reply earns a lot, the table shows no more for a longer memory, and the sentence says so."""
+    results = {name: saved(name) for name in ("links", "members", "coefficients")}
+    results["decay"] = saved("decay", **{"3/5": 0.12, "3/50": 0.11})
+    told = next(study for study in STUDIES if study.name == "saving").finds(results)
+    assert "where a reply earns 3 points, a decay every 5 rounds leaves 12.0 % and one every 50 no more, 11.0 %" in told
+
+
+def test_each_sweep_has_seeds_enough_to_speak_of_and_its_table_says_how_many() -> None:
+    """A week of thirty replicas takes a quarter of a minute: there are three. Of wash trades nothing is drawn."""
+    counts = {name: len(plan_named(name).seeds) for study in STUDIES for name in study.shows}
+    assert {name: count for name, count in counts.items() if count < 20} == {"wash": 1, "week": 3}
+    (sheet,) = (item for item in part_of(STUDIES[-1], {"week": week_results()}).items if isinstance(item, Sheet))
+    assert sheet.caption == "The SimBench week: median (5 % to 95 %) over 3 seeds"
 
 
 def test_sweeps_that_are_shipped_are_admitted_and_each_is_shown_once() -> None:

@@ -192,6 +192,13 @@ def test_help_names_what_is_to_be_installed(command: str) -> None:
     assert "wattquorum[dask] or [ray]" in " ".join(told.replace("│", " ").split())
 
 
+def test_help_begins_with_what_a_newcomer_should_run() -> None:
+    told = CliRunner().invoke(app, ["lab", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    assert "Begin with reproduce" in told
+    places = [told.index(f"│ {name} ") for name in ("reproduce", "beyond", "experiments", "sweep", "cgpbft")]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_letters_of_a_row_of_panels_can_be_read_on_any_screen(page: Page, width: int) -> None:
     panels = tuple(Panel(f"Panel {place}", even_scale(0, 1, 1), even_scale(0, 1, 1), "x") for place in range(3))

@@ -176,7 +176,10 @@ def test_defaulters_credit_is_far_below_the_others(chosen: list[Run]) -> None:
     assert mean(value < 50 for value in values(chosen, "far-below")) > 0.95
 
 
-SHAPES = ("rises", "node-a", "node-b", "first", "jumps", "buys", "between", "weight-rises", "no-centre")
+SHAPES = (
+    *("rises", "wavers", "a-slows", "node-a", "b-fast", "node-b"),
+    *("first", "jumps", "buys", "between", "weight-rises", "no-centre"),
+)
 
 
 def test_figures_7_to_10_have_the_papers_shape(chosen: list[Run]) -> None:
@@ -185,6 +188,11 @@ def test_figures_7_to_10_have_the_papers_shape(chosen: list[Run]) -> None:
         if verdict.claim.key in SHAPES:
             assert verdict.chosen.places.share > 5 / 6, verdict.claim.key
     assert median(values(chosen, "steadies")) < 10
+
+
+def test_ripples_of_credit_grow_with_it_whatever_the_paper_says(chosen: list[Run]) -> None:
+    """A decay takes a tenth of what there is, so that A falls by more once it has more."""
+    assert min(values(chosen, "a-calms")) > 1
 
 
 # Verdicts

@@ -26,6 +26,7 @@ HALF_WAY, LAST_QUARTER = slice(ROUNDS // 2, None), slice(3 * ROUNDS // 4, None)
 SALES = range(PAPER.sold_every - 1, ROUNDS, PAPER.sold_every)
 SELLERS, BUYERS = (1, 3), (16, 25)
 BY_CLAIM = {claim.key: claim for claim in CLAIMS}
+SHARES = np.arange(1, ROUNDS + 1) / ROUNDS
 Changes = dict[str, Any]
 
 
@@ -155,7 +156,7 @@ def falls_evenly() -> Int64s:
 
 def rising(curve: Callable[[Floats], Floats], who: Sequence[int] = (1, 11, 27)) -> Changes:
     """Credit that begins near 0 and ends at 80 points; nodes that do not rise so do it in the shape of the paper."""
-    share = np.arange(1, ROUNDS + 1) / ROUNDS
+    share = SHARES
     saturating = 1 - np.exp(-12 * share)
     changes = along("credit", (1, 11, 27), 80 * saturating)
     own = changes["credit"]
@@ -234,6 +235,38 @@ def unreliable(node: int, elected: int) -> Changes:
     return {"delivered": own, "elected": won((elected, ROUNDS))}
 
 
+def points(values: Sequence[float] | Floats) -> Int64s:
+    return np.round(np.asarray(values) * MILLION).astype(np.int64)
+
+
+def a(performs: Floats) -> Changes:
+    """Node A goes through these points."""
+    return {"pair": course().pair._replace(performs=points(performs))}
+
+
+def b(begins: float, half_after: int) -> Changes:
+    """Node B has so much, and less than half of all after so many rounds."""
+    left = np.full(ROUNDS, begins)
+    left[half_after - 1 :] = 49
+    return {"pair": course().pair._replace(defaults=points(left))}
+
+
+def ripples(first: float, last: float) -> Floats:
+    """A course that falls by so much every tenth round, in the first and in the last quarter."""
+    own = np.full(ROUNDS, 80.0)
+    own[9 : ROUNDS // 4 : 10] -= first
+    own[3 * ROUNDS // 4 + 9 :: 10] -= last
+    return own
+
+
+def zigzag(who: dict[int, float]) -> Changes:
+    """Credit that goes up and down by so much from round to round."""
+    own = nodes(50 * MILLION)
+    for node, by in who.items():
+        own[::2, node - 1] += round(by * MILLION)
+    return {"credit": own}
+
+
 # The table ----------------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +293,9 @@ TRIALS = (
     Trial("whole", "a seller lacks a millionth more", short(2, 4), False),
     Trial("whole", "a buyer lacks what rounding takes", short(16, 3), True),
     Trial("whole", "a buyer lacks a millionth more", short(16, 4), False),
+    Trial("pays", "as the rules have it", {}, True),
+    Trial("pays", "one that performs pays a millionth", rows(5, fine=1), False),
+    Trial("pays", "one that defaults pays nothing", rows(17, fine=0, compensation=0), False),
     Trial("plain-all", "all lead", {}, True),
     Trial("plain-all", "all but one lead", {"plain_elected": np.arange(ROUNDS) % 29 + 1}, False),
     Trial("plain-even", "one leads 24 times", plain(24), True),
@@ -300,6 +336,20 @@ TRIALS = (
     Trial("far-below", "a little more than half", put("credit", (HALF_WAY, [16, 28]), 25_100_000), False),
     Trial("far-below", "one of them", put("credit", (HALF_WAY, [28]), 0), False),
     Trial("far-below", "only at first", put("credit", (slice(ROUNDS // 2), [16, 28]), 0), False),
+    Trial("wavers", "a little more than the others", zigzag({1: 6, 11: 4, 27: 5, 17: 5.01}), True),
+    Trial("wavers", "as much as the others", zigzag({1: 5, 11: 5, 27: 5, 17: 5}), False),
+    Trial("wavers", "as little as the others", {}, False),
+    Trial("a-slows", "ever more slowly", a(80 * bent(SHARES)), True),
+    Trial("a-slows", "evenly, to a limit", a(80 * line(SHARES)), False),
+    Trial("a-slows", "not at all", a(0 * SHARES), False),
+    Trial("a-calms", "a little smaller at last", a(ripples(10, 9.9)), True),
+    Trial("a-calms", "the same at last", a(ripples(10, 10)), False),
+    Trial("a-calms", "a little larger at last", a(ripples(10, 10.1)), False),
+    Trial("b-fast", "after a tenth of all rounds", b(100, 20), True),
+    Trial("b-fast", "a round later", b(100, 21), False),
+    Trial(
+        "b-fast", "half is left, and no less", {"pair": course().pair._replace(defaults=points([50] * ROUNDS))}, False
+    ),
     Trial("node-a", "near a limit", {}, True),
     Trial(
         "node-a", "no more than half", {"pair": course().pair._replace(performs=np.full(ROUNDS, 50 * MILLION))}, False
@@ -326,10 +376,11 @@ TRIALS = (
     Trial("between", "it falls", sales(RISES, drift=-0.1), True),
     Trial("between", "it stays", sales(RISES), False),
     Trial("between", "it rises", sales(RISES, drift=0.1), False),
-    Trial("weight-rises", "a little", quarters("weights", (1, 11, 27), 50, 50, 50, 50.1), True),
-    Trial("weight-rises", "one does not", quarters("weights", (1, 11), 50, 50, 50, 50.1), False),
-    Trial("weight-rises", "only in between", quarters("weights", (1, 11, 27), 50, 60, 60, 50), False),
-    Trial("weight-steadies", "a tenth more at last", quarters("weights", (1, 11, 27), 0, 30, 50, 54.9), True),
+    Trial("weight-rises", "a little", quarters("weights", (1, 11, 17, 27), 50, 50, 50, 50.1), True),
+    Trial("weight-rises", "one does not", quarters("weights", (1, 11, 17), 50, 50, 50, 50.1), False),
+    Trial("weight-rises", "17 does not", quarters("weights", (1, 11, 27), 50, 50, 50, 50.1), False),
+    Trial("weight-rises", "only in between", quarters("weights", (1, 11, 17, 27), 50, 60, 60, 50), False),
+    Trial("weight-steadies", "a tenth more at last", quarters("weights", (1, 11, 17, 27), 0, 30, 50, 54.9), True),
     Trial("weight-steadies", "more than a tenth more", quarters("weights", (27,), 0, 30, 50, 55.1), False),
     Trial("no-centre", "a little less than twice an equal share", heavy((5,), 20.7), True),
     Trial("no-centre", "a little more", heavy((5,), 20.72), False),

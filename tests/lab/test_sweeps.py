@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joblib import delayed
 from typer.testing import CliRunner
 
 from wattquorum.cli.app import app
@@ -25,7 +26,7 @@ from wattquorum.lab.sweeps.plan import Plan, plan_of, read_plan
 from wattquorum.lab.sweeps.registry import EXPERIMENTS
 from wattquorum.lab.sweeps.results import Results, band, quantile
 from wattquorum.lab.sweeps.run import run
-from wattquorum.lab.sweeps.running import Backend, Where, bundles_of
+from wattquorum.lab.sweeps.running import Backend, Where, bundles_of, on, results
 from wattquorum.lab.sweeps.store import JOURNAL, Journal
 from wattquorum.lab.sweeps.telling import page, scale_of
 from wattquorum.records.file_faults import FileFaults
@@ -456,3 +457,10 @@ def test_the_documentation_lists_every_experiment_and_its_file_is_one() -> None:
     assert listed == [(each.name, each.what) for each in EXPERIMENTS.values()]
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     assert plan_from(example).size == 3 * 9 * 5 * 20
+
+
+def test_a_run_that_ends_in_the_middle_leaves_no_warning_of_its_tools(recwarn: pytest.WarningsRecorder) -> None:
+    with on(Where(jobs=2)) as workers:
+        for _ in results([delayed(abs)(place) for place in range(200)], Where(jobs=2), workers):
+            break
+    assert [str(each.message) for each in recwarn.list] == []

@@ -182,9 +182,11 @@ def report(
     ] = None,
 ) -> None:
     """Write the report again, from the records alone."""
+    from wattquorum.lab.places import rewritten
     from wattquorum.lab.report import write_report
 
     page = out or records.parent / REPORT
     with database(records), writing(page):
         write_report(records, page)
+        rewritten(page)
     typer.echo(f"report   {page}")

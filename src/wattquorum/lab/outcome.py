@@ -50,14 +50,14 @@ def outcome(out: Path, kept: Collection[str] = ()) -> Iterator[Path]:
         coming = out / COMING
         try:
             if began:
-                _list(out, listed)
+                write_list(out, listed)
             shutil.rmtree(coming, ignore_errors=True)  # of a run that was ended
             coming.mkdir()
             yield coming
             _moved(out, coming, _checked(out, kept))
         except BaseException:
             shutil.rmtree(coming, ignore_errors=True)
-            if began and not _read(out):
+            if began and not read_list(out):
                 _forget(out, made=made)
             raise
     finally:
@@ -72,7 +72,7 @@ def check(out: Path, kept: Collection[str] = ()) -> None:
 
 def _checked(out: Path, kept: Collection[str]) -> Listed:
     """What is listed; Refused("folder_exists") for anything that is not, or not like that."""
-    listed = _read(out)
+    listed = read_list(out)
     known = {parent.as_posix() for name in listed for parent in Path(name).parents}
     for folder, folders, names in os.walk(out):
         here = Path(folder).relative_to(out)
@@ -85,7 +85,7 @@ def _checked(out: Path, kept: Collection[str]) -> Listed:
             if path.is_dir() and not path.is_symlink():
                 strange = place not in known
             else:
-                strange = not path.is_file() or path.is_symlink() or _digest(path) not in listed.get(place, ())
+                strange = not path.is_file() or path.is_symlink() or digest_of(path) not in listed.get(place, ())
             if strange:
                 raise Refused("folder_exists", "out", path, AWAY)
     return listed
@@ -94,9 +94,9 @@ def _checked(out: Path, kept: Collection[str]) -> Listed:
 def _moved(out: Path, coming: Path, listed: Listed) -> None:
     """Puts every file in its place. Until all are, the list admits both, so that the next run can go on."""
     files = sorted(path for path in coming.rglob("*") if path.is_file())
-    new = {path.relative_to(coming).as_posix(): [_digest(path)] for path in files}
+    new = {path.relative_to(coming).as_posix(): [digest_of(path)] for path in files}
     both = {name: [*listed.get(name, ()), *new.get(name, ())] for name in {**listed, **new}}
-    _list(coming.parent, both)
+    write_list(coming.parent, both)
     for path, name in zip(files, new, strict=True):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         path.replace(out / name)
@@ -106,10 +106,11 @@ def _moved(out: Path, coming: Path, listed: Listed) -> None:
         if folder != out and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     shutil.rmtree(coming)
-    _list(out, new)
+    write_list(out, new)
 
 
-def _list(out: Path, listed: Mapping[str, list[str]]) -> None:
+def write_list(out: Path, listed: Mapping[str, list[str]]) -> None:
+    """Says which files of a folder runs wrote, whole or not at all. Refused("disk_full")."""
     fresh = out / f"{LIST}.new"
     try:
         write_page(fresh, json.dumps({"format": 1, "files": listed}, indent=1, sort_keys=True) + "\n")
@@ -119,7 +120,7 @@ def _list(out: Path, listed: Mapping[str, list[str]]) -> None:
         raise
 
 
-def _read(out: Path) -> Listed:
+def read_list(out: Path) -> Listed:
     """What runs wrote; nothing where no list is, or one that nobody can read."""
     try:
         found = json.loads((out / LIST).read_text(encoding="utf-8"))["files"]
@@ -134,5 +135,6 @@ def _forget(out: Path, *, made: bool) -> None:
         out.rmdir()
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """What a file holds, in short."""
     return sha256(path.read_bytes()).hexdigest()

@@ -25,7 +25,7 @@ from wattquorum.lab.grid_profiles import GridProfiles, read_profiles
 from wattquorum.lab.live import Connect, LiveCluster, live_rows
 from wattquorum.lab.members import Member, energy_limits, read_members
 from wattquorum.lab.offices import PROPOSER
-from wattquorum.lab.places import CHAIN, NODES, PARQUET, RECORDS, REPORT, clear
+from wattquorum.lab.places import CHAIN, NODES, PARQUET, RECORDS, REPORT, begin, clear, finish
 from wattquorum.lab.report import write_report
 from wattquorum.lab.shipped import shipped_grid, shipped_members, shipped_network, shipped_profiles, shipped_week
 from wattquorum.lab.week import Ordering, Week, WeekPlan, last_days, strategy_of
@@ -101,7 +101,7 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
     runners = plan.run_by()
     out = options.out
     clear(out)
-    out.mkdir(parents=True, exist_ok=True)
+    begin(out)
     with Projection(out / RECORDS) as projection:
         node = _node(options, plan, verify)
         with node:
@@ -127,6 +127,7 @@ def run_week(options: RunOptions, verify: Verifier, progress: Progress) -> Writt
     export_parquet(out / RECORDS, out / PARQUET)
     progress("writing the report", 0, 1)
     write_report(out / RECORDS, out / REPORT)
+    finish(out)
     progress("done", 1, 1)
     return Written(
         out / CHAIN,

@@ -95,7 +95,7 @@ def _played_and_written(options: Options, coming: Path, progress: Progress) -> i
 
 def part_of(study: Study, found: dict[str, Results]) -> Part:
     """A study as a section: what is asked, what was found, pictures and tables."""
-    items: list[str | Sheet | Picture] = [study.finds(found)]
+    items: list[str | Sheet | Picture] = [*study.finds(found).split("\n\n")]
     for name, shown in study.shows.items():
         results = found[name]
         measures = [each for each in results.plan.experiment.measures if each.name in shown]

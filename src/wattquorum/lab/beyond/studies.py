@@ -25,7 +25,7 @@ class Study(NamedTuple):
     title: str
     asks: str
     shows: Mapping[str, tuple[str, ...]]  # measures, by the sweep's name; no more than three are drawn
-    finds: Callable[[Found], str]
+    finds: Callable[[Found], str]  # paragraphs, an empty line between them
 
 
 def text_of(sweep: str) -> str:
@@ -126,8 +126,8 @@ def _saving(found: Found) -> str:
     def decayed(every: int) -> str:
         return percent(decay.where("saving", every=every, rho=1.0))
 
-    def earned(rho: float) -> str:
-        return percent(decay.where("saving", every=10, rho=rho))
+    def earned(rho: float, every: int = 10) -> str:
+        return percent(decay.where("saving", every=every, rho=rho))
 
     return (
         f"Links: where all take the same time weights save {linked(0.0)}, where they lie 5 ms around 30 "
@@ -140,8 +140,9 @@ def _saving(found: Found) -> str:
         f"{counted(1.0, 0.98)} at 0.98; a decay every 2 rounds {decayed(2)}, every 50 {decayed(50)}; where a reply "
         f"earns 0.2 points {earned(0.2)}, where it earns 3 {earned(3.0)}. So it is participation: weight goes to "
         "those who answer first, and saves the more, the more it counts, the faster it is earned and the longer it "
-        "is remembered, where links differ and stay as they are. Weights of trade alone favour those who trade, be "
-        "they near or far."
+        "is remembered, until they are full of it: where a reply earns 3 points, a decay every 5 rounds leaves "
+        f"{earned(3.0, 5)} and one every 50 no more, {earned(3.0, 50)}. Links have to differ, and to stay mostly as "
+        "they are. Weights of trade alone favour those who trade, be they near or far."
     )
 
 
@@ -158,7 +159,7 @@ def _attacks(found: Found) -> str:
         f"Wash trades: of {len(attempts)} attempts {f'{len(gaining)} gain' if gaining else 'none gains'} the owners "
         f"anything in votes; the worst ({losing}) changes their share by {100 * gains[losing]:+.1f} %, and the "
         f"dearest ({dear}) costs them {costs[dear]:,.0f} CNY in a fortnight. Nobody else gains more than "
-        f"{100 * others:.1f} % of its own share by any of them. "
+        f"{100 * others:.1f} % of its own share by any of them."
     )
 
     def lateness(measure: str, days: float) -> Band:
@@ -170,21 +171,22 @@ def _attacks(found: Found) -> str:
         f"{percent(lateness('weight', 0.05))}; on four days of five it is {number(lateness('cost', 0.8))} CNY and "
         f"{percent(lateness('weight', 0.8))}. Its partner has {number(lateness('partner', 0.8))} CNY a day more than "
         f"if it were punctual: it is made whole, and no more. Who performs gets {number(lateness('fines', 0.8))} CNY "
-        "a day of fines. "
+        "a day of fines."
     )
 
     def bought(measure: str, share: float) -> Band:
         return buying.where(measure, share=share, interval=15)
 
+    (rounds,) = dict(buying.plan.axes)["rounds"]
     third = (
         "Certificates: a consumer that buys two fifths of what a generator holds every 15 rounds has "
         f"{percent(bought('power', 0.4))} more voting power than without, four fifths "
         f"{percent(bought('power', 0.8))}; the seller's changes by {percent(bought('seller', 0.4))} and "
-        f"{percent(bought('seller', 0.8))}. At 30 CNY a certificate a percent of all votes costs "
-        f"{number(bought('price_of_power', 0.4))} CNY. Of the three it is the one by which money buys votes; its "
-        "bound is what certificates count."
+        f"{percent(bought('seller', 0.8))}. At 30 CNY a certificate a percent of all votes, held over the second half "
+        f"of {rounds} rounds, costs {number(bought('price_of_power', 0.4))} CNY in all of them. Of the three it is the "
+        "one by which money buys votes; its bound is what certificates count."
     )
-    return first + second + third
+    return f"{first}\n\n{second}\n\n{third}"
 
 
 def _concentration(found: Found) -> str:
@@ -219,8 +221,9 @@ def _cabinet(found: Found) -> str:
         f"the same promise, saves {of('projected', 1)}, {of('projected', 4)}, {of('projected', 9)}, "
         f"{of('projected', 12)} and {of('projected', 14)}; without a promise {of('literal', 9)}. With answers up to "
         f"20 ms late by chance latency saves {of('cabinet', 9, 20.0)} at 9 and standing {of('projected', 9, 20.0)}. "
-        "For speed alone standing is a poor substitute: what it saves is the part of a quorum by latency that "
-        "participation happens to bring about. What it is for, that who delivers decides, latency does not know."
+        "For speed alone standing is a poor substitute, but where so many may be lost that no votes save much: what it "
+        "saves is the part of a quorum by latency that participation happens to bring about. What it is for, that who "
+        "delivers decides, latency does not know."
     )
 
 
@@ -282,7 +285,7 @@ STUDIES: Final = (
         {
             "wash": ("gain", "others", "cost", "others_cost"),
             "late": ("weight", "power", "cost"),
-            "buying": ("power", "seller", "price_of_power"),
+            "buying": ("weight", "power", "seller", "price_of_power"),
         },
         _attacks,
     ),

@@ -4,7 +4,7 @@ A run is one seed: a day transacted and 200 rounds. Each claim has a measure, wh
 the paper speaks of three scenarios or of several nodes there are several measures, and a run bears the claim out where
 all of them do: scenarios of a seed share its trade, and are no runs of their own. Words are the paper's as far as they
 can be tested; the thresholds, which the paper does not give, are ours and named. Tests were written down before any run
-was looked at, but for those of `LATER`, which were made stricter after that.
+was looked at, but for those of `LATER`, which were made stricter after that, and of `ADDED`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from wattquorum.foundation.quantities import MILLION, cost
+from wattquorum.foundation.quantities import MILLION, POINTS_MAX, cost
 from wattquorum.foundation.vectors import Int64s
 from wattquorum.lab.paper.inputs import LEADERS, PAPER, Inputs
 from wattquorum.lab.paper.rounds import Played
@@ -29,14 +29,18 @@ CHI_SQUARE_99: Final = 49.59  # 99 % of uniform draws stay below it (29 degrees 
 STEADY: Final = 0.1  # means of successive quarters of the rounds differ by at most so much of themselves
 FAR_BELOW: Final = 0.5  # of the others' credit
 JUMP: Final = 50.0  # points
+FAST: Final = 20  # rounds: a tenth of all
 CENTRAL: Final = 2.0  # times an equal share of all weight
 HEAVIEST: Final = 3  # nodes that are looked at together
-LATER: Final = ("rises", "no-centre", "no-three")  # and how the paper's numbers are compared: `verdicts`
+# Which tests were made stricter, beside how the paper's numbers are compared (`verdicts`): the last two by node 17.
+LATER: Final = ("rises", "no-centre", "no-three", "weight-rises", "weight-steadies")
+ADDED: Final = ("pays", "wavers", "a-slows", "a-calms", "b-fast")  # claims that had been left out at first
 ROUNDING: Final = 3  # millionths: three transfers, each rounded once
 FIGURE_7: Final = (1, 11, 17, 27)
 FIGURE_9: Final = (1, 3, 16, 25)
 FIGURE_10: Final = (1, 11, 17, 27)
 PERFORMING: Final = (1, 11, 27)
+BROKE: Final = 17  # the one of figures 7 and 10 that defaults often
 SCENARIOS: Final = tuple(f"scenario {number}" for number in range(1, 1 + len(LEADERS)))
 
 Floats = npt.NDArray[np.float64]
@@ -183,6 +187,11 @@ def _partners_losses(run: Course) -> list[float]:
     return [worst]
 
 
+def _wrong_payers(run: Course) -> list[float]:
+    """Nodes that pay a penalty and were not to default, or the reverse."""
+    return [sum((a.penalty > 0) != (a.node in run.inputs.defaulters) for a in run.accounts)]
+
+
 # Tables 3 and 4 -----------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +319,33 @@ def _slowing(start: int, credit: Int64s, end: float) -> float:
     return float(min(later / before for before, later in pairwise(took)))
 
 
+def _wavering(run: Course) -> list[float]:
+    """How much credit of node 17 changes from round to round over the second half, of that of figure 7's others."""
+    own = _of(run.credit, FIGURE_7)[run.inputs.rounds // 2 :]
+    changes = np.abs(np.diff(own, axis=0)).mean(axis=0)
+    broke = FIGURE_7.index(BROKE)
+    others = float(np.delete(changes, broke).mean())
+    return [float(changes[broke]) / others if others else 0.0]
+
+
+def _a_slows(run: Course) -> list[float]:
+    """As `_credit_rises`, of node A."""
+    own = run.pair.performs
+    return [_slowing(0, own, float(np.array_split(own, 4)[3].mean()))]
+
+
+def _a_ripples(run: Course) -> list[float]:
+    """The largest fall of node A's credit in the last quarter of the rounds, of that in the first."""
+    falls = [-int(np.diff(each).min()) for each in np.array_split(run.pair.performs, 4)]
+    return [falls[3] / falls[0] if falls[0] > 0 else 0.0]
+
+
+def _b_halves(run: Course) -> list[float]:
+    """After how many rounds node B has less than half of its 100 points; one more than there are where it never has."""
+    below = np.flatnonzero(run.pair.defaults < POINTS_MAX // 2)
+    return [int(below[0]) + 1 if below.size else run.inputs.rounds + 1]
+
+
 def _always_performs(run: Course) -> list[float]:
     """Credit of node A in the last rounds [points]."""
     return [float(run.pair.performs[-FEW:].mean()) / MILLION]
@@ -359,13 +395,13 @@ def _falls_between(run: Course) -> list[float]:
 
 def _weight_rises(run: Course) -> list[float]:
     """The mean of the last quarter of rounds against the first round [points]."""
-    own = _of(run.weights, PERFORMING)
+    own = _of(run.weights, FIGURE_10)
     rise = np.array_split(own, 4)[3].mean(axis=0) - own[0]
     return [each / MILLION for each in rise.tolist()]
 
 
 def _weight_steadies(run: Course) -> list[float]:
-    return _steadiness(run.weights, PERFORMING)
+    return _steadiness(run.weights, FIGURE_10)
 
 
 def _heaviest(most: int) -> Measure:
@@ -427,6 +463,18 @@ CLAIMS: Final = (
         "no more than rounding",
         _whole,
         built_in="A-18 is defined so",
+    ),
+    Claim(
+        "pays",
+        "Tables 1, 2",
+        "Nodes 17 and 29 pay penalties, all others none.",
+        "17, 29",
+        "nodes that pay and should not, or the reverse",
+        _wrong_payers,
+        lambda v: v == 0,
+        "none",
+        _whole,
+        built_in="these two are set to default, and who performs pays nothing",
     ),
     Claim(
         "plain-all",
@@ -624,6 +672,39 @@ CLAIMS: Final = (
         places=_named(PAPER.defaulters),
     ),
     Claim(
+        "wavers",
+        "Figure 7",
+        "Credit of nodes that default often fluctuates more.",
+        "",
+        f"changes of node {BROKE}'s credit from round to round, of those of nodes 1, 11 and 27",
+        _wavering,
+        lambda v: v > 1,
+        "more than theirs",
+        _times,
+    ),
+    Claim(
+        "a-slows",
+        "Figure 8",
+        "A, always performing, grows ever more slowly.",
+        "",
+        "how many times as long a quarter of the rise takes as the one before, at least, of the first three",
+        _a_slows,
+        lambda v: v > 1,
+        "each takes longer than the one before",
+        _times,
+    ),
+    Claim(
+        "a-calms",
+        "Figure 8",
+        "A's fluctuations decrease.",
+        "",
+        "its largest fall in the last quarter of rounds, of that in the first",
+        _a_ripples,
+        lambda v: v < 1,
+        "smaller than at first",
+        _times,
+    ),
+    Claim(
         "node-a",
         "Figure 8",
         "A, always performing, comes near a limit.",
@@ -633,6 +714,17 @@ CLAIMS: Final = (
         lambda v: 50 < v < 100,
         "between 50 and 100 points",
         _points,
+    ),
+    Claim(
+        "b-fast",
+        "Figure 8",
+        "B, always defaulting, falls rapidly.",
+        "",
+        "rounds until less than half is left",
+        _b_halves,
+        lambda v: v <= FAST,
+        f"at most {FAST}",
+        _whole,
     ),
     Claim(
         "node-b",
@@ -713,7 +805,7 @@ CLAIMS: Final = (
         lambda v: v > 0,
         "it is more",
         _points,
-        places=_named(PERFORMING),
+        places=_named(FIGURE_10),
     ),
     Claim(
         "weight-steadies",
@@ -725,7 +817,7 @@ CLAIMS: Final = (
         lambda v: v <= 100 * STEADY,
         "at most 10 % apart",
         _percent,
-        places=_named(PERFORMING),
+        places=_named(FIGURE_10),
     ),
     Claim(
         "no-centre",

@@ -8,6 +8,7 @@ code it has, and another code's cells are refused.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -131,6 +132,8 @@ def results(tasks: Sequence[Any], where: Where, workers: int) -> Iterator[Any]:
 @contextmanager
 def on(where: Where) -> Iterator[int]:
     """The cluster, if it is one; how many bundles are played at a time."""
+    # A run that ends in the middle says why itself; of the tasks that go with it nobody needs to be told.
+    warnings.filterwarnings("ignore", ".*(been cancelled|but not used)", UserWarning, "joblib")
     jobs = where.jobs if where.jobs > 0 else os.cpu_count() or 1
     if where.backend is Backend.LOCAL:
         if where.address is not None:

@@ -132,10 +132,10 @@ def sheet_of(results: Results, measures: Sequence[Measure]) -> Sheet:
         for key in keys
     ]
     more = "" if len(keys) == len(found[0]) else f": the first {ROWS_MAX} of {len(found[0]):,}"
+    seeds = len(results.plan.seeds)
+    what = f"Median (5 % to 95 %) over {seeds} seeds" if seeds > 1 else "One seed"
     headings = (*varied, *(f"{each.name}{f' [{each.unit}]' if each.unit else ''}" for each in measures))
-    return Sheet(
-        f"Median (5 % to 95 %) over seeds{more}", headings, tuple(rows), "l" * len(varied) + "r" * len(measures)
-    )
+    return Sheet(f"{what}{more}", headings, tuple(rows), "l" * len(varied) + "r" * len(measures))
 
 
 def _cell(found: Band) -> str:
