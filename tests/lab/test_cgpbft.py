@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from tests.loops import apart
 from wattquorum.api.client import AsyncClient
 from wattquorum.cli.app import app
 from wattquorum.consensus.bft.committee import quorum_of, tolerated
@@ -210,7 +211,8 @@ def left_running(folder: Path) -> list[str]:
 @pytest.mark.unmeasured
 def test_real_nodes_of_both_protocols_decide_and_are_timed_and_none_goes_on(tmp_path: Path) -> None:
     home = tmp_path / "live"
-    found = lived(home, Plan((4,), 1, 3, 0.2), partial(AsyncClient, patience_s=PATIENCE_S), lambda *_: None)
+    connect = partial(AsyncClient, patience_s=PATIENCE_S)
+    found = apart(lambda: lived(home, Plan((4,), 1, 3, 0.2), connect, lambda *_: None))
     assert [(each.engine, each.members, each.agents) for each in found] == [("pbft", 4, 4), ("cgpbft", 4, 4)]
     for each in found:
         assert 2 <= each.deposits <= 3
@@ -234,7 +236,7 @@ def test_nodes_end_with_whoever_started_them(tmp_path: Path, fault: BaseExceptio
         raise fault
 
     with pytest.raises(type(fault)):
-        lived(tmp_path / "live", Plan((4,), 1), connect, lambda *_: None)
+        apart(lambda: lived(tmp_path / "live", Plan((4,), 1), connect, lambda *_: None))
     assert len(running) == 4
     assert left_running(tmp_path) == []
     assert (tmp_path / "live" / "pbft-4").exists() == isinstance(fault, Refused)

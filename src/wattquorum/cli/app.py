@@ -92,7 +92,7 @@ class _Loaded(Mapping[str, Any]):
                 one.add_typer(what, name=name)
             else:
                 one.command(name)(what)
-            self._found[name] = typer.main.get_group(one).commands[name]
+            self._found[name] = _flowing(typer.main.get_group(one).commands[name])
         return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -100,6 +100,15 @@ class _Loaded(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(COMMANDS)
+
+
+def _flowing(command: Any) -> Any:
+    """A command whose help, and that of all below it, breaks where the screen ends and not where the source does."""
+    if command.help is not None:
+        command.help = "\n\n".join(" ".join(each.split()) for each in command.help.split("\n\n"))
+    for each in getattr(command, "commands", {}).values():
+        _flowing(each)
+    return command
 
 
 class _Commands(TyperGroup):

@@ -60,13 +60,8 @@ of every node; governors can replace a lost one.
 """
 
 
-def _paragraphs(text: str) -> str:
-    """A help text whose lines are broken by the terminal and not here."""
-    return "\n\n".join(" ".join(each.split()) for each in text.strip().split("\n\n"))
-
-
 app = typer.Typer(
-    help=_paragraphs(STEPS), short_help="Found a community, admit its nodes, and revoke them.", no_args_is_help=True
+    help=STEPS.strip(), short_help="Found a community, admit its nodes, and revoke them.", no_args_is_help=True
 )
 
 Folder = Annotated[Path, typer.Argument(help="The community's folder.")]

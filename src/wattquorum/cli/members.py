@@ -40,7 +40,7 @@ member's account and makes its replica a learner. Start the node; when it has ca
 """
 
 commands = typer.Typer(
-    help="\n\n".join(" ".join(each.split()) for each in HELP.strip().split("\n\n")),
+    help=HELP.strip(),
     short_help="List members and their replicas, give and take seats.",
     no_args_is_help=True,
     rich_markup_mode="rich",

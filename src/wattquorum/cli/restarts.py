@@ -30,7 +30,7 @@ tell members by another way which one is right. What the chain decided after tha
 """
 
 commands = typer.Typer(
-    help="\n\n".join(" ".join(each.split()) for each in HELP.strip().split("\n\n")),
+    help=HELP.strip(),
     short_help="Let a committee go on that lost too many members for good.",
     no_args_is_help=True,
     rich_markup_mode="rich",
