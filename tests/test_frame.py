@@ -151,7 +151,7 @@ def run_tests(folder: Path, path: str, *options: str) -> tuple[int, list[str]]:
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = browser\n")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))}
-    environment["PATH"] = path
+    environment |= {"PATH": path, "PYTHONPATH": str(ROOT)}
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return ran.returncode, ran.stdout.splitlines()
 
