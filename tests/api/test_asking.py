@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +12,9 @@ import httpx
 import pytest
 
 from wattquorum.api import asking
-from wattquorum.api.app import LEADER_HEADER, REPLICA_HEADER, TIME_HEADER
 from wattquorum.api.asking import Ask, Asking, Conversation, Pause, refused_of
 from wattquorum.api.shapes import BatchItem, BatchOutcome
+from wattquorum.api.terms import LEADER_HEADER, REPLICA_HEADER, TIME_HEADER
 from wattquorum.foundation.codec import Decoder, encode
 from wattquorum.foundation.identities import SigningKey, address_of
 from wattquorum.foundation.refusals import Refused
@@ -241,3 +243,12 @@ def test_patience_is_for_all_portions_together(monkeypatch: pytest.MonkeyPatch) 
     played = Played(script)
     found = played.hold(played.asking.submitted_all([(bytes([number]), None) for number in range(20)]))
     assert [each.code for each in found] == [""] * 3 + ["undecided"] * 17
+
+
+def test_a_client_loads_nothing_of_a_server() -> None:
+    """Of a node neither; whoever reads a meter or a price should not wait for either."""
+    code = "import sys, wattquorum.api.client; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "httpx" in loaded
+    servers = ("litestar", "uvicorn", "cryptography", "wattquorum.node", "wattquorum.consensus.raft")
+    assert [each for each in loaded if each.startswith(servers)] == []

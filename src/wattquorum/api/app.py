@@ -28,17 +28,15 @@ from wattquorum.api.handing_in import batch, submit
 from wattquorum.api.members import members
 from wattquorum.api.metrics import exposition
 from wattquorum.api.refusing import Asked, failed, refusal, unreadable
-from wattquorum.api.shapes import StatusShape, status_shape
+from wattquorum.api.shapes import PeerShape, StatusShape, VoterShape
 from wattquorum.api.sharing import Streams, Turns
 from wattquorum.api.steps import step
+from wattquorum.api.terms import LEADER_HEADER, REPLICA_HEADER, TIME_HEADER
 from wattquorum.api.testimony import testimony
 from wattquorum.api.uploads import Uploads
 from wattquorum.foundation.refusals import Refused
+from wattquorum.node import engines
 from wattquorum.node.node import Node
-
-REPLICA_HEADER: Final = "WattQuorum-Replica"
-LEADER_HEADER: Final = "WattQuorum-Leader"
-TIME_HEADER: Final = "WattQuorum-Time"  # of the last block that this replica has executed [ms]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,48 @@ class HealthShape:
     """How it is, in a word, or why not."""
 
     status: str
+
+
+def status_shape(node: Node) -> StatusShape:
+    """A node's state as it is told."""
+    engine, ledger = node.engine, node.ledger
+    effective = engine.configuration
+    fewest, most = engines.quorum_sizes(engine, effective)
+    return StatusShape(
+        node.address.hex(),
+        node.chain_id.hex(),
+        engines.role(engine, node.address),
+        engine.term,
+        engine.leader.hex(),
+        ledger.height,
+        ledger.digest.hex(),
+        node.archive.height,
+        engines.decided(engine),
+        str(node.halted or ""),
+        node.runtime.full or node.archive.full,
+        node.clock.apart_ms,
+        node.replica.waiting,
+        effective.version,
+        effective.old is not None,
+        [VoterShape(voter.replica.hex(), voter.power) for voter in effective.new],
+        [replica.hex() for replica in effective.learners],
+        fewest,
+        most,
+        [
+            PeerShape(
+                peer.address.hex(),
+                f"{peer.host}:{peer.port}",
+                peer.connected_ms is not None,
+                peer.heard_ms is not None,
+                round(peer.round_trips_ms[-1], 3) if peer.round_trips_ms else None,
+                peer.backlog_bytes,
+                peer.dropped_messages,
+                peer.last_error,
+            )
+            for peer in node.transport.peers()
+        ],
+        dict(sorted(node.transport.counters.turned_away.items())),
+    )
 
 
 @get("/v1/status", summary="How it stands with this node", tags=["node"])

@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import httpx
 
-from wattquorum.api.app import LEADER_HEADER, REPLICA_HEADER, TIME_HEADER
 from wattquorum.api.shapes import AccountShape, BatchItem, BatchOutcome, ReceiptShape, Step
+from wattquorum.api.terms import LEADER_HEADER, REPLICA_HEADER, TIME_HEADER
 from wattquorum.foundation.codec import Decoder, encode, from_json
 from wattquorum.foundation.refusals import CODES, Refused
 from wattquorum.ledger.blocks import Outcome

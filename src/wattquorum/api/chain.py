@@ -12,7 +12,6 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from litestar import Response, get
@@ -20,24 +19,23 @@ from litestar.datastructures import State as AppState
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import Stream
 
-from wattquorum.api.reading import EXACT_MAX, Stale, ledger_of
+from wattquorum.api.reading import Stale, ledger_of
 from wattquorum.api.refusing import answers, digits
-from wattquorum.api.shapes import ReceiptShape, receipt_shape
+from wattquorum.api.shapes import ProofShape, ReceiptShape, TipShape, receipt_shape
 from wattquorum.api.sharing import in_streams
-from wattquorum.api.state_shapes import shape_of, shown
+from wattquorum.api.state_shapes import BlockShape, HeaderShape, shown
+from wattquorum.api.terms import COUNT_MAX, EXACT_MAX, IDLE_S
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.foundation.codec import INT64_MAX, encode
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.agreed import Sealed, decode_agreed, entry_digest
-from wattquorum.ledger.blocks import Block, Header, Receipt, decode_block, header_hash
+from wattquorum.ledger.blocks import Block, decode_block, header_hash
 from wattquorum.ledger.execution import Executed
 from wattquorum.node.history import Found
 from wattquorum.node.node import Decided, Node
 
 HASH_BYTES: Final = 32
-COUNT_MAX: Final = 1_000
 LINES: Final = "application/x-ndjson"
-IDLE_S: Final = 5.0  # after so long without a block a stream says how far it is, so that both sides know of the other
 VOUCHED_S: Final = 10.0  # how long a proof waits for a block that vouches
 AGAIN_S: Final = 0.1
 
@@ -45,57 +43,6 @@ _HASH: Final = {"pattern": f"^[0-9a-fA-F]{{{2 * HASH_BYTES}}}$"}
 Hash = Annotated[str, PathParameter(description="A transaction's hash, in hexadecimal.", schema_extra=_HASH)]
 Height = Annotated[int, PathParameter(ge=1, le=EXACT_MAX, description="A block's height, from 1.")]
 _REFUSED: Final = (400, 404, 422, 503)
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderShape:
-    """A block's header, and the hash by which the next block names it."""
-
-    hash: str
-    header: shape_of(Header)  # type: ignore[valid-type]  # it is made from the record
-
-
-@dataclass(frozen=True, slots=True)
-class BlockShape:
-    """A block: its header, its transactions in base64, their receipts, and all of it encoded, in base64."""
-
-    hash: str
-    header: shape_of(Header)  # type: ignore[valid-type]
-    transactions: list[str]
-    receipts: list[shape_of(Receipt)]  # type: ignore[valid-type]
-    block: str
-
-
-@dataclass(frozen=True, slots=True)
-class TipShape:
-    """The last block's height, and its certificate with its entry's digest: an encoded Sealed, in base64."""
-
-    height: int
-    sealed: str
-
-
-@dataclass(frozen=True, slots=True)
-class PathShape:
-    """A Merkle path."""
-
-    position: int
-    size: int
-    siblings: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ProofShape:
-    """A proof file, as docs/formats.md describes it and `wattquorum verify` checks it."""
-
-    format: int
-    genesis: str
-    headers: list[str]
-    tip: str
-    transaction: str
-    transaction_path: PathShape
-    receipt: str
-    receipt_path: PathShape
-    voucher: str
 
 
 async def looked_up(node: Node, transaction: str, *, stale: bool) -> Decided:

@@ -38,25 +38,31 @@ from wattquorum.api.asking import (
     is_final,
     refused_of,
 )
-from wattquorum.api.chain import COUNT_MAX, IDLE_S, BlockShape, HeaderShape, TipShape
-from wattquorum.api.elections import BoothShape, ElectionsShape
-from wattquorum.api.members import MembersShape
-from wattquorum.api.reading import (
-    NO_KEY,
-    PAGE_MAX,
+from wattquorum.api.shapes import (
+    AccountShape,
+    BatchOutcome,
+    BoothShape,
+    ElectionsShape,
+    MembersShape,
+    StatusShape,
+    TipShape,
+    WitnessShape,
+)
+from wattquorum.api.state_shapes import (
+    BlockShape,
     CertificatesShape,
     DaysShape,
     DebtsShape,
     EntriesShape,
     EntryShape,
+    HeaderShape,
     ListedShape,
     ParametersShape,
     StandingShape,
     TradesShape,
     ValidatorsShape,
 )
-from wattquorum.api.shapes import AccountShape, BatchOutcome, StatusShape
-from wattquorum.api.testimony import WitnessShape
+from wattquorum.api.terms import COUNT_MAX, IDLE_S, NO_KEY, PAGE_MAX
 from wattquorum.foundation.codec import from_json
 from wattquorum.foundation.refusals import CODES, Refused
 

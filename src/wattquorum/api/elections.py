@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from litestar import get
 from litestar.datastructures import State as AppState
 
 from wattquorum.api.reading import Address, Stale, listed_of
 from wattquorum.api.refusing import answers, digits
+from wattquorum.api.shapes import AgentShape, BoothShape, ChoiceShape, ElectionsShape, ElectorShape
 from wattquorum.foundation.identities import ADDRESS_BYTES
 from wattquorum.ledger.accounts import Account
 from wattquorum.ledger.attendance import agents_of
@@ -23,67 +22,6 @@ from wattquorum.ledger.trust import owner_of
 from wattquorum.ledger.weighing import members
 from wattquorum.standing.voters import voters
 from wattquorum.traders.ballots import booth_of
-
-
-@dataclass(frozen=True, slots=True)
-class AgentShape:
-    """One who agrees, in the order in which they propose. `member` is empty while the replica is nobody's."""
-
-    replica: str
-    member: str
-    group: int
-    votes: int
-    accused: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ElectorShape:
-    """Who votes in a group: trust T [millionths of a point], traded energy N [Wh], its replica, and what it said."""
-
-    member: str
-    name: str
-    group: int
-    trust: int
-    traded: int
-    replica: str
-    stood: bool
-    voted_for: str
-
-
-@dataclass(frozen=True, slots=True)
-class ElectionsShape:
-    """All of it after the block at `height`; `closing` is the epoch's last height, 0 while that is not announced."""
-
-    height: int
-    protocol: str
-    epoch: int
-    closing: int
-    stand_blocks: int
-    agents: list[AgentShape]
-    electors: list[ElectorShape]
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceShape:
-    """One for whom a member may vote."""
-
-    member: str
-    trust: int
-    traded: int
-    tie: str
-    stands: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BoothShape:
-    """What a member may say now: stand, or vote for one of these."""
-
-    height: int
-    closing: int
-    stand_blocks: int
-    may_stand: bool
-    may_vote: bool
-    choices: list[ChoiceShape]
 
 
 def elections_shape(ledger: Ledger) -> ElectionsShape:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from litestar import get
 from litestar.datastructures import State as AppState
 
 from wattquorum.api.reading import Stale, listed_of
 from wattquorum.api.refusing import answers
+from wattquorum.api.shapes import MemberShape, MembersShape, ProposalShape, ReplicaShape
 from wattquorum.ledger.accounts import Account, Role
 from wattquorum.ledger.entities import Chain, Proposal
 from wattquorum.ledger.execution import Ledger
@@ -17,54 +16,6 @@ from wattquorum.ledger.state import Table
 from wattquorum.ledger.validators import seats_of
 from wattquorum.ledger.weighing import members as weighed
 from wattquorum.standing.voters import voters
-
-
-@dataclass(frozen=True, slots=True)
-class MemberShape:
-    """An account that somebody holds a key of. `weight` is its owner's standing in millionths of a point, if any."""
-
-    address: str
-    key: str
-    name: str
-    owner: str
-    status: str
-    roles: list[str]
-    weight: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaShape:
-    """A replica and its seat. `power` is that of the newest vector; `member` is empty while it is nobody's."""
-
-    replica: str
-    member: str
-    seat: str
-    power: int
-    participation: int
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalShape:
-    """What governors are deciding on."""
-
-    proposal: str
-    action: str
-    approvals: list[str]
-    expires_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class MembersShape:
-    """All of it after the block at `height`. Versions are those of vectors: the newest made, and those in force."""
-
-    height: int
-    epoch: int
-    newest: int
-    in_force: list[int]
-    approvals_needed: int
-    members: list[MemberShape]
-    replicas: list[ReplicaShape]
-    proposals: list[ProposalShape]
 
 
 def members_shape(ledger: Ledger) -> MembersShape:

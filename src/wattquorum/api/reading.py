@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, make_dataclass
-from types import GenericAlias
 from typing import Annotated, Any, Final
 
 from litestar import Response, get
@@ -19,36 +17,45 @@ from litestar.params import PathParameter, QueryParameter
 
 from wattquorum.api.refusing import answers, digits
 from wattquorum.api.shapes import AccountShape
-from wattquorum.api.state_shapes import shape_of, shown
+from wattquorum.api.state_shapes import (
+    CertificatesShape,
+    DaysShape,
+    DebtsShape,
+    EntriesShape,
+    EntryShape,
+    KeyedBundle,
+    KeyedContract,
+    KeyedDay,
+    KeyedDebt,
+    KeyedOffer,
+    KeyedPayout,
+    KeyedPosition,
+    KeyedPromise,
+    KeyedSale,
+    KeyedSide,
+    ListedShape,
+    ParametersShape,
+    ReplicaShape,
+    StandingShape,
+    TradesShape,
+    ValidatorsShape,
+    shown,
+)
+from wattquorum.api.terms import EXACT_MAX, NO_KEY, PAGE_MAX
 from wattquorum.foundation.identities import ADDRESS_BYTES
 from wattquorum.foundation.refusals import Refused
 from wattquorum.ledger.accounts import Role, Side
 from wattquorum.ledger.entities import (
-    Contract,
-    Day,
-    Debt,
-    MemberSide,
-    OpenOffer,
-    Payout,
-    Position,
-    Promise,
-    Settled,
     version_in_force,
 )
 from wattquorum.ledger.execution import Ledger
 from wattquorum.ledger.genesis import version_key
-from wattquorum.ledger.holdings import Bundle, CarbonAccount, Holding, Sale
-from wattquorum.ledger.parameters import Parameters
-from wattquorum.ledger.seats import Seats, Validator, Vector
 from wattquorum.ledger.state import State, Table, day_key, side_key
 from wattquorum.ledger.validators import seats_of, vector_of
 from wattquorum.node.node import Node
 
 READ_S: Final = 10.0
-PAGE_MAX: Final = 1_000
 SORTED_MAX: Final = 50_000  # records of a table that is listed whole
-EXACT_MAX: Final = 2**53 - 1  # of whole numbers that every JSON reader takes for what they are
-NO_KEY: Final = "-"  # how an empty key is written
 
 _DIGITS: Final = {"pattern": "^[0-9a-fA-F]*$"}
 _ADDRESS: Final = {"pattern": f"^[0-9a-fA-F]{{{2 * ADDRESS_BYTES}}}$"}
@@ -60,104 +67,6 @@ After = Annotated[
     QueryParameter(description="Go on behind this key, in hexadecimal: `next` of a page.", schema_extra=_DIGITS),
 ]
 _REFUSED: Final = (400, 422, 503)
-
-
-def _keyed(kind: type, **more: Any) -> Any:
-    """A record under its id, as it is listed."""
-    return make_dataclass(f"Keyed{kind.__name__}", [("id", str), ("record", shape_of(kind)), *more.items()])
-
-
-def _list(kind: Any) -> Any:
-    return GenericAlias(list, (kind,))
-
-
-def _told(name: str, says: str, **parts: Any) -> Any:
-    made = make_dataclass(name, [*parts.items(), ("height", int)], namespace={"__module__": __name__})
-    made.__doc__ = says
-    return made
-
-
-@dataclass(frozen=True, slots=True)
-class EntryShape:
-    """A record of the state under its key, as the ledger has it; `record` has the fields of docs/formats.md."""
-
-    table: str
-    key: str
-    record: dict[str, Any]
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class ListedShape:
-    """A record in a list."""
-
-    key: str
-    record: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class EntriesShape:
-    """A page of a table's records by ascending key; `next` is empty on the last page."""
-
-    table: str
-    entries: list[ListedShape]
-    next: str
-    height: int
-
-
-# A replica that a member runs, and its power by the newest version.
-ReplicaShape = make_dataclass("ReplicaShape", [("replica", str), ("power", int), ("record", shape_of(Validator))])
-_OfSide = make_dataclass("KeyedSide", [("side", str), ("record", shape_of(MemberSide))])
-_OfPosition = make_dataclass("KeyedPosition", [("side", str), ("record", shape_of(Position))])
-_OfPromise = make_dataclass("KeyedPromise", [("side", str), ("record", shape_of(Promise))])
-_KeyedContract = _keyed(Contract, settled=shape_of(Settled) | None)
-_KeyedOffer, _KeyedBundle, _KeyedSale = _keyed(OpenOffer), _keyed(Bundle), _keyed(Sale)
-_KeyedDebt, _KeyedPayout = _keyed(Debt), _keyed(Payout)
-_KeyedDay = make_dataclass("KeyedDay", [("day", int), ("record", shape_of(Day))])
-
-StandingShape = _told(
-    "StandingShape",
-    "What an account earned on its sides, the replicas that it runs, and its allowances, if it has any.",
-    address=str,
-    sides=_list(_OfSide),
-    replicas=_list(ReplicaShape),
-    carbon=shape_of(CarbonAccount) | None,
-)
-CertificatesShape = _told(
-    "CertificatesShape",
-    "A page of an account's certificates, what it holds of whole ones, and what it sells; `next` is empty on the last.",
-    address=str,
-    holding=shape_of(Holding) | None,
-    bundles=_list(_KeyedBundle),
-    sales=_list(_KeyedSale),
-    next=str,
-)
-TradesShape = _told(
-    "TradesShape",
-    "An account's offers and contracts of a delivery day, what it promised, and its positions with the grid.",
-    address=str,
-    day=int,
-    offers=_list(_KeyedOffer),
-    contracts=_list(_KeyedContract),
-    promises=_list(_OfPromise),
-    positions=_list(_OfPosition),
-)
-DebtsShape = _told(
-    "DebtsShape",
-    "What an account owes, and what is set aside to be paid out to it.",
-    address=str,
-    debts=_list(_KeyedDebt),
-    payouts=_list(_KeyedPayout),
-)
-DaysShape = _told("DaysShape", "The delivery days that are not sealed yet, ascending.", days=_list(_KeyedDay))
-ParametersShape = _told("ParametersShape", "The parameters in force.", version=int, record=shape_of(Parameters))
-ValidatorsShape = _told(
-    "ValidatorsShape",
-    "Every replica that was admitted, and the newest version of who votes.",
-    seats=shape_of(Seats),
-    vector=shape_of(Vector),
-    validators=_list(ReplicaShape),
-)
 
 
 async def ledger_of(node: Node, *, stale: bool) -> Ledger:
@@ -220,7 +129,7 @@ async def standing(state: AppState, address: Address, stale: Stale = False) -> R
     for side in Side:
         record = ledger.state.get(Table.SIDE, side_key(key, side))
         if record is not None:
-            sides.append(_OfSide(side.name.lower(), shown(record)))
+            sides.append(KeyedSide(side.name.lower(), shown(record)))
     carbon = ledger.state.get(Table.CARBON, key)
     own = [each for each in _replicas(ledger) if each.record.member == key.hex()]
     return Response(StandingShape(key.hex(), sides, own, carbon and shown(carbon), ledger.height))
@@ -247,8 +156,8 @@ async def certificates(
     key, books = _account(ledger, address), ledger.state
     keys = books.listed(Table.BUNDLE, key)
     page, left = _page(keys, limit, key.hex() + _behind(after))
-    bundles = [_KeyedBundle(each[ADDRESS_BYTES:].hex(), shown(books.get(Table.BUNDLE, each))) for each in page]
-    sales = [_KeyedSale(each.hex(), shown(books.get(Table.SALE, each))) for each in books.listed(Table.SALE, key)]
+    bundles = [KeyedBundle(each[ADDRESS_BYTES:].hex(), shown(books.get(Table.BUNDLE, each))) for each in page]
+    sales = [KeyedSale(each.hex(), shown(books.get(Table.SALE, each))) for each in books.listed(Table.SALE, key)]
     holding = books.get(Table.HOLDING, key)
     told = CertificatesShape(
         key.hex(), holding and shown(holding), bundles, sales[:PAGE_MAX], bundles[-1].id if left else "", ledger.height
@@ -273,7 +182,7 @@ async def trades(
     key, books = _account(ledger, address), ledger.state
     at = _day(ledger, day)
     offers = [
-        _KeyedOffer(each[len(at) :].hex(), shown(books.get(Table.OFFER, each)))
+        KeyedOffer(each[len(at) :].hex(), shown(books.get(Table.OFFER, each)))
         for each in books.listed(Table.OFFER, at + key)
     ]
     contracts, promises, positions = [], [], []
@@ -282,12 +191,12 @@ async def trades(
         for each in books.listed(Table.CONTRACT, at + own):
             settled = books.get(Table.SETTLED, each)
             record = shown(books.get(Table.CONTRACT, each))
-            contracts.append(_KeyedContract(each[len(at) :].hex(), record, settled and shown(settled)))
+            contracts.append(KeyedContract(each[len(at) :].hex(), record, settled and shown(settled)))
         promise, position = books.get(Table.PROMISE, at + own), books.get(Table.POSITION, at + own)
         if promise is not None:
-            promises.append(_OfPromise(side.name.lower(), shown(promise)))
+            promises.append(KeyedPromise(side.name.lower(), shown(promise)))
         if position is not None:
-            positions.append(_OfPosition(side.name.lower(), shown(position)))
+            positions.append(KeyedPosition(side.name.lower(), shown(position)))
     return Response(TradesShape(key.hex(), day, offers, contracts, promises, positions, ledger.height))
 
 
@@ -308,8 +217,8 @@ async def debts(state: AppState, address: Address, stale: Stale = False) -> Resp
     """Open debts, and payouts under way."""
     ledger = await listed_of(state, stale=stale)
     key, books = _account(ledger, address), ledger.state
-    owed = [_KeyedDebt(each.hex(), shown(books.get(Table.DEBT, each))) for each in books.listed(Table.DEBT, key)]
-    aside = [_KeyedPayout(each.hex(), shown(books.get(Table.PAYOUT, each))) for each in books.listed(Table.PAYOUT, key)]
+    owed = [KeyedDebt(each.hex(), shown(books.get(Table.DEBT, each))) for each in books.listed(Table.DEBT, key)]
+    aside = [KeyedPayout(each.hex(), shown(books.get(Table.PAYOUT, each))) for each in books.listed(Table.PAYOUT, key)]
     return Response(DebtsShape(key.hex(), owed[:PAGE_MAX], aside[:PAGE_MAX], ledger.height))
 
 
@@ -317,7 +226,7 @@ async def debts(state: AppState, address: Address, stale: Stale = False) -> Resp
 async def days(state: AppState, stale: Stale = False) -> Response[Any]:
     """Those that are published and not sealed yet, with their tariffs and deadlines."""
     ledger = await listed_of(state, stale=stale)
-    found = [_KeyedDay(int.from_bytes(key, "big"), shown(record)) for key, record in ledger.state.items(Table.DAY)]
+    found = [KeyedDay(int.from_bytes(key, "big"), shown(record)) for key, record in ledger.state.items(Table.DAY)]
     return Response(DaysShape(found, ledger.height))
 
 

@@ -2,20 +2,36 @@
 
 A record becomes an object with the record's field names; bytes become hexadecimal text, packed vectors lists of
 numbers, kinds their names in small letters. So the interface shows every record as the ledger has it, its OpenAPI
-describes it, and neither can fall behind. What the fields mean stands in docs/formats.md, with their units.
+describes it, and neither can fall behind. What the fields mean stands in docs/formats.md, with their units. Blocks and
+lists of records have shapes of their own here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from enum import IntEnum
 from functools import cache
-from types import UnionType
+from types import GenericAlias, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from wattquorum.foundation.codec import Record
 from wattquorum.foundation.vectors import energy_list, price_list
+from wattquorum.ledger.blocks import Header, Receipt
+from wattquorum.ledger.entities import (
+    Contract,
+    Day,
+    Debt,
+    MemberSide,
+    OpenOffer,
+    Payout,
+    Position,
+    Promise,
+    Settled,
+)
+from wattquorum.ledger.holdings import Bundle, CarbonAccount, Holding, Sale
+from wattquorum.ledger.parameters import Parameters
+from wattquorum.ledger.seats import Seats, Validator, Vector
 from wattquorum.ledger.transactions import Energies, Prices
 
 _PACKED: Final[dict[Any, Callable[[bytes], list[Any]]]] = {Energies: energy_list, Prices: price_list}
@@ -86,3 +102,120 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _is_record(kind: Any) -> bool:
     return isinstance(kind, type) and (issubclass(kind, Record) or hasattr(kind, "_fields"))
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderShape:
+    """A block's header, and the hash by which the next block names it."""
+
+    hash: str
+    header: shape_of(Header)  # type: ignore[valid-type]  # it is made from the record
+
+
+@dataclass(frozen=True, slots=True)
+class BlockShape:
+    """A block: its header, its transactions in base64, their receipts, and all of it encoded, in base64."""
+
+    hash: str
+    header: shape_of(Header)  # type: ignore[valid-type]
+    transactions: list[str]
+    receipts: list[shape_of(Receipt)]  # type: ignore[valid-type]
+    block: str
+
+
+def _keyed(kind: type, **more: Any) -> Any:
+    """A record under its id, as it is listed."""
+    return make_dataclass(f"Keyed{kind.__name__}", [("id", str), ("record", shape_of(kind)), *more.items()])
+
+
+def _list(kind: Any) -> Any:
+    return GenericAlias(list, (kind,))
+
+
+def _told(name: str, says: str, **parts: Any) -> Any:
+    made = make_dataclass(name, [*parts.items(), ("height", int)], namespace={"__module__": __name__})
+    made.__doc__ = says
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class EntryShape:
+    """A record of the state under its key, as the ledger has it; `record` has the fields of docs/formats.md."""
+
+    table: str
+    key: str
+    record: dict[str, Any]
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedShape:
+    """A record in a list."""
+
+    key: str
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesShape:
+    """A page of a table's records by ascending key; `next` is empty on the last page."""
+
+    table: str
+    entries: list[ListedShape]
+    next: str
+    height: int
+
+
+# A replica that a member runs, and its power by the newest version.
+ReplicaShape = make_dataclass("ReplicaShape", [("replica", str), ("power", int), ("record", shape_of(Validator))])
+KeyedSide = make_dataclass("KeyedSide", [("side", str), ("record", shape_of(MemberSide))])
+KeyedPosition = make_dataclass("KeyedPosition", [("side", str), ("record", shape_of(Position))])
+KeyedPromise = make_dataclass("KeyedPromise", [("side", str), ("record", shape_of(Promise))])
+KeyedContract = _keyed(Contract, settled=shape_of(Settled) | None)
+KeyedOffer, KeyedBundle, KeyedSale = _keyed(OpenOffer), _keyed(Bundle), _keyed(Sale)
+KeyedDebt, KeyedPayout = _keyed(Debt), _keyed(Payout)
+KeyedDay = make_dataclass("KeyedDay", [("day", int), ("record", shape_of(Day))])
+
+StandingShape = _told(
+    "StandingShape",
+    "What an account earned on its sides, the replicas that it runs, and its allowances, if it has any.",
+    address=str,
+    sides=_list(KeyedSide),
+    replicas=_list(ReplicaShape),
+    carbon=shape_of(CarbonAccount) | None,
+)
+CertificatesShape = _told(
+    "CertificatesShape",
+    "A page of an account's certificates, what it holds of whole ones, and what it sells; `next` is empty on the last.",
+    address=str,
+    holding=shape_of(Holding) | None,
+    bundles=_list(KeyedBundle),
+    sales=_list(KeyedSale),
+    next=str,
+)
+TradesShape = _told(
+    "TradesShape",
+    "An account's offers and contracts of a delivery day, what it promised, and its positions with the grid.",
+    address=str,
+    day=int,
+    offers=_list(KeyedOffer),
+    contracts=_list(KeyedContract),
+    promises=_list(KeyedPromise),
+    positions=_list(KeyedPosition),
+)
+DebtsShape = _told(
+    "DebtsShape",
+    "What an account owes, and what is set aside to be paid out to it.",
+    address=str,
+    debts=_list(KeyedDebt),
+    payouts=_list(KeyedPayout),
+)
+DaysShape = _told("DaysShape", "The delivery days that are not sealed yet, ascending.", days=_list(KeyedDay))
+ParametersShape = _told("ParametersShape", "The parameters in force.", version=int, record=shape_of(Parameters))
+ValidatorsShape = _told(
+    "ValidatorsShape",
+    "Every replica that was admitted, and the newest version of who votes.",
+    seats=shape_of(Seats),
+    vector=shape_of(Vector),
+    validators=_list(ReplicaShape),
+)

@@ -7,11 +7,11 @@ the ledger checks it again.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 
 from litestar import get
 from litestar.datastructures import State as AppState
 
+from wattquorum.api.shapes import LieShape, OwnCommitShape, WitnessShape
 from wattquorum.consensus.bft.engine import Bft
 from wattquorum.consensus.bft.statements import Phase
 from wattquorum.foundation.codec import encode
@@ -19,46 +19,6 @@ from wattquorum.ledger.attendance import left_out
 from wattquorum.ledger.seats import Validator
 from wattquorum.ledger.state import Table
 from wattquorum.node.node import Node
-
-
-@dataclass(frozen=True, slots=True)
-class LieShape:
-    """Two statements of a member that exclude each other, and what they were about.
-
-    `committee` is the version of voting powers of which it was a member; `evidence` is the encoded Equivocation, in
-    base64, as an Accuse has it.
-    """
-
-    replica: str
-    committee: int
-    height: int
-    view: int
-    phase: str
-    evidence: str
-
-
-@dataclass(frozen=True, slots=True)
-class OwnCommitShape:
-    """A height at which the replica agreed and whose certificate leaves it out, with its signature, as an Attest has
-    it."""
-
-    height: int
-    view: int
-    signature: str
-
-
-@dataclass(frozen=True, slots=True)
-class WitnessShape:
-    """After the block at `height`: what the ledger does not know yet, and can still be told.
-
-    `replica` is the node's, `member` who runs it; empty while it is nobody's.
-    """
-
-    height: int
-    replica: str
-    member: str
-    lies: list[LieShape]
-    left_out: list[OwnCommitShape]
 
 
 def testimony_shape(node: Node) -> WitnessShape:

@@ -34,8 +34,7 @@ from wattquorum.foundation.refusals import Refused
 
 if TYPE_CHECKING:
     from wattquorum.api.client import Client
-    from wattquorum.api.elections import BoothShape
-    from wattquorum.api.testimony import WitnessShape
+    from wattquorum.api.shapes import BoothShape, WitnessShape
     from wattquorum.ledger.transactions import Accuse, OwnCommit, Payload, Stand, Vote
 
 SHORT: Final = 8
@@ -359,7 +358,7 @@ def _commits(own: WitnessShape) -> list[OwnCommit]:
 
 
 def _witnesses(file: Path) -> list[WitnessShape]:
-    from wattquorum.api.testimony import WitnessShape
+    from wattquorum.api.shapes import WitnessShape
     from wattquorum.foundation.codec import from_json
     from wattquorum.node.disk import read_file
 
