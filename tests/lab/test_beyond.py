@@ -292,11 +292,11 @@ def test_what_is_said_of_remembering_is_bounded_by_where_it_saves_no_more() -> N
 
 
 def test_each_sweep_has_seeds_enough_to_speak_of_and_its_table_says_how_many() -> None:
-    """A week of thirty replicas takes a quarter of a minute: there are three. Of wash trades nothing is drawn."""
+    """A week of thirty replicas takes a quarter of a minute: there are twelve. Of wash trades nothing is drawn."""
     counts = {name: len(plan_named(name).seeds) for study in STUDIES for name in study.shows}
-    assert {name: count for name, count in counts.items() if count < 20} == {"wash": 1, "week": 3}
+    assert {name: count for name, count in counts.items() if count < 20} == {"wash": 1, "week": 12}
     (sheet,) = (item for item in part_of(STUDIES[-1], {"week": week_results()}).items if isinstance(item, Sheet))
-    assert sheet.caption == "The SimBench week: median (5 % to 95 %) over 3 seeds"
+    assert sheet.caption == "The SimBench week: median (5 % to 95 %) over 12 seeds"
 
 
 def test_sweeps_that_are_shipped_are_admitted_and_each_is_shown_once() -> None:
