@@ -9,8 +9,10 @@ from dataclasses import asdict, fields
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from wattquorum.consensus.bft.settings import Settings as CommitteeSettings
 from wattquorum.consensus.bft.votes import Equivocation
@@ -300,6 +302,19 @@ def test_every_command_stands_in_the_readme_and_every_command_shown_exists() -> 
     shown = {each for page in PAGES for each in re.findall(r"wattquorum ([a-z]+)\b(?! as)", code_of(read(page)))}
     assert shown - known == set()
     assert known - set(re.findall(r"`wattquorum ([a-z]+)", read(README))) == set()
+
+
+def test_help_breaks_where_the_screen_ends_in_every_command() -> None:
+    from wattquorum.cli import app as commands
+
+    found = [typer.main.get_command(commands.app)]
+    told = []
+    while found:
+        command: Any = found.pop()
+        told.append(command.help or "")
+        found += getattr(command, "commands", {}).values()
+    assert len(told) > len(commands.COMMANDS)
+    assert [each for each in told if re.search(r"[^\n]\n[^\n]", each)] == []
 
 
 def code_of(text: str) -> str:

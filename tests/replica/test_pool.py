@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.ledger.world import HOUR, START, World, key_of
@@ -312,6 +312,37 @@ def test_a_signature_that_was_checked_when_it_came_is_not_checked_again_in_the_b
     market.pool.executed(market.block(market.take()).block)
     assert market.pool.verify([check]) == [True]
     assert market.checks == before + 2, "what has left the pool is checked like any other"
+
+
+@example([(0, 0, 499)])  # until the very time that is asked for
+@given(st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 4), st.integers(0, 3_000)), min_size=1, max_size=25))
+def test_the_oldest_of_what_lasts_is_what_looking_at_all_would_find(steps: list[tuple[int, int, int]]) -> None:
+    """Whatever comes, expires, is decided or dropped while time rises."""
+    market = Market()
+    for passed, kind, lasts in steps:
+        market.now += passed
+        known = market.pool._known
+        if kind < 3:
+            name = "ab"[kind % 2]
+            ahead = len(market.pool._senders.get(market.address(name), ()))
+            market.accept(market.offered(name, ahead, expiry_ms=market.now + 1 + lasts))
+        elif kind == 3:
+            market.pool.executed(market.block(market.take()).block)
+        else:
+            market.block([])
+            market.pool.expire()
+        at = Millis(market.now + 500)
+        looked = [each.arrived_ms for each in known.values() if each.received.body.expiry_ms >= at]
+        assert market.pool.oldest_undecided_ms(at) == next(iter(looked), None)
+
+
+def test_what_has_gone_is_not_remembered_for_ever_where_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "LASTING_MORE", 2)
+    market = Market()
+    for _ in range(9):
+        assert market.accept(market.offered("a")) == ""
+        market.pool.executed(market.block(market.take()).block)
+    assert len(market.pool._lasting) <= 4
 
 
 def test_the_oldest_says_since_when_it_waits() -> None:

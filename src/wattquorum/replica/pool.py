@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from wattquorum.foundation.codec import announced
 from wattquorum.foundation.identities import Signed, Verifier
@@ -23,6 +23,7 @@ from wattquorum.ledger.readings import decode_rows, root_of_rows
 from wattquorum.ledger.transactions import CommitReadings, Received
 
 SWEPT_MAX: Final = 2_000  # transactions that one call of `expire` looks at
+LASTING_MORE: Final = 1_000  # that have gone and are still listed, beside as many as there are
 REALIGNED_MAX: Final = 64  # senders that are looked at after every block, whatever is in it
 
 
@@ -58,6 +59,19 @@ class Pending(NamedTuple):
         return len(self.received.data) + len(self.attachment or b"")
 
 
+class Lasting(NamedTuple):
+    """Of a transaction that came, and may have gone since: its hash, when it came, and until when it can be used."""
+
+    transaction: bytes
+    arrived_ms: Millis
+    expiry_ms: int
+
+    @classmethod
+    def of(cls, pending: Pending) -> Self:
+        """What is remembered of it here, without its bytes."""
+        return cls(pending.received.hash, pending.arrived_ms, pending.received.body.expiry_ms)
+
+
 class Dropped(NamedTuple):
     """A transaction that left the pool without a block that was seen here: its hash, and why."""
 
@@ -73,6 +87,7 @@ class Pool:
         "_checked",
         "_dropped",
         "_known",
+        "_lasting",
         "_ledger",
         "_limits",
         "_senders",
@@ -87,6 +102,7 @@ class Pool:
         self._limits = limits
         self._known: dict[bytes, Pending] = {}  # by hash: all that wait or are reserved
         self._waiting: dict[bytes, Pending] = {}  # those that wait, in the order in which they came
+        self._lasting: deque[Lasting] = deque()  # as they came; what has gone or expires goes when it is the first
         self._senders: dict[bytes, deque[Pending]] = {}  # all of a sender's, nonces rising by one from its next
         self._checked: dict[Signed, None] = {}  # signatures that were found good
         self._unswept: deque[bytes] = deque()  # by hash: what `expire` has yet to look at before it begins anew
@@ -106,10 +122,16 @@ class Pool:
     def oldest_undecided_ms(self, expires_ms: Millis) -> Millis | None:
         """Since when the oldest has waited that is in no block, reserved or not; None when there is none.
 
-        Of those alone that can still be in a block of this time.
+        Of those alone that can still be in a block of this time. Times rise, so what cannot is not looked at again.
         """
-        lasting = (each.arrived_ms for each in self._known.values() if each.received.body.expiry_ms >= expires_ms)
-        return next(lasting, None)
+        lasting = self._lasting
+        while lasting and (self._is_gone(lasting[0]) or lasting[0].expiry_ms < expires_ms):
+            lasting.popleft()
+        return lasting[0].arrived_ms if lasting else None
+
+    def _is_gone(self, lasting: Lasting) -> bool:
+        pending = self._known.get(lasting.transaction)
+        return pending is None or pending.arrived_ms != lasting.arrived_ms
 
     def accept(self, data: bytes, attachment: bytes | None, now: Millis, checked: Checked | None = None) -> bytes:
         """Lets a signed transaction wait, with the rows beside it if it commits to any. Tells its hash.
@@ -132,6 +154,9 @@ class Pool:
         pending = Pending(received, attachment, now, check)
         self._checked[check] = None
         self._known[received.hash] = self._waiting[received.hash] = pending
+        self._lasting.append(Lasting.of(pending))
+        if len(self._lasting) > 2 * len(self._known) + LASTING_MORE:
+            self._lasting = deque(map(Lasting.of, self._known.values()))
         self._senders.setdefault(received.body.sender, deque()).append(pending)
         self._bytes += pending.size
         return received.hash

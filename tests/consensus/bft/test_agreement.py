@@ -193,9 +193,24 @@ def test_who_supported_another_block_in_that_view_signs_no_second_one() -> None:
     assert bench.engine.own_commit(1) is None
 
 
+def test_who_found_a_block_bad_signs_it_not_when_it_is_certified_either() -> None:
+    bench = Bench()
+    bench.good = False
+    block = bench.block()
+    bench.propose_as(0, 0, block)
+    assert bench.judged
+    for name in (2, 3):
+        bench.vote(name, Phase.COMMIT, 1, 0, digest_of(block))
+    bench.hear(2, Blocks((block,), bench.certificate(1, 0, digest_of(block), (0, 2, 3))))
+    assert bench.engine.height == 1
+    assert bench.engine.own_commit(1) is None
+
+
 def test_who_follows_has_nothing_to_show() -> None:
     bench = Bench(members=4, me=5)
     block = bench.block()
+    for name in (2, 3):
+        bench.vote(name, Phase.COMMIT, 1, 0, digest_of(block))
     bench.hear(2, Blocks((block,), bench.certificate(1, 0, digest_of(block), (0, 2, 3))))
     assert bench.engine.height == 1
     assert bench.engine.own_commit(1) is None
