@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from tests.node.live import Village, run, until
+from wattquorum.consensus.raft.engine import Raft
+from wattquorum.foundation.quantities import Millis
 from wattquorum.foundation.refusals import Refused
 from wattquorum.node.control import SOCKET, Control, ask
 
@@ -56,6 +58,29 @@ def test_leadership_goes_where_the_operator_wants_it(tmp_path: Path) -> None:
             assert (await asked(village, leader, do="status"))["leader"] == to
             back = await asked(village, (leader + 1) % 3, do="transfer", to=None)
             assert back["leader"] != to
+
+    run(story())
+
+
+def test_who_was_elected_just_now_hands_on_once_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    village = Village(tmp_path)
+
+    async def story() -> None:
+        async with controlled(village):
+            leader, transfer = await village.leader(), Raft.transfer
+            waited: list[bytes] = []
+
+            def at_first_not(engine: Raft, to: bytes, now: Millis) -> None:
+                if len(waited) < 3:
+                    waited.append(to)
+                    raise Refused("undecided", "configuration", 0)
+                transfer(engine, to, now)
+
+            with monkeypatch.context() as patched:
+                patched.setattr(Raft, "transfer", at_first_not)
+                told = await asked(village, leader, do="transfer", to=None)
+            assert len(waited) == 3
+            assert told["leader"] == waited[0].hex()
 
     run(story())
 

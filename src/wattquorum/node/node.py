@@ -231,8 +231,9 @@ class Node:
     async def hand_over(self, to: bytes | None = None, seconds: float = HAND_OVER_S) -> bytes:
         """Hands leadership to a voter, or to the heaviest that is connected, and returns who leads then.
 
-        Refused("not_ordering") where this node does not lead, Refused("input_unexpected") where it cannot now, and
-        Refused("undecided") where nobody took it in time: this node goes on leading then.
+        Refused("not_ordering") where this node does not lead, Refused("input_unexpected") where nobody can take it, and
+        Refused("undecided") where nobody took it in time, or this node could not hand it on (it was just elected, or
+        its voters are changing): it goes on leading then.
         """
         self._check_taking_part()
         if self.engine.leader != self.address:
@@ -245,16 +246,26 @@ class Node:
         if chosen is None or (chosen in {voter.replica for voter in voters} - {self.address} and chosen not in able):
             remedy = "Wait until a voter with power is connected to this node."
             raise Refused("input_unexpected", "to", chosen if chosen is not None else "nobody", remedy)
-        self.engine.transfer(chosen, self.clock.read())
-        self.runtime.wake()
-        until = time.monotonic() + seconds
+        asked, until = self._transfer(chosen), time.monotonic() + seconds
         while time.monotonic() < until and self.halted is None:
             if self.engine.leader not in (self.address, b""):
                 return self.engine.leader
             await asyncio.sleep(0.01)
+            asked = asked or (self.engine.leader == self.address and self._transfer(chosen))
         raise Refused(
             "undecided", "to", chosen, f"It did not take over within {seconds:g} s; see the status, ask again."
         )
+
+    def _transfer(self, to: bytes) -> bool:
+        """Whether the engine took the wish: not yet where it was elected just now, or its voters are changing."""
+        try:
+            self.engine.transfer(to, self.clock.read())
+        except Refused as refused:
+            if refused.code != "undecided":
+                raise
+            return False
+        self.runtime.wake()
+        return True
 
     def _connected(self) -> list[bytes]:
         return [peer.address for peer in self.transport.peers() if peer.connected_ms is not None]

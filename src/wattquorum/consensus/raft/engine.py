@@ -297,11 +297,17 @@ class Raft:
         self._pass_reads()
 
     def transfer(self, to: bytes, now: Millis, /) -> None:
-        """Hands leadership to a voter; Refused("input_unexpected") where this replica cannot now."""
+        """Hands leadership to a voter.
+
+        Refused("input_unexpected") where this replica does not lead or `to` cannot, and Refused("undecided") where it
+        will be able to soon: while a configuration is being changed, and before it has committed something itself.
+        """
         self._now = int(now)
-        if self._leadership is None or not self._leadership.may_transfer(to):
-            remedy = "Ask the leader, for a voter with power, while no configuration is being changed."
-            raise Refused("input_unexpected", "to", to, remedy)
+        if self._leadership is None or not self._leadership.may_lead(to):
+            raise Refused("input_unexpected", "to", to, "Ask the leader, for another voter with power.")
+        if not self._leadership.may_transfer:
+            version = self.configuration.version
+            raise Refused("undecided", "configuration", version, "Ask again in a moment, once it is committed.")
         self._leadership.transfer(to, self._now)
         self._leadership.hand_over(self._now)
 

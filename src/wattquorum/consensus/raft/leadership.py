@@ -410,11 +410,14 @@ class Leadership:
 
     # Transfer -------------------------------------------------------------------------------------------------------
 
-    def may_transfer(self, to: bytes) -> bool:
-        """Whether leadership could go to this replica now: a voter with power, while no change is under way."""
-        effective = self._log.configuration
-        votes = any(voter.replica == to and voter.power for voter in effective.new)
-        return self._may_change and effective.old is None and votes and to != self._me
+    def may_lead(self, to: bytes) -> bool:
+        """Whether leadership could go to this replica: another voter with power."""
+        return to != self._me and any(voter.replica == to and voter.power for voter in self._log.configuration.new)
+
+    @property
+    def may_transfer(self) -> bool:
+        """Whether leadership could be handed on now: it committed something of its term, and no change is under way."""
+        return self._may_change and self._log.configuration.old is None
 
     def transfer(self, to: bytes, now: int) -> None:
         """Takes no more proposals and lets this follower catch up; then it is asked to campaign (thesis, 3.10)."""
@@ -435,7 +438,7 @@ class Leadership:
 
     def heavier(self, heaviest: bytes, now: int) -> bool:
         """Whether leadership should go to this voter, the heaviest for long enough, of the leader's own accord."""
-        if now < self._cooled_ms or not self.may_transfer(heaviest):
+        if now < self._cooled_ms or not (self.may_lead(heaviest) and self.may_transfer):
             return False
         powers = {voter.replica: voter.power for voter in self._log.configuration.new}
         gap = powers[heaviest] - powers.get(self._me, 0)
