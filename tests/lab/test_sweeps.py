@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from dataclasses import fields
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import polars as pl
 import pytest
+from distributed import LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joblib import delayed
@@ -309,6 +311,22 @@ def test_a_dask_cluster_of_two_workers_gives_the_same_bytes(
     monkeypatch.setattr(running, "BUNDLE_MS_MIN", 0.0)
     run(plan_from(TEXT), tmp_path / "out", Where(Backend.DASK, jobs=2), quiet)
     assert bytes_of(tmp_path / "out") == bytes_of(whole)
+
+
+def test_a_dask_cluster_that_every_worker_left_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "GONE_S", 0.5)
+    monkeypatch.setattr(running, "LOOK_S", 0.1)
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=running.LOOPBACK_ANY) as cluster:
+        where = Where(Backend.DASK, address=cluster.scheduler_address)
+
+        def plays() -> None:
+            with on(where) as workers:
+                for _ in results([delayed(time.sleep)(lasts) for lasts in (0, 60, 60, 60)], where, workers):
+                    cluster.scale(0)
+
+        with pytest.raises(Refused, match="its workers are gone") as refused:
+            plays()
+    assert refused.value.code == "backend_failed"
 
 
 def test_ray_gives_the_same_bytes_where_it_is_installed(

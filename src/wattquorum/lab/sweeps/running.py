@@ -8,6 +8,8 @@ code it has, and another code's cells are refused.
 from __future__ import annotations
 
 import os
+import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +33,8 @@ BUNDLES_EACH: Final = 4  # at least so many for each process, where that does no
 LOOPBACK_ANY: Final = "127.0.0.1:0"  # where a scheduler tells of itself; without it, at a port that may be taken
 WAVE_EACH: Final = 4  # bundles for each process that Ray gets at once
 PATIENCE_S: Final = 10
+GONE_S: Final = 60.0  # for which a cluster may have no worker at all, as while its machines start anew
+LOOK_S: Final = 1.0
 AGAIN: Final = "Look for what ended it, such as too little memory; run it again, and it goes on with what is missing."
 
 
@@ -151,6 +155,7 @@ def on(where: Where) -> Iterator[int]:
 def _dask(address: str | None, jobs: int) -> Iterator[int]:
     try:
         from distributed import Client, LocalCluster
+        from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
     except ImportError:
         raise _missing("dask") from None
@@ -167,16 +172,44 @@ def _dask(address: str | None, jobs: int) -> Iterator[int]:
         workers = sum(client.nthreads().values())
         if not workers:
             raise _unreachable("dask", address, "no worker is there")
-        with parallel_config(backend="dask", client=client):
+        with parallel_config(backend="dask", client=client), _closed_when_deserted(client):
             yield workers
     except ModuleNotFoundError as fault:
         raise _unreachable("dask", address, f"a worker has no {fault.name}") from None
     except KilledWorker:
         raise Refused("backend_failed", "--backend", "dask: a worker was ended", AGAIN) from None
+    except FutureCancelledError:  # by who closed the client, or since the scheduler was lost
+        raise Refused("backend_failed", "--backend", "dask: its workers are gone, or its scheduler", AGAIN) from None
     finally:
         client.close()
         if cluster is not None:
             cluster.close()
+
+
+@contextmanager
+def _closed_when_deserted(client: Any) -> Iterator[None]:
+    """Closes Dask's client, which cancels what it waits for, once the cluster has had no worker for long.
+
+    Dask itself would wait for ever, and without a word.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        seen = time.monotonic()
+        while not over.wait(LOOK_S):
+            if client.status == "running" and client.nthreads():
+                seen = time.monotonic()
+            elif time.monotonic() - seen > GONE_S:
+                client.close()
+                return
+
+    watching = threading.Thread(target=watch, name="workers", daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
 
 
 @contextmanager
