@@ -7,11 +7,13 @@ code it has, and another code's cells are refused.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -159,6 +161,7 @@ def _dask(address: str | None, jobs: int) -> Iterator[int]:
         from distributed.scheduler import KilledWorker
     except ImportError:
         raise _missing("dask") from None
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it would trace is told as a refusal
     cluster = None
     try:
         if address is None:
@@ -178,7 +181,7 @@ def _dask(address: str | None, jobs: int) -> Iterator[int]:
         raise _unreachable("dask", address, f"a worker has no {fault.name}") from None
     except KilledWorker:
         raise Refused("backend_failed", "--backend", "dask: a worker was ended", AGAIN) from None
-    except FutureCancelledError:  # by who closed the client, or since the scheduler was lost
+    except FutureCancelledError:  # by the watch below, or since the scheduler was lost
         raise Refused("backend_failed", "--backend", "dask: its workers are gone, or its scheduler", AGAIN) from None
     finally:
         client.close()
@@ -188,16 +191,22 @@ def _dask(address: str | None, jobs: int) -> Iterator[int]:
 
 @contextmanager
 def _closed_when_deserted(client: Any) -> Iterator[None]:
-    """Closes Dask's client, which cancels what it waits for, once the cluster has had no worker for long.
+    """Closes Dask's client, which cancels what it waits for, once nobody has been heard of for long.
 
     Dask itself would wait for ever, and without a word.
     """
     over = threading.Event()
 
+    def manned() -> bool:
+        try:
+            return bool(client.sync(client.scheduler.ncores, callback_timeout=PATIENCE_S))
+        except (OSError, TimeoutError, CancelledError):
+            return False
+
     def watch() -> None:
         seen = time.monotonic()
         while not over.wait(LOOK_S):
-            if client.status == "running" and client.nthreads():
+            if manned():
                 seen = time.monotonic()
             elif time.monotonic() - seen > GONE_S:
                 client.close()
