@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -318,14 +319,19 @@ def test_a_dask_cluster_that_every_worker_left_is_given_up(monkeypatch: pytest.M
     monkeypatch.setattr(running, "LOOK_S", 0.1)
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=running.LOOPBACK_ANY) as cluster:
         where = Where(Backend.DASK, address=cluster.scheduler_address)
+        back = threading.Timer(60, cluster.scale, (2,))  # or nothing would ever end it, were the cluster not given up
 
         def plays() -> None:
             with on(where) as workers:
-                for _ in results([delayed(time.sleep)(lasts) for lasts in (0, 60, 60, 60)], where, workers):
+                for _ in results([delayed(time.sleep)(lasts) for lasts in (0, 30, 30, 30)], where, workers):
                     cluster.scale(0)
 
-        with pytest.raises(Refused, match="its workers are gone") as refused:
-            plays()
+        back.start()
+        try:
+            with pytest.raises(Refused, match="its workers are gone") as refused:
+                plays()
+        finally:
+            back.cancel()
     assert refused.value.code == "backend_failed"
 
 

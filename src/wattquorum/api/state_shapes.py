@@ -104,12 +104,16 @@ def _is_record(kind: Any) -> bool:
     return isinstance(kind, type) and (issubclass(kind, Record) or hasattr(kind, "_fields"))
 
 
+HeaderRecord: Any = shape_of(Header)
+ReceiptRecord: Any = shape_of(Receipt)
+
+
 @dataclass(frozen=True, slots=True)
 class HeaderShape:
     """A block's header, and the hash by which the next block names it."""
 
     hash: str
-    header: shape_of(Header)  # type: ignore[valid-type]  # it is made from the record
+    header: HeaderRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,9 @@ class BlockShape:
     """A block: its header, its transactions in base64, their receipts, and all of it encoded, in base64."""
 
     hash: str
-    header: shape_of(Header)  # type: ignore[valid-type]
+    header: HeaderRecord
     transactions: list[str]
-    receipts: list[shape_of(Receipt)]  # type: ignore[valid-type]
+    receipts: list[ReceiptRecord]
     block: str
 
 

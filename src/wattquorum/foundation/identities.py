@@ -30,7 +30,7 @@ def tagged_hash(tag: str, *parts: bytes) -> bytes:
 
 @cache
 def _prefix(tag: str) -> bytes:
-    """The length-prefixed tag; there are about a dozen in all."""
+    """The length-prefixed tag; there are two dozen in all."""
     name = tag.encode("ascii")
     return bytes((len(name),)) + name
 
